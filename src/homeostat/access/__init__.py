@@ -1,0 +1,1 @@
+"""The data path for applications, and the agent that reports from inside them."""

@@ -1,0 +1,153 @@
+"""What an agent and the operator say to each other: JSON over loopback HTTP, version 1.
+
+The agent (inside the application) posts a Report every `next_seconds`; the answer is a Reply. All
+histograms are of microseconds and hold what happened since the last acknowledged report; when a
+report got no answer, the agent merges it into the next one, so nothing is lost or counted twice
+(`sequence` lets the operator drop a report it has already seen). Values that the agent cannot know
+are null. Settings expire: an agent that hears nothing for `expires_seconds` returns to the
+application's own defaults. An operator with a lower epoch than the agent has seen is refused.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+REPORT_PATH = "/agent/v1/report"
+REPORT_BYTES_MAX = 1_000_000
+AGENT_SETTINGS_EXPIRE_SECONDS = 60.0
+
+
+class HistogramWire(msgspec.Struct, frozen=True, array_like=True):
+    """A measure.Histogram on the wire: bucket indexes, their counts, the sum and the maximum."""
+
+    buckets: list[int]
+    counts: list[int]
+    total: float
+    maximum: float
+
+
+class PoolReport(msgspec.Struct, frozen=True):
+    """One pool since the last report; shares and means are over `seconds`.
+
+    Attributes:
+        name: `main`, unless the application has several.
+        limit: the most connections it may hold now.
+        limit_default: the application's own limit.
+        in_use: connections taken at the moment of the report.
+        in_use_mean: time-weighted mean.
+        in_use_max: the most at one moment.
+        waiting: callers waiting at the moment of the report.
+        wait: time from arrival to having a connection, of every acquisition, us.
+        held_seconds: sum over connections of time taken.
+        busy_seconds: the part of it with a statement under way.
+        lock_seconds: the part of it spent waiting for database locks; null if not known here.
+        above_default_seconds: time during which more than `limit_default` were in use.
+        in_use_seconds: time (s) spent with exactly n connections in use, index n; so that the time
+            above any old limit can be computed.
+        timeouts: acquisitions that gave up.
+        holders: operation name -> seconds held while idle, the largest 8.
+    """
+
+    name: str
+    limit: int
+    limit_default: int
+    seconds: float
+    in_use: int
+    in_use_mean: float
+    in_use_max: int
+    waiting: int
+    wait: HistogramWire
+    held_seconds: float
+    busy_seconds: float
+    lock_seconds: float | None
+    in_use_seconds: list[float]
+    timeouts: int
+    holders: dict[str, float]
+
+
+class OperationReport(msgspec.Struct, frozen=True):
+    """One (operation, segment) since the last report; latency runs from arrival to result."""
+
+    operation: str
+    segment: str
+    latency: HistogramWire
+    errors: int = 0
+    rows: int = 0
+
+
+class DatabaseReport(msgspec.Struct, frozen=True):
+    """Which database the pools lead to, as the agent sees it (same fields as engine.Identity)."""
+
+    dialect: str
+    key: str
+    label: str
+    version: str
+
+
+class CommandDone(msgspec.Struct, frozen=True):
+    """An acknowledged command and what came of it."""
+
+    id: str
+    ok: bool
+    detail: str = ""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What the agent says.
+
+    `agent` is stable for the process and pool; `boot` is new at each start. `cpu_share` is the
+    process's CPU since the last report, in cores; `cores` is how many it may use.
+    """
+
+    v: int
+    agent: str
+    boot: str
+    sequence: int
+    database: DatabaseReport
+    application: str
+    host: str
+    pid: int
+    capabilities: list[str]
+    seconds: float
+    cpu_share: float | None
+    cores: int
+    pools: list[PoolReport]
+    operations: list[OperationReport]
+    applied_version: int
+    done: list[CommandDone] = []
+    counters: dict[str, float] = {}
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Settings for an agent: a version, how long they hold, and values by name.
+
+    Known names: `pool.limit` (a whole number). An agent ignores names it does not know and says so
+    in its capabilities. Empty values mean the application's own defaults.
+    """
+
+    version: int
+    expires_seconds: float
+    values: dict[str, float | int | str | bool]
+
+
+class Command(msgspec.Struct, frozen=True):
+    """Something to do once; `id` makes it idempotent."""
+
+    id: str
+    kind: str
+    arguments: dict[str, float | int | str | bool] = {}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the operator answers.
+
+    `error` non-empty: the report was not taken, and why.
+    """
+
+    v: int
+    epoch: int
+    next_seconds: float
+    settings: Settings
+    commands: list[Command] = []
+    error: str = ""

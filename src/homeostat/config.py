@@ -1,0 +1,223 @@
+"""Every setting and limit, with its unit, default and reason; read from `homeostat.toml`.
+
+Structs are frozen; an unknown key is refused with its path. Names carry their unit last. The
+reference in docs/reference/config.md is generated from the descriptions here.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from homeostat.errors import ConfigError
+
+Autonomy = Literal["observe", "approve", "auto"]
+Seconds = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+def _about(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all sections."""
+
+
+class MonitorConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Intervals and thresholds of monitoring."""
+
+    health_seconds: Annotated[Seconds, _about("Interval of the health check.")] = 30.0
+    performance_seconds: Annotated[Seconds, _about("Interval of the performance probe.")] = 10.0
+    promise_ms: Annotated[
+        Seconds, _about("Promised p99 of an operation; the line in the chart.")
+    ] = 50.0
+    promise_ticks: Annotated[
+        Count, _about("Ticks in a row past the promise before a finding opens.")
+    ] = 3
+    connections_share_warning: Annotated[
+        Share, _about("Server connections used (PMM, pgEdge: 80 %).")
+    ] = 0.8
+    idle_transaction_seconds: Annotated[Seconds, _about("Idle in transaction (pgEdge: 300 s).")] = (
+        300.0
+    )
+    long_query_seconds: Annotated[
+        Seconds, _about("A statement this long is a finding (PgHero: 60 s).")
+    ] = 60.0
+    lock_wait_share: Annotated[
+        Share,
+        _about(
+            "Part of the time connections are held that goes into waiting for locks; past "
+            "it the load is lock-bound."
+        ),
+    ] = 0.5
+    blocked_sessions: Annotated[Count, _about("Sessions waiting for one holder (pgEdge: 5).")] = 5
+    cache_hit_share_warning: Annotated[Share, _about("Buffer cache hits (postgres-mcp: 95 %).")] = (
+        0.95
+    )
+    cache_hit_reads_min: Annotated[
+        Count, _about("Blocks read per tick below which hits say nothing.")
+    ] = 1000
+    disk_share_warning: Annotated[Share, _about("Disk used (pgEdge: 85 %).")] = 0.85
+    disk_share_critical: Annotated[Share, _about("Disk used (pgEdge: 95 %).")] = 0.95
+    xid_share_warning: Annotated[
+        Share, _about("Transaction-id age of the limit (field practice: 50 %).")
+    ] = 0.5
+    xid_share_critical: Annotated[
+        Share, _about("Transaction-id age of the limit (field practice: 80 %).")
+    ] = 0.8
+    wal_checkpoint_multiple: Annotated[
+        float, _about("SQLite WAL size over its checkpoint target (SQLite documentation).")
+    ] = 4.0
+    free_pages_share: Annotated[Share, _about("SQLite pages that are free (30 %).")] = 0.3
+    agent_silent_seconds: Annotated[Seconds, _about("An agent unheard for so long is gone.")] = 15.0
+
+
+class PoolConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When the connection pool of an application grows and shrinks."""
+
+    use_share_high: Annotated[Share, _about("Use of the pool that counts as exhausted (80 %).")] = (
+        0.8
+    )
+    window_ticks: Annotated[Count, _about("Performance ticks that are judged together.")] = 5
+    exhausted_ticks: Annotated[
+        Count, _about("Exhausted ticks within the window that open a finding.")
+    ] = 3
+    wait_ms: Annotated[float, _about("Mean wait for a connection that counts as waiting.")] = 1.0
+    cpu_share_max: Annotated[
+        Share,
+        _about(
+            "CPU in use (of all cores, database side where seen) above which more connections only "
+            "queue elsewhere."
+        ),
+    ] = 0.85
+    growth: Annotated[float, Meta(gt=1), _about("Factor of one growth step.")] = 2.0
+    limit_max: Annotated[Count, _about("No pool grows past this.")] = 64
+    server_reserve: Annotated[
+        Count,
+        _about(
+            "Server connections always left for people and tools; the sum of pool limits "
+            "stays below the server's limit minus this."
+        ),
+    ] = 10
+    shrink_after_seconds: Annotated[
+        Seconds, _about("Low use for so long lets a grown pool shrink.")
+    ] = 3600.0
+    shrink_use_share: Annotated[Share, _about("Peak use of the limit that counts as low.")] = 0.4
+    wait_reduction: Annotated[Share, _about("Least reduction of the mean wait worth keeping.")] = (
+        0.3
+    )
+
+
+class OperateConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The loop: autonomy, leases, verification."""
+
+    autonomy: Annotated[Autonomy, _about("What remedies may do unless named below.")] = "observe"
+    remedies: Annotated[dict[str, Autonomy], _about("Autonomy by remedy key.")] = {}
+    lease_seconds: Annotated[
+        Seconds, _about("Ownership not renewed for so long may be taken over.")
+    ] = 15.0
+    verify_batches: Annotated[Count, _about("Batches measured on each side of a change.")] = 8
+    batch_seconds: Annotated[
+        Seconds, _about("Length of one batch; at least a performance tick.")
+    ] = 30.0
+    settle_seconds: Annotated[Seconds, _about("Left out after a change before measuring.")] = 20.0
+    load_drift_share: Annotated[
+        Share,
+        _about("Change of the offered load between the two sides past which nothing can be told."),
+    ] = 0.3
+    cooldown_seconds: Annotated[Seconds, _about("Rest of a resource after a remedy ended.")] = 300.0
+    distrust_seconds: Annotated[
+        Seconds,
+        _about("A remedy that did not help is not proposed again on like evidence for so long."),
+    ] = 86_400.0
+    retries_max: Annotated[
+        int, Meta(ge=0), _about("Automatic retries of a failed step (VISION: 3).")
+    ] = 3
+    escalation_seconds: Annotated[
+        Seconds, _about("A failure unresolved for so long goes to a person.")
+    ] = 300.0
+    budget_per_hour: Annotated[
+        Count, _about("Remedies applied automatically per database and hour.")
+    ] = 12
+
+
+class SamplesConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long samples are kept."""
+
+    fine_seconds: Annotated[Seconds, _about("Resolution of the finest samples.")] = 10.0
+    fine_days: Annotated[float, _about("Days that the finest samples are kept.")] = 2.0
+    minute_days: Annotated[float, _about("Days that one-minute samples are kept.")] = 14.0
+    hour_days: Annotated[float, _about("Days that one-hour samples are kept.")] = 400.0
+    histogram_series_max: Annotated[Count, _about("Series that may hold histograms.")] = 40
+
+
+class AgentConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The channel to agents inside applications."""
+
+    report_seconds: Annotated[Seconds, _about("How often agents report.")] = 2.0
+    expires_seconds: Annotated[Seconds, _about("Settings hold for so long without a word.")] = 60.0
+    agents_max: Annotated[Count, _about("Agents that may be registered at once.")] = 256
+
+
+class WebConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The page and the API; always on 127.0.0.1."""
+
+    port: Annotated[
+        int, Meta(ge=0, le=65535), _about("0: a free one, kept for the next start.")
+    ] = 0
+    session_hours: Annotated[float, Meta(gt=0), _about("How long a sign-in lasts.")] = 168.0
+    link_seconds: Annotated[Seconds, _about("How long a sign-in link is good.")] = 600.0
+    streams_max: Annotated[Count, _about("Open event streams.")] = 32
+
+
+class Config(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole configuration."""
+
+    monitor: MonitorConfig = MonitorConfig()
+    pool: PoolConfig = PoolConfig()
+    operate: OperateConfig = OperateConfig()
+    samples: SamplesConfig = SamplesConfig()
+    agent: AgentConfig = AgentConfig()
+    web: WebConfig = WebConfig()
+
+
+def load(path: Path) -> Config:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or has an unknown key or a wrong value; the
+            message names the setting.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = "The configuration file cannot be read. Check its path and rights."
+        raise ConfigError(message, where=str(path), detail=error.strerror or "") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = "The configuration file is not TOML. Correct the place named."
+        raise ConfigError(message, where=str(path), detail=str(error)) from None
+    try:
+        return msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(where=str(path), detail=str(error)) from None
+
+
+def data_directory(given: str | None = None, *, name: str = "default") -> Path:
+    """Return where the operator keeps its memory.
+
+    The given directory, else HOMEOSTAT_DATA, else `homeostat/<name>` below XDG_DATA_HOME or
+    ~/.local/share.
+    """
+    if given:
+        return Path(given).expanduser().absolute()
+    if "HOMEOSTAT_DATA" in os.environ:
+        return Path(os.environ["HOMEOSTAT_DATA"]).expanduser().absolute()
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser().absolute() / "homeostat" / name

@@ -1,0 +1,1 @@
+"""The wires: one module per thing that is driven; the only importers of apsw and psycopg."""

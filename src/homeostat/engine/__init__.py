@@ -1,0 +1,1 @@
+"""What can be asked of a database: execute, cancel, and small facets."""

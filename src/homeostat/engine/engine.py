@@ -1,0 +1,186 @@
+"""What can be asked of a database, whichever engine it runs on.
+
+An Engine executes, and offers facets: small sets of questions or actions. A facet is either there
+or Unsupported(reason, mend). Facets only read unless their docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.measure import Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which database this is, whatever name or route leads to it.
+
+    Attributes:
+        dialect: `sqlite` or `postgresql`.
+        key: stable and safe as a file name: `sqlite-<device>-<inode>` or
+            `postgresql-<system_identifier>-<database oid>`.
+        label: for people: the file's path, or `database on host:port`; no secrets.
+        version: the engine's version, e.g. `3.54.0`, `15.8`.
+    """
+
+    dialect: str
+    key: str
+    label: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A facet that is not there: why, and what would make it available."""
+
+    reason: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One client connection as the server sees it; texts are redacted."""
+
+    pid: int
+    user: str
+    application: str
+    state: str  # active, idle, idle in transaction, ...
+    state_seconds: float
+    transaction_seconds: float | None
+    wait: str  # "" or e.g. "Lock:transactionid"
+    blocked_by: tuple[int, ...]
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """A connection that others wait for.
+
+    `blocked` counts the sessions that wait for it, directly; None where the engine cannot say.
+    """
+
+    pid: int
+    application: str
+    user: str
+    what: str  # its last statement, or what kind of lock it holds; redacted
+    held_seconds: float | None
+    blocked: int | None
+
+
+NOT_SAID = Unknown("the engine does not say")
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Who is connected and who waits for whom.
+
+    Attributes:
+        connections: open connections of clients, or Unknown.
+        connections_max: the server's limit for this user (reserved ones taken off), or Unknown.
+        sessions: at most `SESSIONS_MAX` of them, the longest transactions first.
+        holders: who holds locks that others wait for, the most blocking first.
+        waiting: sessions that wait for a lock now, or Unknown.
+    """
+
+    connections: float | Unknown
+    connections_max: float | Unknown
+    sessions: tuple[Session, ...] = ()
+    holders: tuple[LockHolder, ...] = ()
+    waiting: float | Unknown = NOT_SAID
+
+
+SESSIONS_MAX = 200
+
+
+class Inspect(Protocol):
+    """Facet: read-only questions, each within the probe connection's time-outs."""
+
+    def activity(self) -> Activity:
+        """Return who is connected and who waits for whom."""
+        ...
+
+    def health(self) -> Mapping[str, float | Unknown]:
+        """Return the readings of a health check by metric name (see docs/reference/metrics.md)."""
+        ...
+
+    def performance(self) -> Mapping[str, float | Unknown]:
+        """Return readings for this moment; counters as running totals, by metric name."""
+        ...
+
+    def settings(self) -> Mapping[str, str]:
+        """Return the settings in force that matter to durability and capacity."""
+        ...
+
+
+class Control(Protocol):
+    """Facet: actions on sessions. Uses its own direct connection, never a pooler's."""
+
+    def lock(self, name: str) -> AbstractContextManager[bool]:
+        """Hold the named advisory lock while in the context; yields False when it is taken."""
+        ...
+
+    def end_work(self, application_prefix: str) -> int:
+        """End every other session whose application_name starts so; return how many were ended."""
+        ...
+
+    def end_session(self, pid: int) -> bool:
+        """End one session; return whether it was there."""
+        ...
+
+
+@dataclass(slots=True)
+class Target:
+    """How to reach a database: what `open_engine` takes.
+
+    Attributes:
+        url: a file path, `sqlite:///path`, or `postgresql://...`; may hold no password in argv.
+        application_name: prefix for every connection's name on PostgreSQL.
+        statement_timeout_ms: for probes; below the probe's interval.
+        lock_timeout_ms: for probes.
+        connect_timeout_seconds: for opening.
+    """
+
+    url: str
+    application_name: str = "homeostat"
+    statement_timeout_ms: int = 5_000
+    lock_timeout_ms: int = 100
+    connect_timeout_seconds: int = 5
+    options: dict[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One database, reached over a reserved, always-open, direct, read-only connection.
+
+    The reserved connection is opened again by itself after it broke; a question asked meanwhile
+    raises ConnectError. All methods may be called from any thread; they take turns.
+    """
+
+    dialect: str
+
+    def identity(self) -> Identity:
+        """Return which database this is (asked once, then remembered)."""
+        ...
+
+    def execute(
+        self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one reading statement on the reserved connection."""
+        ...
+
+    @property
+    def inspect(self) -> Inspect | Unsupported:
+        """Return the Inspect facet."""
+        ...
+
+    @property
+    def control(self) -> Control | Unsupported:
+        """Return the Control facet."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...

@@ -1,0 +1,244 @@
+"""Every error that Homeostat raises on purpose.
+
+HomeostatError
+├── ConfigError
+├── SecretError
+├── DatabaseError
+│   ├── ConnectError
+│   │   ├── HostNotFoundError
+│   │   ├── ServerUnreachableError
+│   │   ├── ServerStartingError
+│   │   ├── AuthenticationError
+│   │   ├── TlsError
+│   │   ├── DatabaseMissingError
+│   │   ├── PermissionRefusedError
+│   │   └── TooManyConnectionsError
+│   ├── NotADatabaseError
+│   ├── EncryptedDatabaseError
+│   ├── CorruptDatabaseError
+│   ├── ReadOnlyDatabaseError
+│   ├── DatabaseLockedError
+│   ├── DiskFullError
+│   ├── ConnectionLostError
+│   ├── CommitUnknownError
+│   ├── UnsupportedVersionError
+│   └── StatementError
+│       ├── DeadlineExceededError
+│       ├── StatementCancelledError
+│       ├── SerializationError
+│       └── ConstraintError
+├── AccessError
+│   ├── PoolTimeoutError
+│   ├── PoolClosedError
+│   └── OperationUnknownError
+├── LogbookError
+│   ├── LogbookFullError
+│   ├── LogbookLockedError
+│   ├── LogbookCorruptError
+│   ├── LogbookNewerError
+│   ├── OwnedElsewhereError
+│   └── OwnershipLostError
+└── OperateError
+    ├── NotFoundError
+    ├── DecisionRefusedError
+    ├── OperatorUnreachableError
+    └── DemoRefusedError
+
+A class's docstring is its default message; its second sentence says what to do next. `where` names
+the database, file or setting (never a password); `detail` is the driver's own text, redacted.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class HomeostatError(Exception):
+    """Homeostat could not do what was asked. Run the command again with --help to see its use."""
+
+    def __init__(self, message: str | None = None, *, where: str = "", detail: str = "") -> None:
+        """Take the docstring as the message unless one is given.
+
+        Args:
+            message: a full sentence that replaces the default, with what to do next.
+            where: the database, file or setting the error is about; no secrets.
+            detail: the underlying text, already redacted.
+        """
+        self.where = where
+        self.detail = detail
+        self.message = message or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        """Return `where: message (detail)` with the empty parts left out."""
+        head = f"{self.where}: " if self.where else ""
+        tail = f" ({self.detail})" if self.detail else ""
+        return f"{head}{self.message}{tail}"
+
+
+class ConfigError(HomeostatError):
+    """The configuration is wrong. Correct the named setting; docs/reference/config.md lists all."""
+
+
+class SecretError(HomeostatError):
+    """The secret could not be read. Check the variable, 0600 file or command that it refers to."""
+
+
+class DatabaseError(HomeostatError):
+    """The database reported an error. Read the detail; `homeostat status` shows its health."""
+
+
+class ConnectError(DatabaseError):
+    """The database cannot be reached. Check the URL, then that the server is running."""
+
+
+class HostNotFoundError(ConnectError):
+    """The host name does not resolve. Check the host part of the URL and the name service."""
+
+
+class ServerUnreachableError(ConnectError):
+    """Nothing answers at this address. Check host, port, firewall and that the server runs."""
+
+
+class ServerStartingError(ConnectError):
+    """The server is starting up or shutting down. Wait some seconds and try again."""
+
+
+class AuthenticationError(ConnectError):
+    """The server refused the user or password. Check the user and where the password comes from."""
+
+
+class TlsError(ConnectError):
+    """TLS is required, refused or not trusted. Set sslmode (and sslrootcert) in the URL."""
+
+
+class DatabaseMissingError(ConnectError):
+    """The database does not exist. Create it, or check the database name or path in the URL."""
+
+
+class PermissionRefusedError(ConnectError):
+    """Access to the database or file is not permitted. Grant the right, or run as its owner."""
+
+
+class TooManyConnectionsError(ConnectError):
+    """The server has no connection left. Close some, or raise max_connections."""
+
+
+class NotADatabaseError(DatabaseError):
+    """The file is not an SQLite database. Check the path; an encrypted file needs its key."""
+
+
+class EncryptedDatabaseError(DatabaseError):
+    """The file is encrypted and the key is missing or wrong. Give the key by reference."""
+
+
+class CorruptDatabaseError(DatabaseError):
+    """The database is damaged. Stop writing to it and restore the last proven backup."""
+
+
+class ReadOnlyDatabaseError(DatabaseError):
+    """The database is read-only here. Check file and directory rights, or use the primary."""
+
+
+class DatabaseLockedError(DatabaseError):
+    """The database stayed locked by another connection. Retry, or end the holder of the lock."""
+
+
+class DiskFullError(DatabaseError):
+    """There is no space left for the database. Free disk space; nothing was half written."""
+
+
+class ConnectionLostError(DatabaseError):
+    """The connection broke before the statement was committed. It is safe to try again."""
+
+
+class CommitUnknownError(DatabaseError):
+    """The connection broke after COMMIT was sent. Ask the database, or use an idempotency key."""
+
+
+class UnsupportedVersionError(DatabaseError):
+    """This version of the database is not supported. Use PostgreSQL 14 to 18 or SQLite 3."""
+
+
+class StatementError(DatabaseError):
+    """The database refused the statement. Correct the statement; the detail names the place."""
+
+
+class DeadlineExceededError(StatementError):
+    """The statement ran past its deadline and was stopped. Raise the deadline or the speed."""
+
+
+class StatementCancelledError(StatementError):
+    """The statement was cancelled. Run it again if it is still wanted."""
+
+
+class SerializationError(StatementError):
+    """A concurrent transaction got in the way. Run the whole transaction again."""
+
+
+class ConstraintError(StatementError):
+    """A constraint refused the change. Correct the values; the detail names the constraint."""
+
+
+class AccessError(HomeostatError):
+    """The data path refused the call. Read the detail."""
+
+
+class PoolTimeoutError(AccessError):
+    """No connection became free in time. Retry later; `homeostat status` names who holds them."""
+
+
+class PoolClosedError(AccessError):
+    """The database handle is closed. Open it again with Database.open."""
+
+
+class OperationUnknownError(AccessError):
+    """No operation of this name is registered. Register it, or correct the name."""
+
+
+class LogbookError(HomeostatError):
+    """The logbook failed, so nothing will be applied. The managed database is untouched."""
+
+
+class LogbookFullError(LogbookError):
+    """The disk under the logbook is full, so nothing will be applied. Free space under --data."""
+
+
+class LogbookLockedError(LogbookError):
+    """Another program has the logbook locked, so nothing will be applied. Close that program."""
+
+
+class LogbookCorruptError(LogbookError):
+    """The logbook is damaged, so nothing will be applied. Move it away and start again."""
+
+
+class LogbookNewerError(LogbookError):
+    """A newer Homeostat wrote this logbook. Upgrade Homeostat, or use another --data directory."""
+
+
+class OwnedElsewhereError(LogbookError):
+    """Another operator runs this database. Use that one, or stop it first."""
+
+
+class OwnershipLostError(LogbookError):
+    """Another operator took over while this one was stopped. This one changes nothing more."""
+
+
+class OperateError(HomeostatError):
+    """The operator could not do this. Read the detail; `homeostat status` shows the state."""
+
+
+class NotFoundError(OperateError):
+    """There is nothing of this number or name. List what exists, then try again."""
+
+
+class DecisionRefusedError(OperateError):
+    """This cannot be decided now. `homeostat remedy show` tells the state and what is possible."""
+
+
+class OperatorUnreachableError(OperateError):
+    """No operator answers. Start one with `homeostat up URL`; the logbook is read meanwhile."""
+
+
+class DemoRefusedError(OperateError):
+    """The database is not empty and not the demo's own. Give an empty one; nothing was changed."""

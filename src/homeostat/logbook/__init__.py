@@ -1,0 +1,1 @@
+"""The operator's memory: logbook.db for decisions, samples.db for measurements."""

@@ -1,0 +1,1 @@
+"""Healing and upkeep: the remedies that keep a database running."""

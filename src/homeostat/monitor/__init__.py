@@ -1,0 +1,1 @@
+"""Production monitoring: health and performance probes, thresholds, findings."""

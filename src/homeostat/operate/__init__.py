@@ -1,0 +1,1 @@
+"""The loop: probe, finding, remedy, run, routine."""

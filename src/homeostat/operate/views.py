@@ -1,0 +1,176 @@
+"""What people and programs are shown: the shapes of the JSON API, the page and `--json`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from homeostat.access.protocol import Reply, Report
+from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord, Run, Step
+
+
+class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One database at a glance; a null number has its reason in `unknown` under the same name."""
+
+    key: str
+    label: str
+    dialect: str
+    version: str
+    state: str  # ok, trouble, unreachable, paused
+    since: float  # attached, seconds since 1970 UTC
+    promise_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
+    operations_per_second: float | None
+    agents: int
+    findings: int
+    healed: int
+    reverted: int
+    waiting: int
+    autonomy: str
+    unknown: dict[str, str] = {}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator and its databases."""
+
+    version: str
+    state: str  # ok, trouble, paused, logbook
+    detail: str
+    pid: int
+    epoch: int
+    uptime_seconds: float
+    databases: list[DatabaseStatus]
+    next_command: str
+
+
+class RemedyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A remedy with all that belongs to it."""
+
+    remedy: RemedyRecord
+    finding: Finding | None
+    run: Run | None
+    steps: list[Step]
+    possible: list[str]  # decisions that a person can take now: approve, reject, revert
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True):
+    """One point of a series: time, mean, minimum and maximum within the point's span."""
+
+    at: float
+    mean: float
+    low: float
+    high: float
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of one subject over time; no points are made up where nothing was measured."""
+
+    metric: str
+    subject: str
+    unit: str
+    step_seconds: float
+    known_since: float | None
+    points: list[Point]
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest reading of a subject; null with its reason when unknown."""
+
+    subject: str
+    metric: str
+    unit: str
+    at: float
+    value: float | None
+    reason: str = ""
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page shows live, sent every performance tick (not stored as an event)."""
+
+    database: str
+    at: float
+    p50_ms: float | None
+    p99_ms: float | None
+    operations_per_second: float | None
+    errors_per_second: float | None
+    segments: dict[str, float]  # operations per second by segment
+    pools: list[Json]  # name, agent, limit, in_use_mean, waiting, wait_ms
+    latest: list[Latest]
+
+
+class Console(Protocol):
+    """The operator as the web page, the API and the CLI see it; safe to call from any thread.
+
+    Decisions raise DecisionRefusedError, lookups NotFoundError, a failing logbook LogbookError.
+    """
+
+    def status(self) -> Status:
+        """Return the state of everything."""
+        ...
+
+    def findings(self, *, database: str | None = None, open_only: bool = True) -> list[Finding]:
+        """Return findings, the newest first."""
+        ...
+
+    def remedies(self, *, database: str | None = None, limit: int = 100) -> list[RemedyRecord]:
+        """Return remedies, the newest first."""
+        ...
+
+    def remedy(self, number: int) -> RemedyView:
+        """Return one remedy with finding, run and steps."""
+        ...
+
+    def decide(self, number: int, decision: str, *, actor: str) -> RemedyView:
+        """Take a decision: `approve`, `reject` or `revert`."""
+        ...
+
+    def set_autonomy(self, key: str, autonomy: str, *, actor: str) -> None:
+        """Set what a remedy may do by itself until the operator restarts."""
+        ...
+
+    def pause(self, *, actor: str, database: str | None = None) -> None:
+        """Apply nothing more; observing goes on."""
+        ...
+
+    def resume(self, *, actor: str, database: str | None = None) -> None:
+        """Apply again."""
+        ...
+
+    def detach(self, database: str, *, actor: str) -> None:
+        """Stop observing a database; what it learned stays in the logbook."""
+        ...
+
+    def series(
+        self,
+        database: str,
+        metric: str,
+        subject: str,
+        *,
+        start: float,
+        end: float,
+        points: int = 300,
+    ) -> Series:
+        """Return a metric of a subject between two times, with at most so many points."""
+        ...
+
+    def tick(self, database: str) -> Tick:
+        """Return the newest tick."""
+        ...
+
+    def audit(self, *, limit: int = 100) -> list[AuditEntry]:
+        """Return audit entries, the newest first."""
+        ...
+
+    def events(self, after: int, *, limit: int = 500) -> list[Event]:
+        """Return committed events past a sequence number, the oldest first."""
+        ...
+
+    def wait_for_change(self, after: int, ticks: int, seconds: float) -> tuple[int, int]:
+        """Wait for a new event or tick; return the newest event sequence and tick counter."""
+        ...
+
+    def report(self, report: Report) -> Reply:
+        """Take an agent's report and answer it."""
+        ...
