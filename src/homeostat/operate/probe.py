@@ -1,0 +1,60 @@
+"""Probes read and yield samples; they change nothing.
+
+A probe is shared by all databases; what it must remember of one (running totals, say) it keeps in
+`Watched.memory`. Probes of one database share its reserved connection and take turns on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from homeostat.engine.engine import Activity, Engine, Identity
+from homeostat.measure import Sample
+
+
+@dataclass(slots=True)
+class Watched:
+    """One attached database, as probes see it.
+
+    Attributes:
+        engine: how to ask it.
+        identity: which one it is; its key is the subject's database.
+        at: the time of this tick, in seconds since 1970 UTC.
+        memory: the probe's own notes on this database, kept between ticks.
+        activity: set by the probe that asked; rules and verdicts quote it.
+    """
+
+    engine: Engine
+    identity: Identity
+    at: float
+    memory: dict[str, Any] = field(default_factory=dict)
+    activity: Activity | None = None
+
+
+class Probe(Protocol):
+    """Reads one kind of thing at an interval."""
+
+    @property
+    def name(self) -> str:
+        """The name, unique among all rooms."""
+        ...
+
+    @property
+    def help(self) -> str:
+        """One sentence for the reference."""
+        ...
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often it reads."""
+        ...
+
+    def read(self, watched: Watched) -> Iterable[Sample]:
+        """Read; what cannot be known is yielded as Unknown.
+
+        Raises:
+            DatabaseError: the database could not be asked at all.
+        """
+        ...

@@ -1,0 +1,76 @@
+"""The newest samples of every series, in memory, for rules to judge.
+
+Bounded: so many ticks a series, so many series a metric. What falls off is still in samples.db.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterable
+
+from homeostat.measure import Reading, Sample, Subject
+
+TICKS_MAX = 512
+
+
+class Recent:
+    """Rings of samples by (metric, subject); safe to use from any thread."""
+
+    def __init__(self, *, ticks_max: int = TICKS_MAX) -> None:
+        self._lock = threading.Lock()
+        self._rings: dict[str, dict[Subject, deque[Sample]]] = defaultdict(dict)
+        self._ticks_max = ticks_max
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Add samples; each series must come in order of time."""
+        with self._lock:
+            for sample in samples:
+                rings = self._rings[sample.metric]
+                ring = rings.get(sample.subject)
+                if ring is None:
+                    ring = rings[sample.subject] = deque(maxlen=self._ticks_max)
+                ring.append(sample)
+
+    def subjects(self, metric: str, *, since: float = 0.0) -> list[Subject]:
+        """Return the subjects with a sample of the metric at or after a time."""
+        with self._lock:
+            rings = self._rings.get(metric, {})
+            return [subject for subject, ring in rings.items() if ring[-1].at >= since]
+
+    def metrics(self) -> list[str]:
+        """Return the metrics seen."""
+        with self._lock:
+            return list(self._rings)
+
+    def last(self, metric: str, subject: Subject) -> Sample | None:
+        """Return the newest sample of a series, or None."""
+        with self._lock:
+            ring = self._rings.get(metric, {}).get(subject)
+            return ring[-1] if ring else None
+
+    def window(self, metric: str, subject: Subject, *, ticks: int) -> list[Sample]:
+        """Return the newest so many samples of a series, the oldest first, unknown ones too."""
+        with self._lock:
+            ring = self._rings.get(metric, {}).get(subject)
+            return list(ring)[-ticks:] if ring else []
+
+    def values(self, metric: str, subject: Subject, *, ticks: int) -> list[float]:
+        """Return the known plain values among the newest so many samples."""
+        window = self.window(metric, subject, ticks=ticks)
+        return [sample.value for sample in window if isinstance(sample.value, float)]
+
+    def between(self, metric: str, subject: Subject, *, start: float, end: float) -> list[Reading]:
+        """Return the readings with start < time <= end, the oldest first."""
+        with self._lock:
+            ring = self._rings.get(metric, {}).get(subject)
+            if not ring:
+                return []
+            return [sample.value for sample in ring if start < sample.at <= end]
+
+    def forget(self, instance: str) -> None:
+        """Drop every series of an instance, e.g. of an agent that went away."""
+        with self._lock:
+            for rings in self._rings.values():
+                for subject in [s for s in rings if s.instance == instance]:
+                    del rings[subject]
