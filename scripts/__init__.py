@@ -1,0 +1,1 @@
+"""Tools for people who work on Homeostat: pins, generated reference, the test command."""

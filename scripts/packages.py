@@ -1,0 +1,119 @@
+"""What the tests need from the operating system, and how to get it.
+
+PostgreSQL's server programs with the contrib extensions, and Chromium. Installs only what is
+missing, through apt-get, as root or with a sudo that asks for no password; otherwise it returns the
+line to run. It never starts a server: the cluster that Debian's package would make is not made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+POSTGRES_OLDEST = 14
+POSTGRES_HOMES = Path("/usr/lib/postgresql")
+EXTENSIONS = Path("/usr/share/postgresql")
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CLUSTER_CONFIG = Path("/etc/postgresql-common/createcluster.d/homeostat-tests.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that is missing: for people, and the Debian packages that bring it."""
+
+    what: str
+    debian: tuple[str, ...]
+
+
+def missing() -> list[Need]:
+    """Return what the tests need and this machine lacks."""
+    needs = []
+    if not postgres_homes():
+        needs.append(Need(f"PostgreSQL {POSTGRES_OLDEST} or newer (server)", ("postgresql",)))
+    if not _has_contrib():
+        needs.append(Need("PostgreSQL contrib extensions", ("postgresql-contrib",)))
+    if not any(shutil.which(name) for name in CHROMIUM_NAMES):
+        needs.append(Need("Chromium", ("chromium", "fonts-liberation")))
+    return needs
+
+
+def postgres_homes() -> list[Path]:
+    """Return the directories with PostgreSQL's server programs, the newest version first."""
+    found = []
+    for server in POSTGRES_HOMES.glob("*/bin/postgres"):
+        version = server.parent.parent.name
+        if version.isdigit() and int(version) >= POSTGRES_OLDEST:
+            found.append((int(version), server.parent))
+    on_path = shutil.which("initdb")
+    if on_path and not found:
+        found.append((0, Path(on_path).resolve().parent))
+    return [home for _, home in sorted(found, reverse=True)]
+
+
+def _has_contrib() -> bool:
+    if any(EXTENSIONS.glob("*/extension/pg_stat_statements.control")):
+        return True
+    config = shutil.which("pg_config")
+    if not config:
+        return False
+    answer = subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=False)
+    return Path(answer.stdout.strip(), "extension", "pg_stat_statements.control").exists()
+
+
+def install(needs: list[Need]) -> str:
+    """Install the needs; return an empty string, or what a person has to do."""
+    names = [name for need in needs for name in need.debian]
+    line = f"apt-get update && apt-get install --yes {' '.join(names)}"
+    if not shutil.which("apt-get"):
+        return "install with your system's package manager: " + ", ".join(n.what for n in needs)
+    prefix = _as_root()
+    if prefix is None:
+        return f"run as root: {line}"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    steps = [["update"], ["install", "--yes", "--no-install-recommends", *names]]
+    with _no_cluster(prefix):
+        for step in steps:
+            print("  apt-get", *step, flush=True)
+            done = subprocess.run(
+                [*prefix, "apt-get", "-qq", *step],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+            if done.returncode:
+                return f"apt-get {step[0]} failed; run as root: {line}"
+    left = missing()
+    return "still missing: " + ", ".join(need.what for need in left) if left else ""
+
+
+def _as_root() -> list[str] | None:
+    """Return what to put before a command to run it as root; None: not possible unattended."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if not sudo:
+        return None
+    asks = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode
+    return None if asks else [sudo, "-n", "--preserve-env=DEBIAN_FRONTEND"]
+
+
+@contextmanager
+def _no_cluster(prefix: list[str]) -> Iterator[None]:
+    """Keep Debian's PostgreSQL package from making and starting a cluster while it installs."""
+    if CLUSTER_CONFIG.exists():
+        yield
+        return
+    subprocess.run([*prefix, "mkdir", "-p", CLUSTER_CONFIG.parent], check=True)
+    setting = b"create_main_cluster = false\n"
+    tee = [*prefix, "tee", str(CLUSTER_CONFIG)]
+    subprocess.run(tee, input=setting, stdout=subprocess.DEVNULL, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*prefix, "rm", "-f", CLUSTER_CONFIG], check=True)

@@ -1,0 +1,205 @@
+"""The test command: every stage in turn, with the time it took. Started by `scripts/test`.
+
+    scripts/test                      # everything but the long tests; what CI runs
+    scripts/test --quick              # no slow tests: for while you work
+    scripts/test --full               # the long ones too
+    scripts/test --only types         # some stages only (may be repeated)
+    scripts/test --only tests -- tests/driver -x     # what follows -- goes to pytest
+
+A stage that fails does not stop the ones after it, except missing packages. The exit code is 0 only
+when every stage passed; the last lines name the ones that did not. It reads nothing from stdin and
+uses the network for nothing but packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripts import packages
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = [name for name in ("src", "tests", "bench", "scripts") if (ROOT / name).is_dir()]
+TIERS = {"quick": "not slow and not long", "default": "not long", "full": ""}
+STAGE_SECONDS_MAX = {"quick": 600, "default": 3600, "full": 4 * 3600}  # a hang ends some time
+KILL_SECONDS = 10
+NO_TESTS = 5  # pytest's exit code for "nothing was collected"
+
+
+@dataclass(slots=True)
+class Options:
+    """What the command line asked for."""
+
+    tier: str = "default"
+    only: list[str] = field(default_factory=list)
+    pytest: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one stage ended; an empty `problem` is success."""
+
+    name: str
+    seconds: float
+    problem: str
+
+
+def run(command: list[str], *, show: bool, seconds_max: int) -> str:
+    """Run a command in the repository; return an empty string, or what went wrong.
+
+    Args:
+        command: the program and its arguments.
+        show: let its output through as it comes; otherwise it is shown only on failure.
+        seconds_max: past this the whole process group is ended.
+    """
+    pipe = None if show else subprocess.PIPE
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=None if show else subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds_max)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return f"stopped after {seconds_max} s"
+        except KeyboardInterrupt:
+            _end(process)
+            raise
+    if process.returncode and output:
+        print(output, end="", flush=True)
+    return f"exit code {process.returncode}" if process.returncode else ""
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process and all it started: ask first, then insist."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def stage_packages(_: Options) -> str:
+    """Install what is missing of PostgreSQL and Chromium."""
+    needs = packages.missing()
+    if not needs:
+        return ""
+    print("  missing:", ", ".join(need.what for need in needs), flush=True)
+    return packages.install(needs)
+
+
+def _tool(*command: str) -> Callable[[Options], str]:
+    """Return a stage that runs a quiet tool of this environment."""
+
+    def stage(options: Options) -> str:
+        limit = STAGE_SECONDS_MAX[options.tier]
+        return run([sys.executable, "-m", *command], show=False, seconds_max=limit)
+
+    return stage
+
+
+def stage_layers(options: Options) -> str:
+    """Check who imports whom (the contracts are in pyproject.toml)."""
+    program = Path(sys.executable).with_name("lint-imports")  # it cannot be run with -m
+    limit = STAGE_SECONDS_MAX[options.tier]
+    return run([str(program), "--no-cache", "--no-logo"], show=False, seconds_max=limit)
+
+
+def stage_doctests(options: Options) -> str:
+    """Run the examples in docstrings and documents."""
+    command = ["pytest", "-q", "-p", "no:cacheprovider", "--doctest-modules"]
+    command += ["--doctest-glob=*.md", "src", "docs", "README.md"]
+    problem = _tool(*command)(options)
+    return "" if problem == f"exit code {NO_TESTS}" else problem
+
+
+def stage_tests(options: Options) -> str:
+    """Run the tests of the tier."""
+    command = [sys.executable, "-m", "pytest", "--durations=15", "--durations-min=2"]
+    if TIERS[options.tier]:
+        command += ["-m", TIERS[options.tier]]
+    limit = STAGE_SECONDS_MAX[options.tier]
+    return run([*command, *options.pytest], show=True, seconds_max=limit)
+
+
+STAGES: dict[str, Callable[[Options], str]] = {
+    "packages": stage_packages,
+    "format": _tool("ruff", "format", "--check", "."),
+    "lint": _tool("ruff", "check", "."),
+    "types": _tool("mypy", *CODE),
+    "layers": stage_layers,
+    "doctests": stage_doctests,
+    "tests": stage_tests,
+}
+
+
+def parse(arguments: list[str]) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tier = parser.add_mutually_exclusive_group()
+    for name, text in (("quick", "no slow tests"), ("full", "the long tests too")):
+        tier.add_argument(
+            f"--{name}", action="store_const", const=name, dest="tier", default="default", help=text
+        )
+    parser.add_argument(
+        "--only", action="append", default=[], choices=list(STAGES), metavar="STAGE"
+    )
+    own, rest = arguments, []
+    if "--" in arguments:
+        cut = arguments.index("--")
+        own, rest = arguments[:cut], arguments[cut + 1 :]
+    read = parser.parse_args(own)
+    return Options(tier=read.tier, only=read.only, pytest=rest)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the stages; return the exit code."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    chosen = [name for name in STAGES if name in options.only or not options.only]
+    start = time.monotonic()
+    results: list[Result] = []
+    for number, name in enumerate(chosen, 1):
+        began = time.monotonic()
+        print(f"[{began - start:6.1f} s] {number}/{len(chosen)} {name}", flush=True)
+        problem = STAGES[name](options)
+        results.append(Result(name, time.monotonic() - began, problem))
+        if problem:
+            print(f"  {name} failed: {problem}", flush=True)
+            if name == "packages":
+                break
+    return _report(results, time.monotonic() - start, options)
+
+
+def _report(results: list[Result], seconds: float, options: Options) -> int:
+    print()
+    for result in results:
+        mark = f"FAILED ({result.problem})" if result.problem else "ok"
+        print(f"{result.name:10} {result.seconds:7.1f} s  {mark}")
+    failed = [result.name for result in results if result.problem]
+    verdict = f"failed: {', '.join(failed)}" if failed else "all stages passed"
+    print(f"{verdict} in {seconds:.1f} s ({options.tier} tier)", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
