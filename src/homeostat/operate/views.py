@@ -19,11 +19,11 @@ class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     state: str  # ok, trouble, unreachable, paused
     since: float  # attached, seconds since 1970 UTC
-    promise_ms: float
+    promise_ms: float | None
     p50_ms: float | None
     p99_ms: float | None
     operations_per_second: float | None
-    agents: int
+    agents: int | None
     findings: int
     healed: int
     reverted: int
@@ -33,14 +33,14 @@ class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator and its databases."""
+    """The operator and its databases; `pid` and `uptime_seconds` are null when none runs."""
 
     version: str
     state: str  # ok, trouble, paused, logbook
     detail: str
-    pid: int
-    epoch: int
-    uptime_seconds: float
+    pid: int | None
+    epoch: int | None
+    uptime_seconds: float | None
     databases: list[DatabaseStatus]
     next_command: str
 
