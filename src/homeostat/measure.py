@@ -114,8 +114,8 @@ class Histogram:
         self.total = total
         self.max = maximum
 
-    def record(self, value: float) -> None:
-        """Add one value (its unit is the metric's; fractions are dropped)."""
+    def record(self, value: float, times: int = 1) -> None:
+        """Add a value so many times (its unit is the metric's; fractions are dropped)."""
         v = int(value)
         if v < _SUB_BUCKETS:
             index = max(v, 0)
@@ -123,9 +123,9 @@ class Histogram:
             shift = v.bit_length() - SUB_BUCKET_BITS - 1
             index = (shift << SUB_BUCKET_BITS) + (v >> shift)
         counts = self.counts
-        counts[index] = counts.get(index, 0) + 1
-        self.count += 1
-        self.total += value
+        counts[index] = counts.get(index, 0) + times
+        self.count += times
+        self.total += value * times
         if value > self.max:
             self.max = value
 

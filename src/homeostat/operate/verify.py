@@ -139,31 +139,39 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
         f"{demand.name} {_number(old_median)} -> {_number(new_median)} {demand.unit} "
         f"({change:+.0%})"
     )
-    load_change = _load_change(before, after)
-
-    def verdict(outcome: Outcome, reason: str, probability: float) -> Verdict:
-        sentence = f"{numbers}: {reason}"
-        return Verdict(outcome, sentence, old_median, new_median, probability, seen)
-
     fell = rank_sum_probability(new, old)
     rose = rank_sum_probability(old, new)
+    outcome: Outcome = "no effect"
+    probability = fell
     if change >= demand.harm_max and rose <= ALPHA:
-        if load_change > demand.load_drift_share:
-            return verdict("cannot tell", f"but the load rose by {load_change:.0%}", rose)
-        return verdict("worse", f"it got worse (p = {rose:.4f})", rose)
-    if not demand.mechanism:
-        return verdict("no effect", "no harm seen", fell)
-    if -change < demand.reduction_min or fell > ALPHA:
-        wanted = f"at least -{demand.reduction_min:.0%} was asked for"
-        return verdict("no effect", f"{wanted} (p = {fell:.4f})", fell)
-    if seen <= MECHANISM_BATCHES_SHARE:
-        return verdict("no effect", f"it fell, but not by this: {demand.mechanism} not seen", fell)
-    if load_change < -demand.load_drift_share:
-        return verdict("cannot tell", f"but the load fell by {-load_change:.0%}", fell)
-    if trend_probability(old) <= TREND_ALPHA and old[-1] <= new_median * (1 + demand.harm_max):
-        return verdict("cannot tell", "but it was already ending before the change", fell)
-    reason = f"{demand.mechanism} in {seen:.0%} of the batches (p = {fell:.4f})"
-    return verdict("better", reason, fell)
+        probability = rose
+        load = _load_change(before, after)
+        outcome, reason = "worse", f"it got worse (p = {rose:.4f})"
+        if load > demand.load_drift_share:
+            outcome, reason = "cannot tell", f"but the load rose by {load:.0%}"
+    elif not demand.mechanism:
+        reason = "no harm seen"
+    elif -change < demand.reduction_min or fell > ALPHA:
+        reason = f"at least -{demand.reduction_min:.0%} was asked for (p = {fell:.4f})"
+    elif seen <= MECHANISM_BATCHES_SHARE:
+        reason = f"it fell, but not by this: {demand.mechanism} not seen"
+    else:
+        outcome, reason = _credit(before, after, demand, fell)
+    return Verdict(outcome, f"{numbers}: {reason}", old_median, new_median, probability, seen)
+
+
+def _credit(
+    before: Sequence[Batch], after: Sequence[Batch], demand: Demand, probability: float
+) -> tuple[Outcome, str]:
+    """Return whether a real improvement may be credited to the change, and why."""
+    load = _load_change(before, after)
+    if load < -demand.load_drift_share:
+        return "cannot tell", f"but the load fell by {-load:.0%}"
+    old = [batch.value for batch in before]
+    good = statistics.median(batch.value for batch in after) * (1 + demand.harm_max)
+    if trend_probability(old) <= TREND_ALPHA and old[-1] <= good:
+        return "cannot tell", "but it was already ending before the change"
+    return "better", f"{demand.mechanism} (p = {probability:.4f})"
 
 
 def _load_change(before: Sequence[Batch], after: Sequence[Batch]) -> float:

@@ -1,0 +1,94 @@
+"""What speaks against a remedy now: conflicts, waiting decisions, distrust, rest, budget, pause.
+
+Pure: it looks at the records of a database and says why not, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from homeostat.config import OperateConfig
+from homeostat.logbook.rows import RemedyRecord
+from homeostat.operate.remedy import Proposal
+
+UNDER_WAY: tuple[str, ...] = ("proposed", "rehearsing", "applying", "verifying", "reverting")
+FOR_A_PERSON: tuple[str, ...] = ("waiting", "observed")
+FRUITLESS: tuple[str, ...] = ("reverted", "ineffective", "rejected", "failed")
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A proposal that is to be weighed."""
+
+    key: str
+    finding: int
+    proposal: Proposal
+    autonomy: str
+    paused: bool
+    now: float
+
+
+def conflict(records: Sequence[RemedyRecord], label: str) -> str:
+    """Return which remedy has the resource now, or nothing."""
+    for record in records:
+        if record.resource == label and record.state in (*UNDER_WAY, "asking"):
+            return f"remedy {record.id} on {label} is {record.state}"
+    return ""
+
+
+def against(case: Case, records: Sequence[RemedyRecord], operate: OperateConfig) -> str:
+    """Return what speaks against doing (or asking for) it now, in words, or nothing.
+
+    Args:
+        case: what is proposed.
+        records: the database's remedies, the newest first.
+        operate: limits.
+    """
+    label = case.proposal.resource.label
+    mine = [record for record in records if record.resource == label]
+    return (
+        conflict(mine, label)
+        or _undecided(case, mine)
+        or _distrust(case, mine, operate)
+        or ("applying is paused" if case.paused else "")
+        or _rest(case, mine, operate)
+        or _budget(case, records, operate)
+    )
+
+
+def _undecided(case: Case, mine: Sequence[RemedyRecord]) -> str:
+    for record in mine:
+        if record.state in FOR_A_PERSON and (record.key, record.finding) == (
+            case.key,
+            case.finding,
+        ):
+            return f"remedy {record.id} waits for a person"
+    return ""
+
+
+def _distrust(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -> str:
+    for record in mine:
+        alike = record.key == case.key and record.likeness == case.proposal.likeness
+        if alike and record.state in FRUITLESS and record.ended is not None:
+            age = case.now - record.ended
+            if age < operate.distrust_seconds:
+                return f"remedy {record.id} was {record.state} on like evidence {age:.0f} s ago"
+    return ""
+
+
+def _rest(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -> str:
+    ended = [record.ended for record in mine if record.ended and record.applied]
+    if ended and case.now - max(ended) < operate.cooldown_seconds:
+        return f"it rests for {operate.cooldown_seconds:.0f} s after the last remedy"
+    return ""
+
+
+def _budget(case: Case, records: Sequence[RemedyRecord], operate: OperateConfig) -> str:
+    if case.autonomy != "auto":
+        return ""
+    lately = sum(1 for r in records if r.applied and case.now - r.applied < HOUR_SECONDS)
+    if lately >= operate.budget_per_hour:
+        return f"the budget of {operate.budget_per_hour} remedies an hour is used up"
+    return ""

@@ -1,0 +1,366 @@
+"""The operator as the page, the API and the CLI see it: `views.Console` over an Operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version as distribution_version
+
+import msgspec
+
+from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
+from homeostat.errors import ConfigError, HomeostatError
+from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord
+from homeostat.measure import Sample, Severity, Subject, Unknown
+from homeostat.operate.desk import Desk
+from homeostat.operate.operator import Attached, Operator
+from homeostat.operate.views import (
+    DatabaseStatus,
+    Latest,
+    Point,
+    RemedyView,
+    Series,
+    Status,
+    Tick,
+)
+
+AUTONOMIES = ("observe", "approve", "auto")
+REPLY_SECONDS_REFUSED = 5.0
+FRESH_TICKS = 3  # a reading older than this many ticks is no longer now
+LOGBOOK_RULE = "logbook-failing"
+
+
+class OperatorConsole:
+    """Implements `views.Console`; safe to use from any thread."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+
+    # -- looking
+
+    def status(self) -> Status:
+        """Return the state of everything."""
+        operator = self._operator
+        databases = [self._database_status(one) for one in operator.attached.values()]
+        state, detail = "ok", "watching"
+        if operator.lost is not None:
+            state, detail = "lost", str(operator.lost)
+        elif operator.logbook_error is not None:
+            state, detail = "logbook", str(operator.logbook_error)
+        elif any(one.state in {"trouble", "unreachable"} for one in databases):
+            state = "trouble"
+            detail = f"{sum(one.findings for one in databases)} open findings"
+        elif databases and all(one.state == "paused" for one in databases):
+            state, detail = "paused", "observing; nothing is applied"
+        return Status(
+            version=distribution_version("homeostat"),
+            state=state,
+            detail=detail,
+            pid=operator.owner.pid,
+            epoch=max((one.ownership.epoch for one in operator.attached.values()), default=0),
+            uptime_seconds=operator.clock.now() - operator.started,
+            databases=databases,
+            next_command=self._next_command(),
+        )
+
+    def _database_status(self, one: Attached) -> DatabaseStatus:
+        unknown: dict[str, str] = {}
+        records = self._operator.logbook.remedies(database=one.row.key, limit=10_000)
+        states = Counter(record.state for record in records)
+        findings = one.findings.open()
+        serious = [f for f in findings if Severity(f.severity).rank >= Severity.WARNING.rank]
+        state = "ok"
+        if one.watch.error:
+            state = "unreachable"
+        elif self._operator.is_paused(one.row.key):
+            state = "paused"
+        elif serious:
+            state = "trouble"
+
+        def known(metric: str, name: str) -> float | None:
+            reading, reason = self._now(one, metric, Subject(one.row.key))
+            if reading is None:
+                unknown[name] = reason
+            return reading
+
+        return DatabaseStatus(
+            key=one.row.key,
+            label=one.row.label,
+            dialect=one.row.dialect,
+            version=one.row.version,
+            state=state,
+            since=one.row.attached,
+            promise_ms=self._operator.config.monitor.promise_ms,
+            p50_ms=known("operation.p50_ms", "p50_ms"),
+            p99_ms=known("operation.p99_ms", "p99_ms"),
+            operations_per_second=known("operation.rate", "operations_per_second"),
+            agents=len(one.watch.agents.views(self._operator.clock.now())),
+            findings=len(findings),
+            healed=states["kept"],
+            reverted=states["reverted"] + states["ineffective"],
+            waiting=states["waiting"] + states["asking"],
+            autonomy=self._autonomy(one.desk),
+            unknown=unknown,
+        )
+
+    def _autonomy(self, desk: Desk) -> str:
+        kinds = sorted({desk.autonomy_of(remedy.key) for remedy in desk.remedies})
+        return ", ".join(kinds) if kinds else self._operator.config.operate.autonomy
+
+    def _next_command(self) -> str:
+        waiting: list[RemedyRecord] = []
+        for one in self._operator.attached.values():
+            waiting += self._operator.logbook.remedies(
+                database=one.row.key, states=["waiting", "asking"], limit=1
+            )
+        if waiting:
+            return f"homeostat remedy show {waiting[0].id}"
+        if self._operator.logbook.remedies(limit=1):
+            return "homeostat remedy list"
+        return "homeostat link"
+
+    def findings(self, *, database: str | None = None, open_only: bool = True) -> list[Finding]:
+        """Return findings, the newest first; a failing logbook comes before all."""
+        found: list[Finding] = []
+        error = self._operator.logbook_error
+        for one in self._operator.attached.values():
+            if database not in {None, one.row.key}:
+                continue
+            if error is not None:
+                found.append(self._logbook_finding(one, str(error)))
+            if open_only:
+                found += [self._with_declined(one, finding) for finding in one.findings.open()]
+        if not open_only:
+            found += self._operator.logbook.findings(database=database, open_only=False)
+        return found
+
+    def _logbook_finding(self, one: Attached, error: str) -> Finding:
+        now = self._operator.clock.now()
+        return Finding(
+            database=one.row.key,
+            kind="logbook",
+            rule=LOGBOOK_RULE,
+            severity=str(Severity.CRITICAL),
+            what=f"the logbook cannot be written, so nothing is applied: {error}",
+            cause=error,
+            mend="Mend the cause named; Homeostat goes on by itself as soon as it can write.",
+            opened=now,
+            updated=now,
+        )
+
+    def _with_declined(self, one: Attached, finding: Finding) -> Finding:
+        declined = one.desk.declined.get(finding.id)
+        if not declined:
+            return finding
+        evidence: Json = {**finding.evidence, "not_done": dict(declined)}
+        return msgspec.structs.replace(finding, evidence=evidence)
+
+    def remedies(self, *, database: str | None = None, limit: int = 100) -> list[RemedyRecord]:
+        """Return remedies, the newest first."""
+        return self._operator.logbook.remedies(database=database, limit=limit)
+
+    def remedy(self, number: int) -> RemedyView:
+        """Return one remedy with finding, run and steps."""
+        logbook = self._operator.logbook
+        record = logbook.remedy(number)
+        one = self._operator.attached.get(record.database)
+        steps = [] if record.run is None else logbook.steps(record.run)
+        return RemedyView(
+            remedy=record,
+            finding=None if record.finding is None else logbook.finding(record.finding),
+            run=None if record.run is None else logbook.run(record.run),
+            steps=sorted(steps, key=lambda step: step.number),
+            possible=one.desk.possible(record) if one else [],
+        )
+
+    def audit(self, *, limit: int = 100) -> list[AuditEntry]:
+        """Return audit entries, the newest first."""
+        return self._operator.logbook.audit(limit=limit)
+
+    def events(self, after: int, *, limit: int = 500) -> list[Event]:
+        """Return committed events past a sequence number, the oldest first."""
+        return self._operator.logbook.events(after, limit=limit)
+
+    def wait_for_change(self, after: int, ticks: int, seconds: float) -> tuple[int, int]:
+        """Wait for a new event or tick; return the newest event sequence and tick counter."""
+        return self._operator.wait_for_change(after, ticks, seconds)
+
+    def series(
+        self,
+        database: str,
+        metric: str,
+        subject: str,
+        *,
+        start: float,
+        end: float,
+        points: int = 300,
+    ) -> Series:
+        """Return a metric of a subject between two times, with at most so many points."""
+        one = self._operator.find(database)
+        spec = self._operator.registry.spec(metric)
+        if spec is None:
+            raise ConfigError("No metric has this name. See docs/reference/metrics.md.")
+        store = self._operator.samples
+        found = store.range(one.row.key, metric, subject, start=start, end=end, points=points)
+        first = [
+            since
+            for name, label, since, _ in store.subjects(one.row.key)
+            if (name, label) == (metric, subject)
+        ]
+        return Series(
+            metric=metric,
+            subject=subject,
+            unit=spec.unit,
+            step_seconds=(end - start) / points,
+            known_since=first[0] if first else None,
+            points=[Point(*point) for point in found],
+        )
+
+    def tick(self, database: str) -> Tick:
+        """Return the newest tick."""
+        one = self._operator.find(database)
+        whole = Subject(one.row.key)
+        recent = one.watch.recent
+        fresh = self._fresh()
+        latest = []
+        for metric in recent.metrics():
+            spec = self._operator.registry.spec(metric)
+            for subject in recent.subjects(metric, since=fresh):
+                sample = recent.last(metric, subject)
+                if sample is not None and spec is not None:
+                    latest += _latest(sample, spec.unit)
+        segments = {
+            subject.name: rate
+            for subject in recent.subjects("operation.rate", since=fresh)
+            if subject.kind == "segment"
+            and (rate := self._now(one, "operation.rate", subject)[0]) is not None
+        }
+        errors = self._now(one, "operation.errors", whole)[0]
+        return Tick(
+            database=one.row.key,
+            at=self._operator.clock.now(),
+            p50_ms=self._now(one, "operation.p50_ms", whole)[0],
+            p99_ms=self._now(one, "operation.p99_ms", whole)[0],
+            operations_per_second=self._now(one, "operation.rate", whole)[0],
+            errors_per_second=None
+            if errors is None
+            else errors / self._operator.config.monitor.performance_seconds,
+            segments=segments,
+            pools=self._pools(one),
+            latest=latest,
+        )
+
+    def _pools(self, one: Attached) -> list[Json]:
+        pools: list[Json] = []
+        applications = {
+            f"agent:{a.name}": a for a in one.watch.agents.views(self._operator.clock.now())
+        }
+        for subject in one.watch.recent.subjects("pool.limit", since=self._fresh()):
+            agent = applications.get(subject.instance)
+            if agent is None:
+                continue
+            pool: Json = {"name": subject.name, "agent": agent.name}
+            pool["application"] = agent.application
+            for metric in ("limit", "in_use_mean", "waiting", "wait_ms", "use_share"):
+                pool[metric] = self._now(one, f"pool.{metric}", subject)[0]
+            pools.append(pool)
+        return pools
+
+    def _fresh(self) -> float:
+        monitor = self._operator.config.monitor
+        interval = max(monitor.performance_seconds, monitor.health_seconds)
+        return self._operator.clock.now() - FRESH_TICKS * interval
+
+    def _now(self, one: Attached, metric: str, subject: Subject) -> tuple[float | None, str]:
+        sample = one.watch.recent.last(metric, subject)
+        if sample is None:
+            return None, "not measured yet"
+        if sample.at < self._fresh():
+            return None, "not measured lately"
+        if isinstance(sample.value, Unknown):
+            return None, sample.value.reason
+        return (sample.value, "") if isinstance(sample.value, float) else (None, "a distribution")
+
+    # -- deciding
+
+    def decide(self, number: int, decision: str, *, actor: str) -> RemedyView:
+        """Take a decision: `approve`, `reject` or `revert`."""
+        record = self._operator.logbook.remedy(number)
+        desk = self._operator.find(record.database).desk
+        actions = {"approve": desk.approve, "reject": desk.reject, "revert": desk.revert}
+        action = actions.get(decision)
+        if action is None:
+            raise ConfigError("A decision is approve, reject or revert.", where=decision)
+        action(number, actor=actor)
+        return self.remedy(number)
+
+    def set_autonomy(self, key: str, autonomy: str, *, actor: str) -> None:
+        """Set what a remedy may do by itself until the operator restarts."""
+        if autonomy not in AUTONOMIES:
+            raise ConfigError("Autonomy is observe, approve or auto.", where=autonomy)
+        known = {r.key for room in self._operator.rooms for r in room.remedies}
+        if key not in known:
+            names = ", ".join(sorted(known))
+            raise ConfigError(f"No remedy has this key. There are: {names}.", where=key)
+        for one in self._operator.attached.values():
+            with self._operator.logbook.write(one.ownership.tenure) as tx:
+                tx.audit(
+                    actor=actor,
+                    action=f"autonomy: {autonomy}",
+                    database=one.row.key,
+                    subject=key,
+                    detail={},
+                )
+            one.desk.autonomy[key] = autonomy
+
+    def pause(self, *, actor: str, database: str | None = None) -> None:
+        """Apply nothing more; observing goes on."""
+        self._operator.set_paused(True, actor=actor, name=database)
+
+    def resume(self, *, actor: str, database: str | None = None) -> None:
+        """Apply again."""
+        self._operator.set_paused(False, actor=actor, name=database)
+
+    def detach(self, database: str, *, actor: str) -> None:
+        """Stop observing a database; what it learned stays in the logbook."""
+        self._operator.detach(database, actor=actor)
+
+    def report(self, report: Report) -> Reply:
+        """Take an agent's report and answer it."""
+        one = self._operator.attached.get(report.database.key)
+        if one is None:
+            return _refused(0, f"this operator does not watch {report.database.label}")
+        try:
+            return one.watch.report(report)
+        except HomeostatError as error:
+            return _refused(one.ownership.epoch, str(error))
+
+
+def _refused(epoch: int, error: str) -> Reply:
+    return Reply(
+        v=PROTOCOL_VERSION,
+        epoch=epoch,
+        next_seconds=REPLY_SECONDS_REFUSED,
+        settings=Settings(0, 0.0, {}),
+        error=error,
+    )
+
+
+def _latest(sample: Sample, unit: str) -> list[Latest]:
+    label = sample.subject.label
+    if isinstance(sample.value, Unknown):
+        reason = sample.value.reason
+        return [
+            Latest(
+                subject=label,
+                metric=sample.metric,
+                unit=unit,
+                at=sample.at,
+                value=None,
+                reason=reason,
+            )
+        ]
+    if isinstance(sample.value, float):
+        return [
+            Latest(subject=label, metric=sample.metric, unit=unit, at=sample.at, value=sample.value)
+        ]
+    return []

@@ -1,0 +1,287 @@
+"""Decide which remedies are done: by themselves, by a person, or not at all, and see them through.
+
+A remedy is proposed for an open finding unless something speaks against it: paused, a conflicting
+remedy under way, its resource resting, the budget used up, or it did not help before on evidence
+that is alike. What speaks against it is kept, so that people are told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from homeostat.config import Config
+from homeostat.errors import DecisionRefusedError, LogbookError
+from homeostat.logbook.rows import Finding, RemedyRecord, Run
+from homeostat.operate.choose import FOR_A_PERSON, UNDER_WAY, Case, against, conflict
+from homeostat.operate.remedy import Declined, Proposal, Remedy
+from homeostat.operate.rule import View
+from homeostat.operate.run import KIND, VERSION, Footing, RemedyRun, StoppedError
+
+log = logging.getLogger(__name__)
+
+HISTORY = 200  # records looked at for budget, rest and distrust
+
+
+@dataclass(slots=True)
+class Desk:
+    """The remedies of one database; safe to use from any thread.
+
+    `is_paused` tells whether applying is paused; `on_failure` hears of a run that needs a person.
+    """
+
+    database: str
+    remedies: Sequence[Remedy]
+    footing: Footing
+    config: Config
+    is_paused: Callable[[], bool]
+    on_failure: Callable[[RemedyRecord, str], None]
+    autonomy: dict[str, str] = field(default_factory=dict)
+    declined: dict[int, dict[str, str]] = field(default_factory=dict)  # finding -> remedy -> why
+    _runs: dict[int, RemedyRun] = field(default_factory=dict)
+    _threads: dict[int, threading.Thread] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def autonomy_of(self, key: str) -> str:
+        """Return what a remedy may do: observe, approve or auto."""
+        operate = self.config.operate
+        return self.autonomy.get(key) or operate.remedies.get(key, operate.autonomy)
+
+    def go_on(self) -> None:
+        """Take up the runs that an earlier operator left, by observing their targets first."""
+        for record in self._records(UNDER_WAY):
+            if record.run is None:
+                continue
+            run = self.footing.logbook.run(record.run)
+            remedy = self._remedy(record.key)
+            if run.kind != KIND or run.version != VERSION or remedy is None:
+                self._ask(record, run, "this version does not know how it was to go on")
+                continue
+            with self._lock:
+                self._start(record, run, remedy)
+
+    def consider(self, findings: Sequence[Finding], view: View) -> None:
+        """Propose remedies for open findings and start those that may start by themselves.
+
+        Raises:
+            LogbookError: nothing can be stored, so nothing is applied.
+        """
+        open_numbers = {finding.id for finding in findings}
+        self.declined = {n: why for n, why in self.declined.items() if n in open_numbers}
+        for finding in findings:
+            for remedy in self.remedies:
+                if finding.rule in remedy.rules:
+                    with self._lock:
+                        self._consider(remedy, finding, view)
+
+    def approve(self, number: int, *, actor: str) -> None:
+        """Start a remedy that waits for a person."""
+        with self._lock:
+            record = self.footing.logbook.remedy(number)
+            remedy = self._remedy(record.key)
+            if record.state not in FOR_A_PERSON or remedy is None:
+                raise DecisionRefusedError(
+                    f"Remedy {number} is {record.state}, so there is nothing to approve. "
+                    "`homeostat remedy list` shows what waits."
+                )
+            if self.is_paused():
+                raise DecisionRefusedError("Applying is paused. Run `homeostat resume` first.")
+            busy = conflict(self._records(None), record.resource)
+            if busy:
+                raise DecisionRefusedError(f"Remedy {number} has to wait: {busy}.")
+            self._decided(record, remedy, actor=actor, action="approve")
+
+    def reject(self, number: int, *, actor: str) -> None:
+        """Refuse a remedy that waits for a person; like evidence does not bring it back soon."""
+        with self._lock:
+            record = self.footing.logbook.remedy(number)
+            if record.state not in FOR_A_PERSON:
+                raise DecisionRefusedError(
+                    f"Remedy {number} is {record.state} and can no longer be rejected. "
+                    "Use `homeostat remedy revert` to undo it."
+                )
+            now = self.footing.clock.now()
+            record = msgspec.structs.replace(
+                record,
+                state="rejected",
+                decided=now,
+                decided_by=actor,
+                ended=now,
+                verdict=f"rejected by {actor}",
+            )
+            self._save(record, actor=actor, action="reject")
+
+    def revert(self, number: int, *, actor: str) -> None:
+        """Undo a remedy that was kept or is being verified."""
+        with self._lock:
+            record = self.footing.logbook.remedy(number)
+            running = self._runs.get(number)
+            if record.state == "verifying" and running is not None:
+                running.ask_to_revert(actor)
+                return
+            remedy = self._remedy(record.key)
+            stuck = record.state == "asking" and record.applied is not None
+            if remedy is None or record.run is None or not (record.state == "kept" or stuck):
+                raise DecisionRefusedError(
+                    f"Remedy {number} is {record.state}, so there is nothing to undo."
+                )
+            busy = conflict(self._records(None), record.resource)
+            if busy:
+                raise DecisionRefusedError(f"Remedy {number} has to wait: {busy}.")
+            record = msgspec.structs.replace(
+                record,
+                state="reverting",
+                ended=None,
+                verdict=f"{actor} asked for it",
+                result={**record.result, "ending": "reverted"},
+            )
+            run = self.footing.logbook.run(record.run)
+            run = msgspec.structs.replace(run, state="running", ended=None)
+            self._save_with_run(record, run, actor=actor, action="revert")
+            self._start(record, run, remedy)
+
+    def possible(self, record: RemedyRecord) -> list[str]:
+        """Return the decisions that a person can take on a remedy now."""
+        if record.state in FOR_A_PERSON:
+            newest = [r for r in self._records(None) if r.resource == record.resource][:1]
+            return ["approve", "reject"] if newest and newest[0].id == record.id else []
+        if record.state in {"kept", "verifying"}:
+            return ["revert"]
+        return ["revert"] if record.state == "asking" and record.applied is not None else []
+
+    def join(self, seconds: float) -> None:
+        """Wait for the runs under way to stop, at most so long in all."""
+        deadline = self.footing.clock.monotonic() + seconds
+        for thread in list(self._threads.values()):
+            thread.join(max(0.0, deadline - self.footing.clock.monotonic()))
+
+    # -- choosing
+
+    def _consider(self, remedy: Remedy, finding: Finding, view: View) -> None:
+        proposal = remedy.propose(finding, view)
+        if isinstance(proposal, Declined):
+            self._decline(finding, remedy, proposal.reason)
+            return
+        autonomy = self.autonomy_of(remedy.key)
+        now = self.footing.clock.now()
+        case = Case(remedy.key, finding.id, proposal, autonomy, self.is_paused(), now)
+        reason = against(case, self._records(None), self.config.operate)
+        if reason:
+            self._decline(finding, remedy, reason)
+            return
+        self.declined.get(finding.id, {}).pop(remedy.key, None)
+        self._propose(remedy, finding, proposal, autonomy)
+
+    def _decline(self, finding: Finding, remedy: Remedy, why: str) -> None:
+        self.declined.setdefault(finding.id, {})[remedy.key] = why
+
+    def _propose(self, remedy: Remedy, finding: Finding, proposal: Proposal, autonomy: str) -> None:
+        now = self.footing.clock.now()
+        state = {"observe": "observed", "approve": "waiting", "auto": "proposed"}[autonomy]
+        record = RemedyRecord(
+            database=self.database,
+            key=remedy.key,
+            resource=proposal.resource.label,
+            finding=finding.id,
+            state=state,  # type: ignore[arg-type]  # one of three of its literals
+            autonomy=autonomy,
+            title=proposal.title,
+            why=proposal.why,
+            parameters=proposal.parameters,
+            evidence={
+                **proposal.evidence,
+                "undo": proposal.undo,
+                "troubled_since": proposal.troubled_since,
+            },
+            likeness=proposal.likeness,
+            proposed=now,
+        )
+        if state == "proposed":
+            self._decided(record, remedy, actor="homeostat", action="propose")
+        else:
+            self._save(record, actor="homeostat", action=f"propose ({autonomy})")
+
+    def _decided(self, record: RemedyRecord, remedy: Remedy, *, actor: str, action: str) -> None:
+        now = self.footing.clock.now()
+        record = msgspec.structs.replace(record, state="proposed", decided=now, decided_by=actor)
+        run = Run(
+            kind=KIND,
+            version=VERSION,
+            database=self.database,
+            epoch=self.footing.ownership.tenure.epoch,
+            started=now,
+        )
+        record, run = self._save_with_run(record, run, actor=actor, action=action)
+        self._start(record, run, remedy)
+
+    # -- storing and starting
+
+    def _save(self, record: RemedyRecord, *, actor: str, action: str) -> RemedyRecord:
+        with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+            record = tx.save_remedy(record)
+            tx.audit(**_audit(record, actor=actor, action=action))
+        return record
+
+    def _save_with_run(
+        self, record: RemedyRecord, run: Run, *, actor: str, action: str
+    ) -> tuple[RemedyRecord, Run]:
+        with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+            if not record.id:
+                record = tx.save_remedy(record)  # for its number, which the run carries
+            run = tx.save_run(msgspec.structs.replace(run, remedy=record.id))
+            record = tx.save_remedy(msgspec.structs.replace(record, run=run.id))
+            tx.audit(**_audit(record, actor=actor, action=action))
+        return record, run
+
+    def _start(self, record: RemedyRecord, run: Run, remedy: Remedy) -> None:
+        carried = RemedyRun(record, run, remedy, self.footing)
+        self._runs[record.id] = carried
+        thread = threading.Thread(
+            target=self._carry, args=(carried,), name=f"remedy-{record.id}", daemon=True
+        )
+        self._threads[record.id] = thread
+        thread.start()
+
+    def _carry(self, carried: RemedyRun) -> None:
+        number = carried.record.id
+        try:
+            record = carried.carry()
+            if record.state in {"asking", "failed"}:
+                self.on_failure(record, record.verdict)
+        except StoppedError:
+            log.info("remedy %d is left to the next start", number)
+        except LogbookError as error:
+            self.on_failure(carried.record, str(error))
+        except Exception as error:
+            log.exception("remedy %d broke off", number)
+            self.on_failure(carried.record, f"it broke off: {error}")
+        finally:
+            self._runs.pop(number, None)
+            self._threads.pop(number, None)
+
+    def _ask(self, record: RemedyRecord, run: Run, why: str) -> None:
+        record = msgspec.structs.replace(record, state="asking", verdict=why)
+        run = msgspec.structs.replace(run, state="asking", detail=why)
+        self._save_with_run(record, run, actor="homeostat", action="ask")
+        self.on_failure(record, why)
+
+    def _records(self, states: Sequence[str] | None) -> list[RemedyRecord]:
+        return self.footing.logbook.remedies(database=self.database, states=states, limit=HISTORY)
+
+    def _remedy(self, key: str) -> Remedy | None:
+        return next((remedy for remedy in self.remedies if remedy.key == key), None)
+
+
+def _audit(record: RemedyRecord, *, actor: str, action: str) -> dict[str, Any]:
+    return {
+        "actor": actor,
+        "action": action,
+        "database": record.database,
+        "subject": f"remedy {record.id}",
+        "detail": {"title": record.title, "why": record.why, "state": record.state},
+    }

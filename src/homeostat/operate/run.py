@@ -1,0 +1,323 @@
+"""Carry a remedy through its moves, durably: rehearse, apply, verify, then keep or revert.
+
+The record's state says which move is next; it changes only in the same commit that ends the move
+before. A move that changes something commits intent and undo first and its observation after, so
+whoever takes over observes the target and knows: done, redo, or ask a person.
+
+    proposed -> rehearsing -> applying -> verifying -> kept
+                    |            |            |
+                 refused      reverting <-----+-> reverted | ineffective | failed
+
+Invariant: at every commit either nothing was changed (before the intent of `apply`), or the undo
+is in the logbook. A run that is interrupted anywhere ends kept or undone, never half.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from homeostat.clock import Clock
+from homeostat.config import OperateConfig
+from homeostat.errors import HomeostatError, LogbookError
+from homeostat.logbook import Logbook
+from homeostat.logbook.rows import REMEDY_ENDED, Json, RemedyRecord, Run, Step
+from homeostat.operate.ownership import Ownership
+from homeostat.operate.remedy import Hands, Remedy, Seen
+from homeostat.operate.verify import Batch, Verdict, compare
+
+log = logging.getLogger(__name__)
+
+KIND = "remedy"
+VERSION = 1  # of the moves below; a run of another version asks a person
+POLL_SECONDS = 0.1
+ORDER = ("rehearse", "apply", "verify", "revert")
+ENDING = {"no effect": "ineffective", "worse": "reverted", "cannot tell": "reverted"}
+PROGRESS = {"rehearsing": 0.2, "applying": 0.4, "verifying": 0.6, "reverting": 0.8}
+
+
+class StoppedError(Exception):
+    """The operator is stopping; the run goes on when it starts again."""
+
+
+@dataclass(slots=True)
+class Footing:
+    """What a run stands on."""
+
+    logbook: Logbook
+    ownership: Ownership
+    clock: Clock
+    config: OperateConfig
+    hands: Hands
+    stop: threading.Event
+    still_open: Callable[[int], bool]  # whether the finding of this number is still open
+
+
+@dataclass(slots=True)
+class RemedyRun:
+    """One remedy under way. `carry` runs in a thread of its own."""
+
+    record: RemedyRecord
+    run: Run
+    remedy: Remedy
+    footing: Footing
+    steps: dict[str, Step] = field(default_factory=dict)
+    _asked_to_revert: str = ""
+
+    def __post_init__(self) -> None:
+        """Read the steps that were committed so far."""
+        for step in self.footing.logbook.steps(self.run.id):
+            self.steps[step.name] = step
+
+    def ask_to_revert(self, actor: str) -> None:
+        """Make the run undo what it did, at the next point where it waits."""
+        self._asked_to_revert = actor
+
+    def carry(self) -> RemedyRecord:
+        """Do the moves that are left; return the record as it ended.
+
+        Raises:
+            StoppedError: the operator is stopping.
+            LogbookError: nothing more can be made durable, so nothing more was done.
+        """
+        moves: dict[str, Callable[[], None]] = {
+            "proposed": self._rehearse,
+            "rehearsing": self._rehearse,
+            "applying": self._apply,
+            "verifying": self._verify,
+            "reverting": self._revert,
+        }
+        while (move := moves.get(self.record.state)) is not None:
+            move()
+        return self.record
+
+    # -- the moves
+
+    def _rehearse(self) -> None:
+        parameters = self.record.parameters
+        self._begin("rehearse", state="rehearsing")
+        shown = self.remedy.rehearse(parameters, self.footing.hands)
+        observation: Json = {"ok": shown.ok, "reason": shown.reason, **shown.evidence}
+        if not shown.ok:
+            self._end("rehearse", observation, state="refused", verdict=shown.reason)
+            return
+        since = float(self.record.evidence.get("troubled_since", self.record.proposed))
+        before = self._batches(since)
+        finding = self.record.finding
+        if finding is not None and not self.footing.still_open(finding):
+            verdict = "the trouble ended by itself before anything was changed"
+            self._end("rehearse", observation, state="refused", verdict=verdict)
+            return
+        observation["before"] = [msgspec.to_builtins(batch) for batch in before]
+        self._end("rehearse", observation, state="applying")
+
+    def _apply(self) -> None:
+        parameters = self.record.parameters
+        undo = self.record.evidence.get("undo", {})
+        taken_over = "apply" in self.steps
+        self._begin("apply", state="applying", intent=parameters, undo=undo)
+        seen: Seen = "not done"
+        if taken_over:
+            seen = self.remedy.observe(parameters, self.footing.hands)
+            if seen == "cannot tell":
+                self._ask("whether the change is in force cannot be seen")
+                return
+        if seen == "not done":
+            error = self._attempt(lambda: self.remedy.apply(parameters, self.footing.hands))
+            if not error and not self._until(
+                lambda: self.remedy.observe(parameters, self.footing.hands)
+            ):
+                error = "it was not seen in force in time"
+            if error:
+                self._turn_back("apply", "failed", f"it could not be applied: {error}")
+                return
+        now = self.footing.clock.now()
+        self._end("apply", {"seen": "done"}, state="verifying", applied=now)
+
+    def _verify(self) -> None:
+        config = self.footing.config
+        parameters = self.record.parameters
+        taken_over = "verify" in self.steps
+        self._begin("verify", state="verifying", intent={"batches": config.verify_batches})
+        if taken_over and not self._until(
+            lambda: self.remedy.observe(parameters, self.footing.hands)
+        ):
+            self._turn_back("verify", "reverted", "after the interruption it was not in force")
+            return
+        since = self.footing.clock.now() + config.settle_seconds
+        after = self._batches(since)
+        if self._asked_to_revert:
+            self._turn_back("verify", "reverted", f"{self._asked_to_revert} asked for it")
+            return
+        stored = self.steps["rehearse"].observation.get("before", [])
+        before = msgspec.convert(stored, list[Batch])
+        verdict = compare(before, after, self.remedy.demand)
+        result = {**_measured(verdict), "before": stored, "after": msgspec.to_builtins(after)}
+        good = verdict.outcome == "better" or (
+            verdict.outcome == "no effect" and not self.remedy.demand.mechanism
+        )
+        if good:
+            self._end("verify", result, state="kept", verdict=verdict.reason, result=result)
+            return
+        cause = self.remedy.explain(parameters, self.footing.hands.view())
+        reason = verdict.reason + (f"; {cause}" if cause else "")
+        self._turn_back("verify", ENDING[verdict.outcome], reason, result=result)
+
+    def _revert(self) -> None:
+        parameters = self.record.parameters
+        undo = self.record.evidence.get("undo", {})
+        hands = self.footing.hands
+        self._begin("revert", state="reverting", undo=undo)
+        error = self._attempt(lambda: self.remedy.revert(parameters, undo, hands))
+        if not error and not self._until(
+            lambda: self.remedy.observe_undone(parameters, undo, hands)
+        ):
+            error = "it was not seen undone in time"
+        if error:
+            self._ask(f"the change could not be undone: {error}")
+            return
+        ending = str(self.record.result.get("ending", "reverted"))
+        self._end("revert", {"seen": "undone"}, state=ending)
+
+    # -- what the moves are made of
+
+    def _batches(self, since: float) -> list[Batch]:
+        """Wait until enough batches have passed since a time, then measure them."""
+        config = self.footing.config
+        count, length = config.verify_batches, config.batch_seconds
+        while (left := since + count * length - self.footing.clock.now()) > 0:
+            if self._asked_to_revert:
+                return []
+            self._wait(min(left, POLL_SECONDS * 5))
+        # the newest ones: the trouble may have stood for long before it was acted on
+        start = max(since, self.footing.clock.now() - count * length)
+        view = self.footing.hands.view()
+        found = [
+            self.remedy.measure(
+                self.record.parameters,
+                view,
+                start=start + number * length,
+                end=start + (number + 1) * length,
+            )
+            for number in range(count)
+        ]
+        return [batch for batch in found if batch is not None]
+
+    def _attempt(self, action: Callable[[], None]) -> str:
+        """Try an action at most 1 + `retries_max` times; return the last error, or nothing."""
+        error = ""
+        for attempt in range(1 + self.footing.config.retries_max):
+            if attempt:
+                self._wait(2.0 ** (attempt - 1))
+            try:
+                action()
+            except LogbookError:
+                raise
+            except HomeostatError as caught:
+                error = str(caught)
+                log.warning("remedy %d: %s", self.record.id, error)
+            else:
+                return ""
+        return error
+
+    def _until(self, look: Callable[[], Seen]) -> bool:
+        """Look until it is done, for at most twice the settling time; return whether it is."""
+        deadline = self.footing.clock.monotonic() + max(5.0, 2 * self.footing.config.settle_seconds)
+        while look() != "done":
+            if self.footing.clock.monotonic() > deadline:
+                return False
+            self._wait(POLL_SECONDS)
+        return True
+
+    def _wait(self, seconds: float) -> None:
+        if self.footing.clock.wait(self.footing.stop, seconds):
+            raise StoppedError
+
+    def _turn_back(
+        self, step: str, ending: str, reason: str, *, result: Json | None = None
+    ) -> None:
+        self._end(
+            step,
+            {**(result or {}), "reason": reason},
+            state="reverting",
+            verdict=reason,
+            result={**(result or {}), "ending": ending},
+        )
+
+    def _ask(self, why: str) -> None:
+        now = self.footing.clock.now()
+        record = msgspec.structs.replace(self.record, state="asking", verdict=why)
+        run = msgspec.structs.replace(self.run, state="asking", detail=why)
+        with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+            self.record, self.run = tx.save_remedy(record), tx.save_run(run)
+            tx.audit(
+                actor="homeostat",
+                action="ask",
+                database=record.database,
+                subject=f"remedy {record.id}",
+                detail={"why": why, "at": now},
+            )
+
+    def _begin(
+        self, name: str, *, state: str, intent: Json | None = None, undo: Json | None = None
+    ) -> None:
+        """Commit the intent and the undo of a move before anything is done."""
+        tenure = self.footing.ownership.tenure
+        step = Step(
+            run=self.run.id,
+            number=ORDER.index(name) + 1,
+            name=name,
+            epoch=tenure.epoch,
+            intent=intent or {},
+            undo=undo or {},
+            intended=self.footing.clock.now(),
+        )
+        changes: dict[str, Any] = {"state": state}
+        record = msgspec.structs.replace(self.record, **changes)
+        run = msgspec.structs.replace(
+            self.run, epoch=tenure.epoch, detail=name, progress=PROGRESS[state]
+        )
+        with self.footing.logbook.write(tenure) as tx:
+            tx.save_step(step)
+            self.record, self.run = tx.save_remedy(record), tx.save_run(run)
+        self.steps[name] = step
+
+    def _end(self, name: str, observation: Json, *, state: str, **changes: Any) -> None:
+        """Commit what was observed together with the state that follows from it."""
+        now = self.footing.clock.now()
+        ended = state in REMEDY_ENDED
+        if ended:
+            changes["ended"] = now
+        record = msgspec.structs.replace(self.record, **{"state": state, **changes})
+        step = msgspec.structs.replace(
+            self.steps[name], state="done", observation=observation, observed=now
+        )
+        run = self.run
+        if ended:
+            run = msgspec.structs.replace(run, state="done", progress=1.0, ended=now)
+        with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+            tx.save_step(step)
+            self.record, self.run = tx.save_remedy(record), tx.save_run(run)
+            tx.audit(
+                actor="homeostat",
+                action=f"{name}: {state}",
+                database=record.database,
+                subject=f"remedy {record.id}",
+                detail={"title": record.title, "verdict": record.verdict},
+            )
+        self.steps[name] = step
+
+
+def _measured(verdict: Verdict) -> Json:
+    return {
+        "outcome": verdict.outcome,
+        "value_before": verdict.before,
+        "value_after": verdict.after,
+        "probability": verdict.probability,
+        "mechanism": verdict.mechanism,
+    }

@@ -1,0 +1,171 @@
+"""One attached database: its probes tick, its rules judge, its desk decides.
+
+A tick reads, stores and judges; nothing in it waits for a remedy. A database that does not answer
+stays attached: its probes fail one by one, a finding says so, and they go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
+from homeostat.clock import Clock
+from homeostat.config import Config
+from homeostat.engine.engine import Engine, Identity
+from homeostat.errors import DatabaseError, LogbookError
+from homeostat.logbook import SampleStore
+from homeostat.measure import Sample
+from homeostat.operate.agents import AgentBook
+from homeostat.operate.desired import DesiredSettings
+from homeostat.operate.findings import FindingBook
+from homeostat.operate.probe import Probe, Watched
+from homeostat.operate.recent import Recent
+from homeostat.operate.registry import Registry
+from homeostat.operate.room import Room
+from homeostat.operate.rule import View
+from homeostat.operate.schedule import Routine, Task
+
+log = logging.getLogger(__name__)
+
+AGENT_PROBE = "performance"  # the tick that drains the agents' reports
+
+
+@dataclass(slots=True)
+class Watch:
+    """One attached database; safe to use from any thread.
+
+    `consider` is called after every judged tick with the view; `on_tick` after a performance tick;
+    `on_logbook` with a logbook's failure or None when it works again.
+    """
+
+    engine: Engine
+    identity: Identity
+    rooms: Sequence[Room]
+    config: Config
+    clock: Clock
+    samples: SampleStore
+    registry: Registry
+    findings: FindingBook
+    desired: DesiredSettings
+    epoch: Callable[[], int]
+    consider: Callable[[View], None]
+    on_tick: Callable[[], None]
+    on_logbook: Callable[[LogbookError | None], None]
+    recent: Recent = field(default_factory=Recent)
+    error: str = ""
+    _watched: dict[str, Watched] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    agents: AgentBook = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare to hear of agents."""
+        self.agents = AgentBook(self.identity.key, self.config)
+
+    def routine(self) -> Routine:
+        """Return the periodic work: one task a probe."""
+        tasks = [
+            Task(probe.name, probe.interval_seconds, lambda probe=probe: self.tick(probe))  # type: ignore[misc]
+            for room in self.rooms
+            for probe in room.probes
+        ]
+        return Routine(f"watch {self.identity.key}", tasks)
+
+    def tick(self, probe: Probe) -> None:
+        """Read, store, judge and decide once."""
+        at = self.clock.now()
+        samples: list[Sample] = []
+        try:
+            samples += self._read(probe, at)
+            self.error = ""
+        except DatabaseError as error:
+            self.error = str(error)
+        if probe.name == AGENT_PROBE:
+            samples += self.agents.drain(at)
+        samples = self.registry.admit(samples)
+        self.recent.add(samples)
+        self._store(samples)
+        if probe.name == AGENT_PROBE:
+            self.on_tick()
+        self._judge(probe, at)
+
+    def view(self) -> View:
+        """Return all that is known now."""
+        at = self.clock.now()
+        with self._lock:
+            activities = [w.activity for w in self._watched.values() if w.activity is not None]
+        return View(
+            at=at,
+            identity=self.identity,
+            config=self.config,
+            recent=self.recent,
+            activity=activities[0] if activities else None,
+            agents=self.agents.views(at),
+            findings=self.findings.open(),
+            error=self.error,
+        )
+
+    def report(self, report: Report) -> Reply:
+        """Take an agent's report and answer with the settings it is to have."""
+        error = self.agents.take(report, self.clock.now())
+        return self.reply(self.desired.of(report.application), error)
+
+    def reply(self, settings: Settings, error: str = "") -> Reply:
+        """Return an answer to an agent."""
+        return Reply(
+            v=PROTOCOL_VERSION,
+            epoch=self.epoch(),
+            next_seconds=self.config.agent.report_seconds,
+            settings=settings,
+            error=error,
+        )
+
+    def _read(self, probe: Probe, at: float) -> list[Sample]:
+        with self._lock:
+            watched = self._watched.get(probe.name)
+            if watched is None:
+                watched = Watched(self.engine, self.identity, at)
+                self._watched[probe.name] = watched
+        watched.at = at
+        return list(probe.read(watched))
+
+    def _store(self, samples: Sequence[Sample]) -> None:
+        try:
+            self.samples.append(samples)
+        except LogbookError as error:  # samples are disposable: decisions go on without them
+            log.warning("samples could not be stored: %s", error)
+
+    def _judge(self, probe: Probe, at: float) -> None:
+        view = self.view()
+        try:
+            for room in self.rooms:
+                for rule in room.rules:
+                    if rule.after == probe.name:
+                        self.findings.judge(rule, rule.judge(view), at=at)
+            if probe.name == AGENT_PROBE:
+                self.consider(self.view())
+        except LogbookError as error:
+            self.on_logbook(error)
+        else:
+            self.on_logbook(None)
+
+
+@dataclass(slots=True)
+class WatchHands:
+    """What remedies of one database act with."""
+
+    watch: Watch
+
+    def view(self) -> View:
+        """Return what is known now."""
+        return self.watch.view()
+
+    def settings_of(self, application: str) -> Settings:
+        """Return the settings that agents of an application are to have."""
+        return self.watch.desired.of(application)
+
+    def set_settings(self, application: str, values: Mapping[str, float | int | str | bool]) -> int:
+        """Give agents of an application these values (all of them); return the version."""
+        return self.watch.desired.set(application, values)
