@@ -30,7 +30,8 @@ HomeostatError
 ├── AccessError
 │   ├── PoolTimeoutError
 │   ├── PoolClosedError
-│   └── OperationUnknownError
+│   ├── OperationUnknownError
+│   └── ScopeRefusedError
 ├── LogbookError
 │   ├── LogbookFullError
 │   ├── LogbookLockedError
@@ -38,11 +39,15 @@ HomeostatError
 │   ├── LogbookNewerError
 │   ├── OwnedElsewhereError
 │   └── OwnershipLostError
-└── OperateError
-    ├── NotFoundError
-    ├── DecisionRefusedError
-    ├── OperatorUnreachableError
-    └── DemoRefusedError
+├── OperateError
+│   ├── NotFoundError
+│   ├── DecisionRefusedError
+│   ├── OperatorUnreachableError
+│   └── DemoRefusedError
+└── RequestError
+    ├── RequestTooLargeError
+    ├── SignInRequiredError
+    └── RequestForbiddenError
 
 A class's docstring is its default message; its second sentence says what to do next. `where` names
 the database, file or setting (never a password); `detail` is the driver's own text, redacted.
@@ -51,6 +56,7 @@ the database, file or setting (never a password); `detail` is the driver's own t
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 
 class HomeostatError(Exception):
@@ -187,6 +193,18 @@ class AccessError(HomeostatError):
 class PoolTimeoutError(AccessError):
     """No connection became free in time. Retry later; `homeostat status` names who holds them."""
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        where: str = "",
+        detail: str = "",
+        holders: tuple[tuple[str, float], ...] = (),
+    ) -> None:
+        """Take who holds the connections: (operation, seconds held), the longest first."""
+        self.holders = holders
+        super().__init__(message, where=where, detail=detail)
+
 
 class PoolClosedError(AccessError):
     """The database handle is closed. Open it again with Database.open."""
@@ -194,6 +212,10 @@ class PoolClosedError(AccessError):
 
 class OperationUnknownError(AccessError):
     """No operation of this name is registered. Register it, or correct the name."""
+
+
+class ScopeRefusedError(AccessError):
+    """The caller may not touch this scope. Ask with a caller whose scopes include it."""
 
 
 class LogbookError(HomeostatError):
@@ -219,6 +241,8 @@ class LogbookNewerError(LogbookError):
 class OwnedElsewhereError(LogbookError):
     """Another operator runs this database. Use that one, or stop it first."""
 
+    tenure: Any = None  # the logbook's Tenure of who holds it
+
 
 class OwnershipLostError(LogbookError):
     """Another operator took over while this one was stopped. This one changes nothing more."""
@@ -242,3 +266,19 @@ class OperatorUnreachableError(OperateError):
 
 class DemoRefusedError(OperateError):
     """The database is not empty and not the demo's own. Give an empty one; nothing was changed."""
+
+
+class RequestError(HomeostatError):
+    """The request is not one that this API takes. docs/reference/api.md lists every route."""
+
+
+class RequestTooLargeError(RequestError):
+    """The request body is too large. Send less at once; docs/reference/api.md names the limits."""
+
+
+class SignInRequiredError(RequestError):
+    """This needs a sign-in. Send the bearer token, or open a new sign-in link in the browser."""
+
+
+class RequestForbiddenError(RequestError):
+    """This request does not come from Homeostat's own page, so it was refused. Reload the page."""

@@ -1,1 +1,5 @@
 """The operator's memory: logbook.db for decisions, samples.db for measurements."""
+
+from homeostat.logbook.store import Logbook
+
+__all__ = ["Logbook"]
