@@ -195,7 +195,6 @@ class Desk:
             parameters=proposal.parameters,
             evidence={
                 **proposal.evidence,
-                "undo": proposal.undo,
                 "troubled_since": proposal.troubled_since,
             },
             likeness=proposal.likeness,

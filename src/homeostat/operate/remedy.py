@@ -47,8 +47,7 @@ class Proposal:
         resource: what it would act on.
         title: what it would do, in one line.
         why: the reason, in one sentence with numbers.
-        parameters: all that apply, observe and revert need; JSON.
-        undo: what revert needs; committed with the intent, before the effect.
+        parameters: all that apply and observe need; JSON.
         evidence: what speaks for it; JSON.
         likeness: equal for evidence that is alike: what did not help is not tried again on it.
         troubled_since: from when on the trouble was there; batches before are counted from here.
@@ -58,7 +57,6 @@ class Proposal:
     title: str
     why: str
     parameters: Json
-    undo: Json
     evidence: Json
     likeness: str
     troubled_since: float
@@ -140,6 +138,10 @@ class Remedy(Protocol):
 
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
         """Try it without changing anything that is in use."""
+        ...
+
+    def undo_of(self, parameters: Json, hands: Hands) -> Json:
+        """Return what revert will need; committed with the intent, before the effect."""
         ...
 
     def apply(self, parameters: Json, hands: Hands) -> None:

@@ -118,8 +118,11 @@ class RemedyRun:
 
     def _apply(self) -> None:
         parameters = self.record.parameters
-        undo = self.record.evidence.get("undo", {})
         taken_over = "apply" in self.steps
+        if taken_over:  # the target may be changed already: only the first undo is true
+            undo = self.steps["apply"].undo
+        else:
+            undo = self.remedy.undo_of(parameters, self.footing.hands)
         self._begin("apply", state="applying", intent=parameters, undo=undo)
         seen: Seen = "not done"
         if taken_over:
@@ -170,7 +173,7 @@ class RemedyRun:
 
     def _revert(self) -> None:
         parameters = self.record.parameters
-        undo = self.record.evidence.get("undo", {})
+        undo = self.steps["apply"].undo
         hands = self.footing.hands
         self._begin("revert", state="reverting", undo=undo)
         error = self._attempt(lambda: self.remedy.revert(parameters, undo, hands))
