@@ -217,9 +217,10 @@ class ShrinkPool(_SizePool):
     def propose(self, finding: Finding, view: View) -> Proposal | Declined:
         """Propose one step back, at most to the application's own limit."""
         agent = agent_of(view, finding.instance)
-        pool = agent and next((p for p in agent.report.pools if p.name == finding.name), None)
-        if agent is None or pool is None or CAPABILITY not in agent.capabilities:
+        pools = [p for p in agent.report.pools if p.name == finding.name] if agent else []
+        if agent is None or not pools or CAPABILITY not in agent.capabilities:
             return Declined("the application's agent is gone")
+        pool = pools[0]
         to = max(pool.limit_default, math.ceil(pool.limit / self.config.growth))
         if to >= pool.limit:
             return Declined("the pool is back at the application's own limit")

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import itertools
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homeostat.operate.verify import (
+    Batch,
+    Demand,
+    Verdict,
+    compare,
+    rank_sum_probability,
+    trend_probability,
+)
+from tests.operate.queue_model import Load, batches
+
+GROW = Demand("mean latency", "ms", 0.3, "connections above the old limit were used")
+SHRINK = Demand("mean latency", "ms", 0.0, "")
+COUNT = 6
+SECONDS = 10.0
+SETTLE = 10.0
+
+
+def judged(
+    *,
+    seed: int,
+    old: int,
+    new: int,
+    rate: float = 40.0,
+    hold: float = 0.1,
+    hold_later: float | None = None,
+    later_at: float = 0.0,
+    rate_later: float | None = None,
+    demand: Demand = GROW,
+) -> Verdict:
+    """Run batches, change the limit, let it settle, run batches again; judge."""
+    change = COUNT * SECONDS
+
+    def load_at(at: float) -> Load:
+        late = at >= change + later_at
+        return Load(
+            rate_later if late and rate_later is not None else rate,
+            hold_later if late and hold_later is not None else hold,
+        )
+
+    found = batches(
+        seed=seed,
+        load_at=load_at,
+        limit_at=lambda at: new if at >= change else old,
+        old_limit=old,
+        batch_seconds=SECONDS,
+        count=2 * COUNT + 1,
+    )
+    return compare(found[:COUNT], found[COUNT + 1 :], demand)
+
+
+def test_growth_that_helps_is_better() -> None:
+    outcomes = [judged(seed=seed, old=4, new=8, rate=45.0).outcome for seed in range(20)]
+    assert outcomes.count("better") >= 19, outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [10.0, 30.0, 39.0], ids=["low", "ordinary", "saturated"])
+def test_no_change_is_hardly_ever_called_better(rate: float) -> None:
+    """A/A: nothing changed, the mechanism guard is set aside: the numbers alone must hold."""
+    without = Demand("mean latency", "ms", 0.3, "anything", mechanism_min=0.0)
+    outcomes = [
+        judged(seed=seed, old=4, new=4, rate=rate, demand=without).outcome for seed in range(200)
+    ]
+    assert outcomes.count("better") <= 4, outcomes.count("better")
+
+
+def test_a_trouble_that_ends_by_itself_is_not_credited() -> None:
+    """Holding times fall back just when the limit is raised: the new connections stay unused."""
+    outcomes = [
+        judged(seed=seed, old=4, new=8, rate=45.0, hold=0.1, hold_later=0.01).outcome
+        for seed in range(100)
+    ]
+    assert "better" not in outcomes
+
+
+@pytest.mark.parametrize("later_at", [-30.0, -12.0, 5.0, 12.0])
+def test_a_trouble_that_ends_about_then_is_hardly_ever_credited(later_at: float) -> None:
+    outcomes = [
+        judged(seed=seed, old=4, new=8, rate=45.0, hold_later=0.01, later_at=later_at).outcome
+        for seed in range(50)
+    ]
+    assert outcomes.count("better") <= 1, outcomes
+
+
+def test_load_that_goes_away_is_not_credited() -> None:
+    outcomes = [
+        judged(seed=seed, old=4, new=8, rate=50.0, rate_later=20.0).outcome for seed in range(50)
+    ]
+    assert outcomes.count("better") <= 1, outcomes
+
+
+def test_harm_is_seen() -> None:
+    outcomes = [judged(seed=seed, old=8, new=4, rate=45.0).outcome for seed in range(20)]
+    assert outcomes.count("worse") >= 19, outcomes
+
+
+def test_shrinking_what_is_not_needed_does_no_harm() -> None:
+    outcomes = [
+        judged(seed=seed, old=16, new=8, rate=20.0, demand=SHRINK).outcome for seed in range(50)
+    ]
+    assert outcomes.count("no effect") >= 48, outcomes
+
+
+def test_too_few_batches_tell_nothing() -> None:
+    few = [Batch(10.0, 1.0)] * 3
+    assert compare(few, few, GROW).outcome == "cannot tell"
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=2, max_size=5),
+    st.lists(st.integers(0, 5), min_size=2, max_size=4),
+)
+def test_rank_sum_equals_trying_every_split(low: list[int], high: list[int]) -> None:
+    pooled = [*low, *high]
+
+    def midrank(value: int) -> float:
+        below = sum(other < value for other in pooled)
+        return below + (sum(other == value for other in pooled) + 1) / 2
+
+    observed = sum(map(midrank, low))
+    splits = list(itertools.combinations(pooled, len(low)))
+    expected = statistics.mean(sum(map(midrank, split)) <= observed + 1e-9 for split in splits)
+    assert rank_sum_probability(low, high) == pytest.approx(expected)
+
+
+def test_trend_probability_is_uniform_without_a_trend() -> None:
+    chance = random.Random(1)
+    falls = [trend_probability([chance.random() for _ in range(6)]) <= 0.05 for _ in range(2000)]
+    assert 0.01 <= statistics.mean(falls) <= 0.06
+    assert trend_probability([6, 5, 4, 3, 2, 1]) == pytest.approx(1 / 720)
