@@ -59,19 +59,24 @@ def judged(
 
 
 def test_growth_that_helps_is_better() -> None:
-    outcomes = [judged(seed=seed, old=4, new=8, rate=45.0).outcome for seed in range(20)]
+    outcomes = [judged(seed=seed, old=4, new=8, rate=50.0).outcome for seed in range(20)]
     assert outcomes.count("better") >= 19, outcomes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [10.0, 30.0, 39.0], ids=["low", "ordinary", "saturated"])
 def test_no_change_is_hardly_ever_called_better(rate: float) -> None:
-    """A/A: nothing changed, the mechanism guard is set aside: the numbers alone must hold."""
-    without = Demand("mean latency", "ms", 0.3, "anything", mechanism_min=0.0)
-    outcomes = [
-        judged(seed=seed, old=4, new=4, rate=rate, demand=without).outcome for seed in range(200)
-    ]
-    assert outcomes.count("better") <= 4, outcomes.count("better")
+    """A/A: nothing changed.
+
+    With the mechanism guard none of 200 is kept. With it set aside, so that the numbers alone must
+    hold, at most 2 % are, and 3 % where the queue stands at the edge of saturation.
+    """
+    alone = Demand("mean latency", "ms", 0.3, "anything", mechanism_min=0.0)
+    seeds = range(200)
+    kept = [judged(seed=s, old=4, new=4, rate=rate).outcome for s in seeds].count("better")
+    by_numbers = [judged(seed=s, old=4, new=4, rate=rate, demand=alone).outcome for s in seeds]
+    assert kept == 0
+    assert by_numbers.count("better") <= (6 if rate > 35 else 4)
 
 
 def test_a_trouble_that_ends_by_itself_is_not_credited() -> None:
