@@ -123,11 +123,11 @@ class OperateConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=T
     lease_seconds: Annotated[
         Seconds, _about("Ownership not renewed for so long may be taken over.")
     ] = 15.0
-    verify_batches: Annotated[Count, _about("Batches measured on each side of a change.")] = 8
+    verify_batches: Annotated[Count, _about("Batches measured on each side of a change.")] = 6
     batch_seconds: Annotated[
         Seconds, _about("Length of one batch; at least a performance tick.")
-    ] = 30.0
-    settle_seconds: Annotated[Seconds, _about("Left out after a change before measuring.")] = 20.0
+    ] = 10.0
+    settle_seconds: Annotated[Seconds, _about("Left out after a change before measuring.")] = 10.0
     load_drift_share: Annotated[
         Share,
         _about("Change of the offered load between the two sides past which nothing can be told."),
