@@ -1,1 +1,20 @@
 """The data path for applications, and the agent that reports from inside them."""
+
+from homeostat.access.agent import AgentOptions
+from homeostat.access.caller import Caller
+from homeostat.access.database import Database
+from homeostat.access.operation import Operation
+from homeostat.access.pool import PoolLimits
+from homeostat.access.session import Session, Write
+from homeostat.access.settings import ExecutionSettings
+
+__all__ = [
+    "AgentOptions",
+    "Caller",
+    "Database",
+    "ExecutionSettings",
+    "Operation",
+    "PoolLimits",
+    "Session",
+    "Write",
+]

@@ -1,16 +1,18 @@
 """What an agent and the operator say to each other: JSON over loopback HTTP, version 1.
 
 The agent (inside the application) posts a Report every `next_seconds`; the answer is a Reply. All
-histograms are of microseconds and hold what happened since the last acknowledged report; when a
-report got no answer, the agent merges it into the next one, so nothing is lost or counted twice
-(`sequence` lets the operator drop a report it has already seen). Values that the agent cannot know
-are null. Settings expire: an agent that hears nothing for `expires_seconds` returns to the
+histograms are of microseconds and hold what happened since the report before. A report that got no
+answer is sent again unchanged, with its sequence, before the next one is made; the operator drops a
+sequence it has already taken, so nothing is lost or counted twice. Values that the agent cannot
+know are null. Settings expire: an agent that hears nothing for `expires_seconds` returns to the
 application's own defaults. An operator with a lower epoch than the agent has seen is refused.
 """
 
 from __future__ import annotations
 
 import msgspec
+
+from homeostat.measure import Histogram
 
 PROTOCOL_VERSION = 1
 REPORT_PATH = "/agent/v1/report"
@@ -27,6 +29,22 @@ class HistogramWire(msgspec.Struct, frozen=True, array_like=True):
     maximum: float
 
 
+def pack(histogram: Histogram) -> HistogramWire:
+    """Return a histogram as it goes over the wire."""
+    counts = histogram.counts
+    return HistogramWire(list(counts), list(counts.values()), histogram.total, histogram.max)
+
+
+def unpack(wire: HistogramWire) -> Histogram:
+    """Return the histogram that was packed.
+
+    Raises:
+        ValueError: buckets and counts differ in number.
+    """
+    counts = dict(zip(wire.buckets, wire.counts, strict=True))
+    return Histogram(counts, total=wire.total, maximum=wire.maximum)
+
+
 class PoolReport(msgspec.Struct, frozen=True):
     """One pool since the last report; shares and means are over `seconds`.
 
@@ -38,15 +56,18 @@ class PoolReport(msgspec.Struct, frozen=True):
         in_use_mean: time-weighted mean.
         in_use_max: the most at one moment.
         waiting: callers waiting at the moment of the report.
-        wait: time from arrival to having a connection, of every acquisition, us.
+        wait: time from arrival to having a connection, of every acquisition, us; those that gave
+            up are in it with the time they waited.
         held_seconds: sum over connections of time taken.
         busy_seconds: the part of it with a statement under way.
         lock_seconds: the part of it spent waiting for database locks; null if not known here.
-        above_default_seconds: time during which more than `limit_default` were in use.
         in_use_seconds: time (s) spent with exactly n connections in use, index n; so that the time
             above any old limit can be computed.
         timeouts: acquisitions that gave up.
         holders: operation name -> seconds held while idle, the largest 8.
+        limit_max: the application lets no operator raise the limit past this; null: not said.
+        waiting_oldest_seconds: how long the first in the queue has waited at the moment of the
+            report; its wait is in `wait` only when it ends.
     """
 
     name: str
@@ -64,16 +85,23 @@ class PoolReport(msgspec.Struct, frozen=True):
     in_use_seconds: list[float]
     timeouts: int
     holders: dict[str, float]
+    limit_max: int | None = None
+    waiting_oldest_seconds: float = 0.0
 
 
 class OperationReport(msgspec.Struct, frozen=True):
-    """One (operation, segment) since the last report; latency runs from arrival to result."""
+    """One (operation, segment) since the last report; latency runs from arrival to result.
+
+    `late` counts calls that took longer than the operation's own `expected_ms`. A transaction
+    counts as one call under its name; its latency leaves out the application's own time.
+    """
 
     operation: str
     segment: str
     latency: HistogramWire
     errors: int = 0
     rows: int = 0
+    late: int = 0
 
 
 class DatabaseReport(msgspec.Struct, frozen=True):

@@ -1,0 +1,309 @@
+"""The handle that an application opens: operations, transactions, statistics and the agent.
+
+Opening connects once, so that a wrong URL or password shows here and not later. A database handle
+survives fork: the child starts with an empty pool, empty statistics and an agent of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
+
+from homeostat.access.agent import Agent, AgentOptions
+from homeostat.access.caller import ANYONE, Caller
+from homeostat.access.executor import Executor
+from homeostat.access.operation import Operation
+from homeostat.access.pool import DRAIN_SECONDS, Pool, PoolLimits
+from homeostat.access.protocol import DatabaseReport
+from homeostat.access.session import Session, Write, WriteHook
+from homeostat.access.settings import Planner
+from homeostat.clock import Clock, SystemClock
+from homeostat.driver import sqlite
+from homeostat.driver.identity import identify
+from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
+from homeostat.errors import OperationUnknownError
+
+DEFAULT_AGENT = AgentOptions()
+DEFAULT_LIMITS = PoolLimits()
+LOCK_WAIT_MS = 5_000.0
+_POSTGRES = ("postgresql://", "postgres://")
+
+
+class Database:
+    """One database as an application uses it; safe to use from any thread."""
+
+    @classmethod
+    def open(
+        cls,
+        url: str | Path,
+        *,
+        pool: PoolLimits | int = DEFAULT_LIMITS,
+        agent: AgentOptions | None = DEFAULT_AGENT,
+        application: str = "application",
+        operations: Iterable[Operation] = (),
+        planner: Planner | None = None,
+        clock: Clock | None = None,
+        create: bool = False,
+        lock_wait_ms: float = LOCK_WAIT_MS,
+    ) -> Database:
+        """Open a database and begin to report to an operator, if there is one.
+
+        Args:
+            url: a file path, `sqlite:///path`, or `postgresql://...`.
+            pool: the limits of the pool, or just its limit.
+            agent: how to find the operator; None: no agent, no reports.
+            application: the name in reports, and PostgreSQL's application_name. Settings that an
+                operator keeps belong to this name.
+            operations: what to register at once.
+            planner: chooses the ExecutionSettings of each call.
+            clock: tells the time.
+            create: make the SQLite file if it is missing.
+            lock_wait_ms: how long a statement waits for a lock of another connection.
+
+        Raises:
+            ConnectError: the database can't be reached; the subclass says why.
+            NotADatabaseError, EncryptedDatabaseError, CorruptDatabaseError, ReadOnlyDatabaseError.
+        """
+        limits = PoolLimits(limit=pool) if isinstance(pool, int) else pool
+        text = str(url)
+        connect, path = _connector(
+            text, application=application, create=create, lock_wait_ms=lock_wait_ms
+        )
+        database = cls(
+            connect,
+            path=path,
+            limits=limits,
+            application=application,
+            options=agent,
+            planner=planner,
+            clock=clock or SystemClock(),
+        )
+        for operation in operations:
+            database.register(operation)
+        try:
+            database._begin()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def __init__(
+        self,
+        connect: Callable[[], Wire],
+        *,
+        path: str | None,
+        limits: PoolLimits,
+        application: str,
+        options: AgentOptions | None,
+        planner: Planner | None,
+        clock: Clock,
+    ) -> None:
+        """Use `open`."""
+        self.application = application
+        self.dialect = "postgresql" if path is None else "sqlite"
+        self._connect = connect
+        self._path = path
+        self._clock = clock
+        self._options = options
+        self._identity: DatabaseReport | None = None
+        self._operations: dict[str, Operation] = {}
+        self.pool = Pool(
+            self._opened, limits=limits, clock=clock, locks_seen=self.dialect == "sqlite"
+        )
+        self._executor = Executor(self.pool, dialect=self.dialect, clock=clock, planner=planner)
+        self._agent = self._new_agent()
+        self._agent_began = False
+        _open.add(self)
+
+    # -- operations -------------------------------------------------------------------------
+
+    def register(self, operation: Operation) -> None:
+        """Make an operation known by its name; an equal one may be registered again.
+
+        Raises:
+            ValueError: another operation has this name.
+            StatementError: it has no SQL for this database's dialect.
+        """
+        if self._operations.get(operation.name, operation) != operation:
+            message = f"another operation is called {operation.name!r} already"
+            raise ValueError(message)
+        operation.sql_for(self.dialect)
+        self._operations[operation.name] = operation
+
+    def execute(
+        self, operation: str | Operation, params: Params = NO_PARAMS, *, caller: Caller = ANYONE
+    ) -> Rows:
+        """Run an operation and return all its rows.
+
+        Args:
+            operation: a registered name, or the operation itself.
+            params: the values by name.
+            caller: on whose behalf.
+
+        Raises:
+            OperationUnknownError: nothing of this name is registered.
+            PoolTimeoutError: no connection became free in time.
+            DeadlineExceededError: it took longer than the settings' `deadline_ms`.
+            CommitUnknownError: it may or may not have happened.
+            DatabaseError: as of `Wire.execute`.
+        """
+        if isinstance(operation, str):
+            try:
+                operation = self._operations[operation]
+            except KeyError:
+                raise OperationUnknownError(where=str(operation)) from None
+        return self._executor.run(operation, params, caller)
+
+    def transaction(
+        self, *, write: bool = True, caller: Caller = ANYONE, name: str = "transaction"
+    ) -> AbstractContextManager[Session]:
+        """Hold one connection in a transaction: committed at the end, rolled back on an error.
+
+        It counts as one call of the name, without the time that the application itself takes.
+
+        Args:
+            write: whether it changes data; on SQLite it takes the write lock at once.
+            caller: on whose behalf; PostgreSQL is told.
+            name: what statistics, time-outs and findings call it.
+
+        Raises:
+            PoolTimeoutError: no connection became free in time.
+            CommitUnknownError: it may or may not have been committed.
+            DatabaseError: as of `Wire.execute`.
+        """
+        return self._executor.session(name, caller, write=write)
+
+    def session(
+        self, *, caller: Caller = ANYONE, name: str = "session"
+    ) -> AbstractContextManager[Session]:
+        """Hold one connection without a transaction: each statement commits by itself."""
+        return self._executor.session(name, caller, write=None)
+
+    def on_write(
+        self, hook: WriteHook, *, tables: Iterable[str] | None = None
+    ) -> Callable[[], None]:
+        """Run a hook after every write operation, in its transaction; return how to stop.
+
+        Args:
+            hook: gets the session (to write more in the same transaction) and the Write. What it
+                raises rolls the write back.
+            tables: only for operations that declare one of these tables; None: for all.
+        """
+        if tables is None:
+            return self._executor.add_hook(hook)
+        wanted = frozenset(tables)
+
+        def filtered(session: Session, write: Write) -> None:
+            if not wanted.isdisjoint(write.operation.tables):
+                hook(session, write)
+
+        return self._executor.add_hook(filtered)
+
+    # -- life -------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> DatabaseReport | None:
+        """Return which database this is; None as long as no connection was opened."""
+        return self._identity
+
+    @property
+    def agent(self) -> Agent | None:
+        """Return the agent that reports on this handle."""
+        return self._agent
+
+    def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
+        """Refuse new calls, let those under way end, report a last time, close.
+
+        Returns:
+            Who held a connection past the deadline, as (name, seconds); their statements were
+            cancelled and their connections are closed when they return them.
+        """
+        _open.discard(self)
+        late = self.pool.close(drain_seconds=drain_seconds)
+        if self._agent is not None:
+            self._agent.stop()
+        return late
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _begin(self) -> None:
+        """Open the first connection, which tells the identity and starts the agent."""
+        self.pool.release(self.pool.acquire("open", busy=True))
+
+    def _opened(self) -> Wire:
+        wire = self._connect()
+        try:
+            if self._identity is None:
+                found = identify(wire, path=self._path)
+                self._identity = DatabaseReport(
+                    found.dialect, found.key, found.label, found.version
+                )
+        except BaseException:
+            wire.close()
+            raise
+        if self._agent is not None and not self._agent_began:
+            self._agent_began = True
+            self._agent.start()
+        return wire
+
+    def _new_agent(self) -> Agent | None:
+        if self._options is None:
+            return None
+        return Agent(
+            self._options,
+            application=self.application,
+            pool=self.pool,
+            statistics=self._executor.statistics,
+            database=lambda: self._identity,
+            clock=self._clock,
+        )
+
+    def _after_fork(self) -> None:
+        self.pool.after_fork()
+        self._executor.statistics.after_fork()
+        self._agent = self._new_agent()
+        self._agent_began = False  # it starts with the child's first connection
+
+
+def _connector(
+    url: str, *, application: str, create: bool, lock_wait_ms: float
+) -> tuple[Callable[[], Wire], str | None]:
+    """Return how to open a connection, and the file if it is SQLite."""
+    if url.startswith(_POSTGRES):
+        from homeostat.driver import postgres  # noqa: PLC0415  psycopg takes 60 ms to import
+
+        return (
+            lambda: postgres.connect(
+                url, application_name=application, lock_timeout_ms=int(lock_wait_ms)
+            ),
+            None,
+        )
+    path = url.removeprefix("sqlite:///") if url.startswith("sqlite:") else url
+    first = [create]
+
+    def connect() -> Wire:
+        made, first[0] = first[0], False
+        return sqlite.connect(path, mode="own", create=made, busy_ms=lock_wait_ms)
+
+    return connect, path
+
+
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for database in list(_open):
+        database._after_fork()  # noqa: SLF001  this module's own
+
+
+os.register_at_fork(after_in_child=_forked)

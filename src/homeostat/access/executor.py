@@ -1,0 +1,196 @@
+"""The synchronous core of the data path: waits, runs, retries and counts.
+
+A call costs two clock readings, one turn through the pool and one through the statistics. The
+executor never talks to the operator and never waits for it.
+
+What is tried again: a read, or an operation declared idempotent, after its connection was lost
+before the statement was committed, or after a concurrent transaction got in the way. Nothing is
+tried again after COMMIT was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from homeostat.access.caller import Caller
+from homeostat.access.operation import Operation
+from homeostat.access.pool import Pool
+from homeostat.access.session import Session, WriteHook, checked
+from homeostat.access.settings import DEFAULT_SETTINGS, ExecutionSettings, Planner
+from homeostat.access.statistics import Statistics
+from homeostat.clock import Clock
+from homeostat.driver.wire import Params, Rows
+from homeostat.errors import (
+    ConnectionLostError,
+    DeadlineExceededError,
+    HomeostatError,
+    SerializationError,
+)
+
+
+class Executor:
+    """Runs operations on a pool; safe to use from any thread."""
+
+    def __init__(
+        self, pool: Pool, *, dialect: str, clock: Clock, planner: Planner | None = None
+    ) -> None:
+        """Take the pool; `planner` chooses the settings of each call."""
+        self.pool = pool
+        self.statistics = Statistics()
+        self._dialect = dialect
+        self._now = clock.monotonic
+        self._planner = planner
+        self._hooks: tuple[WriteHook, ...] = ()
+
+    def add_hook(self, hook: WriteHook) -> Callable[[], None]:
+        """Call the hook after every write operation, in its transaction; return how to stop."""
+        self._hooks = (*self._hooks, hook)
+
+        def remove() -> None:
+            self._hooks = tuple(one for one in self._hooks if one is not hook)
+
+        return remove
+
+    def run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
+        """Run one operation; see `Database.execute`."""
+        arrival = self._now()
+        planner = self._planner
+        settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+        if params.keys() != operation.names or operation.scope is not None:
+            params = checked(operation, params, caller, settings)
+        attempt = self._run_alone
+        if settings.announce_caller or (operation.write and self._hooks):
+            attempt = self._run_in_transaction
+        tries = 1 + (settings.retries if operation.idempotent or not operation.write else 0)
+        began = arrival
+        while True:
+            try:
+                rows = attempt(operation, params, caller, settings, arrival, began)
+                break
+            except (ConnectionLostError, SerializationError):
+                tries -= 1
+                began = self._now()
+                if tries < 1 or _left_ms(settings, began - arrival) == 0.0:
+                    self._count(operation, caller, began - arrival, failed=True)
+                    raise
+            except HomeostatError:
+                self._count(operation, caller, self._now() - arrival, failed=True)
+                raise
+        return rows
+
+    def _run_alone(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings,
+        arrival: float,
+        began: float,
+    ) -> Rows:
+        """Run an operation as a statement of its own."""
+        deadline_ms = settings.deadline_ms
+        wait_ms = settings.wait_ms
+        if deadline_ms is not None and deadline_ms < wait_ms:
+            wait_ms = deadline_ms
+        lease = self.pool.acquire(
+            operation.name, wait_seconds=wait_ms / 1000, arrival=began, busy=True
+        )
+        try:
+            if deadline_ms is not None:
+                deadline_ms -= (lease.since - arrival) * 1000
+                if deadline_ms <= 0:
+                    raise DeadlineExceededError(where=operation.name)  # noqa: TRY301
+            sql = operation.sql
+            if not isinstance(sql, str):
+                sql = operation.sql_for(self._dialect)
+            rows = lease.wire.execute(sql, params, deadline_ms=deadline_ms)
+        except BaseException:
+            self.pool.release(lease, suspect=True)
+            raise
+        now = self._now()
+        self.pool.release(lease, now=now)
+        self._count(operation, caller, now - arrival, rows=len(rows.rows) + rows.changed)
+        return rows
+
+    def _run_in_transaction(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings,
+        arrival: float,
+        began: float,
+    ) -> Rows:
+        """Run an operation in a transaction of its own, with its write hooks."""
+        with self._held(operation.name, caller, settings, began) as session:
+            session.begin(write=operation.write)
+            left_ms = _left_ms(settings, self._now() - arrival)
+            if left_ms == 0.0:
+                raise DeadlineExceededError(where=operation.name)
+            rows = session.execute(operation, params, deadline_ms=left_ms)
+            session.commit()
+        self._count(operation, caller, self._now() - arrival, rows=len(rows.rows) + rows.changed)
+        return rows
+
+    @contextmanager
+    def session(self, name: str, caller: Caller, *, write: bool | None) -> Iterator[Session]:
+        """Hold a connection; `write` None: no transaction. See `Database.transaction`."""
+        arrival = self._now()
+        planner = self._planner
+        operation = Operation(name, "", write=bool(write))
+        settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+        waited = 0.0
+        session: Session | None = None
+        failed = False
+        try:
+            with self._held(name, caller, settings, arrival) as session:
+                waited = self._now() - arrival
+                if write is not None:
+                    session.begin(write=write)
+                yield session  # what raises here is rolled back when the lease is released
+                if write is not None:
+                    session.commit()
+        except HomeostatError:
+            failed = True
+            raise
+        finally:
+            if session is None:
+                waited = self._now() - arrival
+            took = waited + (session.busy_seconds if session else 0.0)
+            rows = session.rows if session else 0
+            self.statistics.record((name, caller.segment), took * 1e6, rows=rows, failed=failed)
+
+    @contextmanager
+    def _held(
+        self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float
+    ) -> Iterator[Session]:
+        lease = self.pool.acquire(name, wait_seconds=settings.wait_ms / 1000, arrival=arrival)
+        session = Session(self.pool, lease, caller=caller, settings=settings, hooks=self._hooks)
+        try:
+            yield session
+        finally:
+            session.end()
+
+    def _count(
+        self,
+        operation: Operation,
+        caller: Caller,
+        seconds: float,
+        *,
+        rows: int = 0,
+        failed: bool = False,
+    ) -> None:
+        took_us = seconds * 1e6
+        expected_ms = operation.expected_ms
+        late = expected_ms is not None and took_us > expected_ms * 1000
+        self.statistics.record(
+            (operation.name, caller.segment), took_us, rows=rows, failed=failed, late=late
+        )
+
+
+def _left_ms(settings: ExecutionSettings, spent_seconds: float) -> float | None:
+    """Return what is left of the deadline, 0 when it has passed, None when there is none."""
+    if settings.deadline_ms is None:
+        return None
+    return max(0.0, settings.deadline_ms - spent_seconds * 1000)

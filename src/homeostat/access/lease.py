@@ -1,0 +1,106 @@
+"""The pool's smallest parts: a Lease of one connection, and a Waiter in the queue.
+
+Plain records; the pool changes them under its lock.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from homeostat.access.usage import Usage
+from homeostat.driver.wire import Wire
+from homeostat.errors import DatabaseError
+
+
+class Lease:
+    """One connection and who has it.
+
+    Attributes:
+        wire: the connection; use it only while the lease is yours.
+        name: the operation that took it; empty while it is idle.
+        since: when it was taken.
+        busy_since: when the statement under way began, or None.
+        busy_seconds: time of finished statements in this lease.
+    """
+
+    __slots__ = (
+        "busy_counted",
+        "busy_seconds",
+        "busy_since",
+        "idle_counted",
+        "inherited",
+        "lock_counted",
+        "name",
+        "since",
+        "wire",
+    )
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.name = ""
+        self.inherited = False  # belongs to the process that this one was forked from
+        self.since = 0.0
+        self.busy_since: float | None = None
+        self.busy_seconds = 0.0
+        self.busy_counted = 0.0  # what earlier reports already hold of this lease
+        self.idle_counted = 0.0
+        self.lock_counted = wire.lock_wait_seconds
+
+    def begin(self, name: str, now: float, *, busy: bool) -> None:
+        """Give it to an operation."""
+        self.name = name
+        self.since = now
+        self.busy_since = now if busy else None
+        self.busy_seconds = self.busy_counted = self.idle_counted = 0.0
+
+    def count(self, usage: Usage, now: float) -> None:
+        """Add what is not yet counted of this lease, the statement under way included."""
+        busy = self.busy_seconds
+        if self.busy_since is not None:
+            busy += max(0.0, now - self.busy_since)
+        idle = max(0.0, now - self.since - busy)
+        usage.busy_seconds += busy - self.busy_counted
+        if idle > self.idle_counted:
+            usage.held_idle(self.name, idle - self.idle_counted)
+            self.idle_counted = idle
+        self.busy_counted = busy
+
+    def count_locks(self, usage: Usage) -> None:
+        """Add the time spent waiting for locks that is not yet counted."""
+        waited = self.wire.lock_wait_seconds
+        if waited > self.lock_counted:
+            usage.lock_seconds += waited - self.lock_counted
+            self.lock_counted = waited
+
+
+class Waiter:
+    """Someone in the queue: gets a lease, or leave to open a connection, or neither (closed)."""
+
+    __slots__ = ("arrival", "busy", "event", "lease", "may_open", "name")
+
+    def __init__(self, name: str, arrival: float, *, busy: bool) -> None:
+        self.name = name
+        self.arrival = arrival
+        self.busy = busy
+        self.event = threading.Event()
+        self.lease: Lease | None = None
+        self.may_open = False
+
+
+INHERITED: list[Lease] = []  # closing one here would speak on the parent's socket
+
+
+def usable(wire: Wire) -> bool:
+    """Roll back what was left open; return whether the connection can be used again."""
+    try:
+        if not wire.broken and wire.in_transaction:
+            wire.rollback()
+    except DatabaseError:
+        return False
+    return not wire.broken
+
+
+def close_all(leases: list[Lease]) -> None:
+    """Close connections."""
+    for lease in leases:
+        lease.wire.close()

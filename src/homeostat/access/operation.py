@@ -1,0 +1,97 @@
+"""What an application does to its database: named Operations, declared once.
+
+An Operation is data. It holds one SQL statement (one for both engines, or one for each dialect)
+with `:name` parameters, and says what the executor, the statistics and the write hooks need.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from homeostat.errors import StatementError
+
+DIALECTS = ("sqlite", "postgresql")
+TRANSACTION_WORDS = {"begin", "start", "commit", "end", "rollback", "savepoint", "release"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One named statement.
+
+    Attributes:
+        name: what statistics, findings and time-outs call it, e.g. `user.profile`.
+        sql: the statement, or the statement by dialect (`sqlite`, `postgresql`).
+        parameters: the names that a call gives, no more and no fewer.
+        write: whether it changes data; write hooks run after it, in the same transaction.
+        tables: the tables it changes or reads; a write hook can ask for some tables only.
+        scope: the column that says what syncs together. The parameter of the same name carries
+            the value; it is checked against the caller's scopes and given to write hooks.
+        idempotent: whether a write may run twice with the effect of once, so that it is tried
+            again when the connection was lost. A read always may.
+        limit: the parameter that bounds the rows of a page; filled in from
+            `ExecutionSettings.page_size` when the call leaves it out.
+        expected_ms: what the application expects it to take; slower calls are counted as late.
+    """
+
+    name: str
+    sql: str | Mapping[str, str]
+    parameters: tuple[str, ...] = ()
+    write: bool = False
+    tables: tuple[str, ...] = ()
+    scope: str | None = None
+    idempotent: bool = False
+    limit: str | None = None
+    expected_ms: float | None = None
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration that cannot work.
+
+        Raises:
+            StatementError: an unknown dialect, a statement that begins or ends a transaction, a
+                parameter that a statement does not use, or a scope or limit that is no parameter.
+        """
+        object.__setattr__(self, "names", frozenset(self.parameters))
+        texts = {"sql": self.sql} if isinstance(self.sql, str) else dict(self.sql)
+        if not isinstance(self.sql, str) and not set(texts) <= set(DIALECTS):
+            raise StatementError(
+                f"Write the SQL for {' or '.join(DIALECTS)}, not for {', '.join(texts)}.",
+                where=self.name,
+            )
+        for text in texts.values():
+            first = re.match(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", text, re.DOTALL)
+            if first is not None and first[1].lower() in TRANSACTION_WORDS:
+                raise StatementError(
+                    "An operation is one statement. Use Database.transaction for transactions.",
+                    where=self.name,
+                )
+            used = set(re.findall(r"(?<![:\w]):(\w+)", text))
+            unused = sorted(set(self.parameters) - used)
+            if unused:
+                raise StatementError(
+                    f"The statement has no :{unused[0]}. Use it, or leave it out of parameters.",
+                    where=self.name,
+                )
+        for role in (self.scope, self.limit):
+            if role is not None and role not in self.parameters:
+                raise StatementError(
+                    f"{role} is not among the parameters. Add it, or correct the name.",
+                    where=self.name,
+                )
+
+    def sql_for(self, dialect: str) -> str:
+        """Return the statement for one engine.
+
+        Raises:
+            StatementError: the operation has no statement for it.
+        """
+        if isinstance(self.sql, str):
+            return self.sql
+        try:
+            return self.sql[dialect]
+        except KeyError:
+            raise StatementError(
+                f"The operation has no SQL for {dialect}. Declare it there too.", where=self.name
+            ) from None

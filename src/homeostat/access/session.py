@@ -1,0 +1,188 @@
+"""A Session: one pooled connection held by application code, inside a transaction or not.
+
+It is counted as one call under its name: waiting and statements (BEGIN and COMMIT too), but not
+the time the application thinks between them; that is reported as held while idle, by name. A
+session belongs to one thread; only `cancel` may be called from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeostat.access.caller import Caller
+from homeostat.access.lease import Lease
+from homeostat.access.operation import Operation
+from homeostat.access.pool import Pool
+from homeostat.access.settings import ExecutionSettings
+from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
+from homeostat.errors import AccessError, OperationUnknownError, ScopeRefusedError, StatementError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a write hook is told: an operation that has just changed data, not yet committed."""
+
+    operation: Operation
+    params: Params
+    caller: Caller
+    changed: int
+
+    @property
+    def scope(self) -> object:
+        """Return the value of the operation's scope column, or None if it declares none."""
+        return None if self.operation.scope is None else self.params[self.operation.scope]
+
+
+class Session:
+    """What `Database.transaction` and `Database.session` yield."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        lease: Lease,
+        *,
+        caller: Caller,
+        settings: ExecutionSettings,
+        hooks: Sequence[WriteHook],
+    ) -> None:
+        """Take over a lease; see `Executor.session` for how one is made."""
+        self.dialect = lease.wire.dialect
+        self.caller = caller
+        self.rows = 0  # returned and changed, for the statistics
+        self.busy_seconds = 0.0
+        self._pool = pool
+        self._lease: Lease | None = lease
+        self._settings = settings
+        self._hooks = hooks
+
+    def execute(
+        self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one statement or operation on the held connection.
+
+        Args:
+            sql: SQL with `:name` parameters, or an Operation, whose checks and write hooks run.
+                Plain SQL passes no write hook.
+            params: the values by name.
+            deadline_ms: stop the statement after this; None: the settings' `deadline_ms`.
+
+        Raises:
+            AccessError: the session has ended.
+            ScopeRefusedError: the caller may not touch the operation's scope.
+            DatabaseError: as of `Wire.execute`.
+        """
+        limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
+        if isinstance(sql, str):
+            with self._statement() as wire:
+                rows = wire.execute(sql, params, deadline_ms=limit_ms)
+            self.rows += len(rows.rows) + rows.changed
+            return rows
+        params = checked(sql, params, self.caller, self._settings)
+        text = sql.sql_for(self.dialect)
+        with self._statement() as wire:
+            rows = wire.execute(text, params, deadline_ms=limit_ms)
+        self.rows += len(rows.rows) + rows.changed
+        if sql.write:
+            write = Write(sql, params, self.caller, rows.changed)
+            for hook in self._hooks:
+                hook(self, write)
+        return rows
+
+    def execute_many(self, sql: str, rows: Sequence[Params]) -> int:
+        """Run one statement for each set of parameters; return the rows changed."""
+        with self._statement() as wire:
+            changed = wire.execute_many(sql, rows)
+        self.rows += changed
+        return changed
+
+    def cancel(self) -> None:
+        """Stop the statement under way, from any thread."""
+        if self._lease is not None:
+            self._lease.wire.cancel()
+
+    # -- for the executor -------------------------------------------------------------------
+
+    def begin(self, *, write: bool) -> None:
+        """Begin the transaction; PostgreSQL is told the caller."""
+        with self._statement() as wire:
+            wire.begin(write=write)
+            if self.dialect == "postgresql":
+                announce(wire, self.caller)
+
+    def commit(self) -> None:
+        """Commit."""
+        with self._statement() as wire:
+            wire.commit()
+
+    def rollback(self) -> None:
+        """Roll back, if a transaction is open."""
+        with self._statement() as wire:
+            wire.rollback()
+
+    def end(self) -> None:
+        """Return the connection; the session can't be used any more."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._pool.release(lease, suspect=True)
+
+    @contextmanager
+    def _statement(self) -> Iterator[Wire]:
+        lease = self._lease
+        if lease is None:
+            raise AccessError("The session has ended. Use it inside its `with` block only.")
+        began = self._pool.mark(lease, busy=True)
+        try:
+            yield lease.wire
+        finally:
+            self.busy_seconds += self._pool.mark(lease, busy=False) - began
+
+
+WriteHook = Callable[[Session, Write], None]
+"""Runs after each write operation, in its transaction; what it raises rolls the write back."""
+
+
+def announce(wire: Wire, caller: Caller) -> None:
+    """Tell PostgreSQL the caller, for this transaction (SET LOCAL by `set_config`)."""
+    values = caller.announced()
+    names = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(values))
+    wire.execute(f"SELECT {names}", {f"v{i}": value for i, value in enumerate(values.values())})
+
+
+def checked(
+    operation: Operation, params: Params, caller: Caller, settings: ExecutionSettings
+) -> Params:
+    """Return the parameters that an operation runs with.
+
+    Raises:
+        StatementError: a parameter is missing or unknown.
+        ScopeRefusedError: the caller may not touch the scope.
+    """
+    if params.keys() != operation.names:
+        if operation.limit is not None and operation.limit not in params:
+            params = {**params, operation.limit: settings.page_size}
+        for name in sorted(operation.names ^ params.keys()):
+            word = "Give" if name in operation.names else "Leave out"
+            raise StatementError(f"{word} the parameter {name!r}.", where=operation.name)
+    if operation.scope is not None and caller.scopes:
+        value = str(params[operation.scope])
+        if value not in caller.scopes:
+            raise ScopeRefusedError(where=operation.name, detail=f"{operation.scope} {value}")
+    return params
+
+
+def named(operations: dict[str, Operation], name: str) -> Operation:
+    """Return a registered operation.
+
+    Raises:
+        OperationUnknownError: none has this name.
+    """
+    try:
+        return operations[name]
+    except KeyError:
+        raise OperationUnknownError(where=name) from None

@@ -1,0 +1,44 @@
+"""How a call is carried out: ExecutionSettings, and the planner that chooses them.
+
+Every field here is honoured by the executor; a knob that nothing reads is not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from homeostat.access.caller import Caller
+from homeostat.access.operation import Operation
+
+DEADLINE_MS = 30_000.0
+WAIT_MS = 5_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """The knobs of one call.
+
+    Attributes:
+        deadline_ms: from arrival to result, waiting included; the statement is stopped when it is
+            reached. None: no limit.
+        wait_ms: the longest wait for a connection, within the deadline.
+        page_size: rows of a page, where the operation declares a `limit` parameter and the call
+            gives none.
+        retries: how often a read or an idempotent operation is tried again after its connection
+            was lost or a concurrent transaction got in the way.
+        announce_caller: run the operation in a transaction of its own in which PostgreSQL is told
+            the caller; costs three more round trips. Does nothing on SQLite.
+    """
+
+    deadline_ms: float | None = DEADLINE_MS
+    wait_ms: float = WAIT_MS
+    page_size: int = 100
+    retries: int = 1
+    announce_caller: bool = False
+
+
+DEFAULT_SETTINGS = ExecutionSettings()
+
+Planner = Callable[[Operation, Caller], ExecutionSettings]
+"""Chooses the settings of a call; runs on every call, so it has to be quick."""

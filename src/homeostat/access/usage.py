@@ -1,0 +1,109 @@
+"""What a pool was used for since the last report: the sums behind protocol.PoolReport.
+
+A Usage is a plain record; the pool changes it under its own lock, so it takes none. Time in use is
+kept as the seconds spent with exactly n connections taken, from which the mean, the time held and
+the time above any limit follow; so leases under way are in the sums at every moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from homeostat.measure import Histogram
+
+HOLDERS_MAX = 8
+HOLDER_NAMES_MAX = 256  # more than any application names; bounds the memory of one interval
+OTHER_HOLDERS = "(others)"
+
+
+@dataclass(slots=True)
+class Usage:
+    """Sums since `since` (all times: seconds of the pool's clock).
+
+    Attributes:
+        since: when the sums began.
+        at: up to when `in_use_seconds` is summed.
+        in_use: connections taken now.
+        in_use_max: the most at one moment.
+        in_use_seconds: seconds spent with exactly n taken, index n.
+        busy_seconds: time with a statement under way, of leases that ended.
+        lock_seconds: time waiting for locks, of connections that were closed.
+        immediate: acquisitions that did not wait.
+        wait: waits of the others, those that gave up included, in microseconds.
+        timeouts: acquisitions that gave up.
+        idle: seconds held without a statement, by operation, of leases that ended.
+    """
+
+    since: float
+    at: float
+    in_use: int = 0
+    in_use_max: int = 0
+    in_use_seconds: list[float] = field(default_factory=lambda: [0.0])
+    busy_seconds: float = 0.0
+    lock_seconds: float = 0.0
+    immediate: int = 0
+    wait: Histogram = field(default_factory=Histogram)
+    timeouts: int = 0
+    idle: dict[str, float] = field(default_factory=dict)
+
+    def advance(self, now: float) -> None:
+        """Count the time up to now for the number in use; time never counts backwards."""
+        if now > self.at:
+            self.in_use_seconds[self.in_use] += now - self.at
+            self.at = now
+
+    def taken(self, now: float) -> None:
+        """Count one more connection as taken."""
+        self.advance(now)
+        self.in_use += 1
+        if self.in_use > self.in_use_max:
+            self.in_use_max = self.in_use
+            if self.in_use == len(self.in_use_seconds):
+                self.in_use_seconds.append(0.0)
+
+    def returned(self, now: float) -> None:
+        """Count one connection less as taken."""
+        self.advance(now)
+        self.in_use -= 1
+
+    def held_idle(self, name: str, seconds: float) -> None:
+        """Count time that an operation held a connection without using it."""
+        if name not in self.idle and len(self.idle) >= HOLDER_NAMES_MAX:
+            name = OTHER_HOLDERS
+        self.idle[name] = self.idle.get(name, 0.0) + seconds
+
+    def restart(self, now: float) -> Usage:
+        """Return these sums and begin new ones; what is taken stays taken."""
+        self.advance(now)
+        old = Usage(
+            self.since,
+            self.at,
+            self.in_use,
+            self.in_use_max,
+            self.in_use_seconds,
+            self.busy_seconds,
+            self.lock_seconds,
+            self.immediate,
+            self.wait,
+            self.timeouts,
+            self.idle,
+        )
+        self.since = now
+        self.in_use_max = self.in_use
+        self.in_use_seconds = [0.0] * (self.in_use + 1)
+        self.busy_seconds = self.lock_seconds = 0.0
+        self.immediate = self.timeouts = 0
+        self.wait, self.idle = Histogram(), {}
+        return old
+
+    def waits(self) -> Histogram:
+        """Return the waits of all acquisitions, in microseconds."""
+        whole = self.wait.copy()
+        if self.immediate:
+            whole.record(0, self.immediate)
+        return whole
+
+    def largest_idle(self) -> dict[str, float]:
+        """Return the names that held connections idle the longest, at most HOLDERS_MAX."""
+        largest = sorted(self.idle.items(), key=lambda item: -item[1])[:HOLDERS_MAX]
+        return dict(largest)
