@@ -19,6 +19,8 @@ HomeostatError
 │   ├── ReadOnlyDatabaseError
 │   ├── DatabaseLockedError
 │   ├── DiskFullError
+│   ├── StorageError
+│   ├── OpenedTwiceError
 │   ├── ConnectionLostError
 │   ├── CommitUnknownError
 │   ├── UnsupportedVersionError
@@ -26,6 +28,7 @@ HomeostatError
 │       ├── DeadlineExceededError
 │       ├── StatementCancelledError
 │       ├── SerializationError
+│       ├── RightMissingError
 │       └── ConstraintError
 ├── AccessError
 │   ├── PoolTimeoutError
@@ -43,11 +46,13 @@ HomeostatError
 │   ├── NotFoundError
 │   ├── DecisionRefusedError
 │   ├── OperatorUnreachableError
+│   │   └── ReportRefusedError
 │   └── DemoRefusedError
 └── RequestError
     ├── RequestTooLargeError
     ├── SignInRequiredError
-    └── RequestForbiddenError
+    ├── RequestForbiddenError
+    └── TooManyStreamsError
 
 A class's docstring is its default message; its second sentence says what to do next. `where` names
 the database, file or setting (never a password); `detail` is the driver's own text, redacted.
@@ -154,6 +159,14 @@ class DiskFullError(DatabaseError):
     """There is no space left for the database. Free disk space; nothing was half written."""
 
 
+class StorageError(DatabaseError):
+    """The disk failed to read or write the database. Check the disk and the kernel's log."""
+
+
+class OpenedTwiceError(DatabaseError):
+    """This process has the file open through another library too. Close that one first."""
+
+
 class ConnectionLostError(DatabaseError):
     """The connection broke before the statement was committed. It is safe to try again."""
 
@@ -180,6 +193,10 @@ class StatementCancelledError(StatementError):
 
 class SerializationError(StatementError):
     """A concurrent transaction got in the way. Run the whole transaction again."""
+
+
+class RightMissingError(StatementError):
+    """The role lacks a right for this statement. Grant it; the detail names the object."""
 
 
 class ConstraintError(StatementError):
@@ -264,6 +281,10 @@ class OperatorUnreachableError(OperateError):
     """No operator answers. Start one with `homeostat up URL`; the logbook is read meanwhile."""
 
 
+class ReportRefusedError(OperatorUnreachableError):
+    """The operator cannot take this report, so it was dropped. Use one version for both."""
+
+
 class DemoRefusedError(OperateError):
     """The database is not empty and not the demo's own. Give an empty one; nothing was changed."""
 
@@ -282,3 +303,7 @@ class SignInRequiredError(RequestError):
 
 class RequestForbiddenError(RequestError):
     """This request does not come from Homeostat's own page, so it was refused. Reload the page."""
+
+
+class TooManyStreamsError(RequestError):
+    """Too many event streams are open. Close some pages of this operator, then try again."""
