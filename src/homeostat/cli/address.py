@@ -1,0 +1,54 @@
+"""Keep passwords out of the command line: every user of the machine can read it with `ps`.
+
+What is refused is never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from urllib.parse import parse_qsl, urlsplit
+
+import click
+
+SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret", "key", "hexkey"})
+HOW = (
+    "Leave it out and give it in PGPASSWORD, in ~/.pgpass (mode 0600), with `?passfile=FILE` in "
+    "the URL, or type it after --password."
+)
+
+
+def refuse_secrets(url: str) -> str:
+    """Return the URL if it holds no secret.
+
+    Raises:
+        click.UsageError: it holds one, or cannot be read as a URL; the URL is not repeated.
+    """
+    try:
+        split = urlsplit(url)
+        password = split.password
+    except ValueError:
+        raise click.UsageError("The URL cannot be read. Check its brackets.") from None
+    if not split.scheme and "=" in url and " " in url and "password" in url:
+        raise click.UsageError(f"Give a URL, and no password in it. {HOW}")
+    if password:
+        raise click.UsageError(f"The URL holds a password, which `ps` shows to everybody. {HOW}")
+    if split.scheme:
+        named = {key.lower() for key, _ in parse_qsl(split.query, keep_blank_values=False)}
+        found = sorted(named & SECRET_PARAMETERS)
+        if found:
+            raise click.UsageError(
+                f"The URL holds a secret ({found[0]}), which `ps` shows to everybody. {HOW}"
+            )
+    return url
+
+
+def ask_password() -> None:
+    """Ask for the password without showing it, and keep it for this process alone.
+
+    Raises:
+        click.UsageError: nobody can be asked: there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"--password asks on a terminal, and there is none. {HOW}")
+    os.environ["PGPASSWORD"] = click.prompt("Password", hide_input=True, err=True)

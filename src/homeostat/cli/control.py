@@ -1,0 +1,79 @@
+"""`homeostat pause`, `resume`, `detach` and `link`: what a person tells the operator to do."""
+
+from __future__ import annotations
+
+import click
+
+from homeostat.cli.options import data_option, deciding, place, suffix_of
+from homeostat.cli.text import clean, emit
+from homeostat.errors import NotFoundError
+from homeostat.operate.views import Status
+
+
+@click.command()
+@click.argument("database", required=False)
+@data_option
+def pause(database: str | None, data: str | None) -> None:
+    """Apply nothing more, to DATABASE or to all; observing goes on."""
+    client = deciding(place(data))
+    key = None if database is None else find_database(client.status(), database)
+    client.pause(key)
+    again = f"homeostat resume{'' if database is None else ' ' + clean(database)}"
+    what = clean(database or "all databases")
+    emit(
+        [
+            f"paused {what}: nothing more is applied, observing goes on",
+            f"next: {again}{suffix_of(data)}",
+        ]
+    )
+
+
+@click.command()
+@click.argument("database", required=False)
+@data_option
+def resume(database: str | None, data: str | None) -> None:
+    """Let remedies be applied again, to DATABASE or to all."""
+    client = deciding(place(data))
+    key = None if database is None else find_database(client.status(), database)
+    client.resume(key)
+    emit([f"resumed {clean(database or 'all databases')}"])
+
+
+@click.command()
+@click.argument("database")
+@data_option
+def detach(database: str, data: str | None) -> None:
+    """Stop observing DATABASE; what was learned of it stays in the logbook."""
+    client = deciding(place(data))
+    key = find_database(client.status(), database)
+    client.detach(key)
+    emit([f"detached {clean(database)}: it is no longer observed, and was not changed"])
+
+
+@click.command()
+@data_option
+def link(data: str | None) -> None:
+    """Print a new sign-in link for the page; it is good once."""
+    emit([deciding(place(data)).link()])
+
+
+def find_database(status: Status, name: str) -> str:
+    """Return the key of the one database meant by a key, a label, or a part of a label.
+
+    Raises:
+        NotFoundError: none or several fit; names those there are.
+    """
+    databases = status.databases
+    for fits in (
+        [d for d in databases if name in {d.key, d.label}],
+        [d for d in databases if name in d.label],
+    ):
+        if len(fits) == 1:
+            return fits[0].key
+        if fits:
+            raise NotFoundError(
+                f"{name!r} fits {len(fits)} databases. Give one of these keys: "
+                + ", ".join(f"{d.key} ({d.label})" for d in fits)
+            )
+    known = ", ".join(f"{d.key} ({d.label})" for d in databases) or "none is attached"
+    raise NotFoundError(f"No database is called {name!r}. There is: {known}.")

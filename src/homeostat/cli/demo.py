@@ -1,0 +1,65 @@
+"""`homeostat demo`: a sample application, its traffic and its troubles, and the operator."""
+
+from __future__ import annotations
+
+import click
+
+from homeostat.cli.address import refuse_secrets
+from homeostat.cli.options import data_option
+from homeostat.config import data_directory
+
+
+@click.command()
+@click.option(
+    "--users", type=click.IntRange(min=1), default=100_000, show_default=True, help="How many."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["sqlite", "postgresql"]),
+    default="sqlite",
+    show_default=True,
+    help="What keeps the sample application's data.",
+)
+@click.option(
+    "--url",
+    help="An empty PostgreSQL database, or one of an earlier demo, without a password; anything "
+    "else is refused.",
+)
+@data_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Of the page, on 127.0.0.1. Without it: the one used before, else a free one.",
+)
+@click.option("--no-traffic", is_flag=True, help="Start no traffic, so no trouble either.")
+@click.option("--trouble", metavar="NAME", help="Only this trouble instead of the whole story.")
+@click.option("--quiet", is_flag=True, help="Print the sign-in link and errors only.")
+@click.pass_context
+def demo(
+    ctx: click.Context,
+    users: int,
+    engine: str,
+    url: str | None,
+    data: str | None,
+    port: int | None,
+    no_traffic: bool,  # noqa: FBT001  # click calls it so
+    trouble: str | None,
+    quiet: bool,  # noqa: FBT001  # click calls it so
+) -> None:
+    """Watch it work: a sample application gets into trouble and is mended, in two minutes."""
+    if url is not None:
+        refuse_secrets(url)
+    from homeostat.sample.demo import run_demo  # noqa: PLC0415  # the whole operator
+
+    ctx.exit(
+        run_demo(
+            users=users,
+            engine=engine,
+            url=url,
+            data=data_directory(data, name="demo"),
+            port=port,
+            traffic=not no_traffic,
+            trouble=trouble,
+            quiet=quiet,
+        )
+    )

@@ -1,0 +1,56 @@
+"""`homeostat up`: run the operator on a database until Ctrl-C."""
+
+from __future__ import annotations
+
+import click
+
+from homeostat.cli.address import ask_password, refuse_secrets
+from homeostat.cli.options import data_option
+from homeostat.config import data_directory
+
+
+@click.command()
+@click.argument("url")
+@data_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Of the page and the API, on 127.0.0.1. Without it: the one used before, else a free one.",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A homeostat.toml; docs/reference/config.md lists its settings.",
+)
+@click.option(
+    "--autonomy",
+    type=click.Choice(["observe", "approve", "auto"]),
+    help="What remedies may do: be proposed only, wait for you, or be applied. Without it: as "
+    "configured, else observe.",
+)
+@click.option("--password", is_flag=True, help="Ask for the database's password on the terminal.")
+@click.pass_context
+def up(
+    ctx: click.Context,
+    url: str,
+    data: str | None,
+    port: int | None,
+    config: str | None,
+    autonomy: str | None,
+    password: bool,  # noqa: FBT001  # click calls it so
+) -> None:
+    """Observe the database at URL and mend what it is allowed to.
+
+    URL is the path of an SQLite file or postgresql://user@host:port/name, without a password.
+    Observing needs no configuration and changes nothing in the database.
+    """
+    refuse_secrets(url)
+    if password:
+        ask_password()
+    from homeostat.main import run_operator  # noqa: PLC0415  # the whole operator
+
+    ctx.exit(
+        run_operator(
+            url=url, data=data_directory(data), port=port, config=config, autonomy=autonomy
+        )
+    )
