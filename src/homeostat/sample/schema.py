@@ -63,7 +63,7 @@ def stack_of(personality_type: str) -> tuple[str, str, str, str]:
     J types turn their judging function (T, F) outwards, P types their perceiving one (N, S); the
     letter E or I says whether the outward one leads; the other two mirror the first two.
     """
-    attitude, perceiving, judging, order = personality_type.lower()
+    attitude, perceiving, judging, order = tuple(personality_type.lower())
     outward, inward = (judging, perceiving) if order == "j" else (perceiving, judging)
     pair = [outward + "e", inward + "i"]
     dominant, auxiliary = pair if attitude == "e" else pair[::-1]
@@ -144,13 +144,3 @@ def drop(wire: Wire) -> None:
     """Drop the demo's own tables and marker inside the open transaction."""
     for table in (*reversed(TABLES), MARKER_TABLE):
         wire.execute(f"DROP TABLE IF EXISTS {table}")
-
-
-def is_postgresql(url: str) -> bool:
-    """Return whether the URL leads to PostgreSQL; everything else is a SQLite file."""
-    return url.startswith(("postgresql://", "postgres://"))
-
-
-def sqlite_path(url: str) -> str:
-    """Return the path of a SQLite file given as such or as `sqlite:///path`."""
-    return url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else url

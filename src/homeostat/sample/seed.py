@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeostat.clock import Clock, SystemClock
-from homeostat.driver import postgres, sqlite
 from homeostat.driver.wire import Wire
+from homeostat.sample.address import connect, connect_reading, is_postgresql, sqlite_path
 from homeostat.sample.schema import (
     FUNCTIONS,
     SCHEMA_VERSION,
@@ -25,10 +25,8 @@ from homeostat.sample.schema import (
     Marker,
     create,
     drop,
-    is_postgresql,
     read_marker,
     scores_of,
-    sqlite_path,
     statements,
 )
 
@@ -108,7 +106,7 @@ def seed(
         loaded=0,
         state="seeding",
     )
-    with closing(_connect(url)) as wire:
+    with closing(connect(url, application_name=APPLICATION_NAME, create=True)) as wire:
         marker, outcome = _adopt(wire, wanted)
         _prepare(wire)
         rows = 0
@@ -129,21 +127,12 @@ def find(url: str) -> Marker | None:
     Raises:
         DemoRefusedError: it has tables and no marker.
     """
-    if is_postgresql(url):
-        wire: Wire = postgres.connect(url, application_name=APPLICATION_NAME, readonly=True)
-    else:
+    if not is_postgresql(url):
         path = Path(sqlite_path(url))
         if not path.exists() or path.stat().st_size == 0:
             return None
-        wire = sqlite.connect(str(path), mode="foreign", readonly=True)
-    with closing(wire):
+    with closing(connect_reading(url, application_name=APPLICATION_NAME)) as wire:
         return read_marker(wire)
-
-
-def _connect(url: str) -> Wire:
-    if is_postgresql(url):
-        return postgres.connect(url, application_name=APPLICATION_NAME)
-    return sqlite.connect(sqlite_path(url), mode="own", create=True)
 
 
 def _adopt(wire: Wire, wanted: Marker) -> tuple[Marker, str]:

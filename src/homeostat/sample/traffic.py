@@ -1,0 +1,391 @@
+"""Traffic for the sample app: an open loop that never waits for the database.
+
+Requests arrive when `arrivals` says so, whatever became of the last ones; a bounded queue and many
+worker threads take them to the pool, which is meant to be the narrowest place. What does not fit is
+dropped and counted. Latency runs from the intended arrival, so a stall is seen by every request
+that it delayed. The slow partner's requests are counted apart: their latency says nothing.
+
+    python -m homeostat.sample.traffic URL --data DIR --rate 80 --pool 4 [--seconds S] [--json]
+
+With --json one line a second is printed (`Second`); nothing else is, but the answers to commands.
+Commands are JSON lines on standard input: {"trouble": "idle-holders", "on": true, "strength": 0.3}.
+A URL of `-` is read from the first line of standard input, so that no password is in argv.
+The process ends on SIGTERM or SIGINT, after --seconds, and when its parent has ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import queue
+import selectors
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from homeostat.access import AgentOptions, Caller, Database
+from homeostat.clock import Clock, SystemClock
+from homeostat.errors import ConfigError, HomeostatError
+from homeostat.measure import Histogram, Unknown
+from homeostat.sample.arrivals import PEOPLE_MAX, PEOPLE_SQL, Arrival, People, arrivals
+from homeostat.sample.operations import MIX, OPERATIONS
+from homeostat.sample.process import Parent, name_process, stop_on_signals
+from homeostat.sample.troubles import (
+    IDLE_HOLDERS,
+    IdleHolders,
+    LockHolder,
+    checked_strength,
+)
+
+RATE_PER_SECOND = 80.0
+POOL_LIMIT = 4
+WORKERS = 128  # more than any pool of the demo: callers wait for connections, not for threads
+QUEUE_MAX = 32
+RANDOM_SEED = 7
+STOP_SECONDS = 2.0
+APPLICATION = "persona-app"
+COMMAND_BYTES_MAX = 65_536
+TURN_SECONDS = 0.2  # how soon a signal or the parent's end is noticed
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficOptions:
+    """How much traffic.
+
+    Attributes:
+        rate_per_second: requests that arrive, on average.
+        workers: threads; requests under way at once.
+        queue_max: requests that may wait for a thread; more are dropped.
+        random_seed: the same seed makes the same arrivals.
+    """
+
+    rate_per_second: float = RATE_PER_SECOND
+    workers: int = WORKERS
+    queue_max: int = QUEUE_MAX
+    random_seed: int = RANDOM_SEED
+
+
+class Second(msgspec.Struct, frozen=True):
+    """What happened since the last one was taken; times in milliseconds, null if nothing ended.
+
+    `waiting` counts requests in the queue or under way at the moment; `slow` those of the slow
+    partner that ended, which are in the other counts, but not in the latencies.
+    """
+
+    seconds: float
+    offered: int
+    completed: int
+    dropped: int
+    failed: int
+    slow: int
+    waiting: int
+    p50_ms: float | None
+    p99_ms: float | None
+    failures: dict[str, int]
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line on standard input; without a strength the trouble's own one."""
+
+    trouble: str
+    on: bool
+    strength: float | None = None
+
+
+class TroubleState(msgspec.Struct, frozen=True):
+    """The answer to a command: a trouble as it is now. `pid` is the lock holder's."""
+
+    trouble: str
+    on: bool
+    strength: float | None
+    pid: int | None = None
+
+
+@dataclass(slots=True)
+class _Window:
+    """Counts since the last report; the traffic's lock guards them."""
+
+    since: float
+    offered: int = 0
+    completed: int = 0
+    dropped: int = 0
+    failed: int = 0
+    slow: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+class Traffic:
+    """Traffic on one database handle, which it closes at the end."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        url: str,
+        options: TrafficOptions | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Read the users to act for; nothing arrives yet.
+
+        Args:
+            database: an open handle; the operations are registered with it.
+            url: where it leads, for the lock holder's own connection.
+            options: how much traffic.
+            clock: tells the time.
+
+        Raises:
+            ConfigError: there are no users, or the rate is out of bounds.
+        """
+        self.options = options or TrafficOptions()
+        self._database = database
+        self._clock = clock or SystemClock()
+        for operation in OPERATIONS:
+            database.register(operation)
+        with database.session(name="load_people") as session:
+            people = People.of(session.execute(PEOPLE_SQL, {"people_max": PEOPLE_MAX}))
+        self._arrivals: Iterator[Arrival] = arrivals(
+            people,
+            rate_per_second=self.options.rate_per_second,
+            random_seed=self.options.random_seed,
+        )
+        self._idle_holders = IdleHolders(random_seed=self.options.random_seed, clock=self._clock)
+        self._lock_holder = LockHolder(url)
+        self._stop = threading.Event()
+        self._queue: queue.Queue[tuple[Arrival, float, float | None] | None] = queue.Queue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._window = _Window(self._clock.monotonic())
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Let requests arrive from now on."""
+        targets = itertools.chain(
+            (self._arrive,), itertools.repeat(self._work, self.options.workers)
+        )
+        self._threads = [
+            threading.Thread(target=target, name=f"traffic-{number}", daemon=True)
+            for number, target in enumerate(targets)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End troubles and arrivals, drop what waits, close the database."""
+        self._stop.set()
+        self._lock_holder.stop()
+        self._database.close(drain_seconds=STOP_SECONDS / 2)
+        for _ in range(self.options.workers):
+            self._queue.put(None)
+        until = self._clock.monotonic() + STOP_SECONDS / 2
+        for thread in self._threads:
+            thread.join(max(0.0, until - self._clock.monotonic()))
+
+    def set_trouble(self, name: str, *, on: bool, strength: float | None = None) -> TroubleState:
+        """Switch a trouble on, off, or to another strength.
+
+        Raises:
+            ConfigError: there is no such trouble or strength.
+        """
+        wanted = checked_strength(name, strength)
+        if name == IDLE_HOLDERS:
+            self._idle_holders.strength = wanted if on else None
+            return TroubleState(name, on, self._idle_holders.strength)
+        if on:
+            return TroubleState(name, on, wanted, self._lock_holder.start(wanted))
+        self._lock_holder.stop()
+        return TroubleState(name, on, None)
+
+    def report(self) -> Second:
+        """Return what happened since the last report."""
+        now = self._clock.monotonic()
+        with self._lock:
+            window, self._window = self._window, _Window(now)
+            waiting = self._waiting
+        return Second(
+            seconds=now - window.since,
+            offered=window.offered,
+            completed=window.completed,
+            dropped=window.dropped,
+            failed=window.failed,
+            slow=window.slow,
+            waiting=waiting,
+            p50_ms=_milliseconds(window.latency, 0.5),
+            p99_ms=_milliseconds(window.latency, 0.99),
+            failures=window.failures,
+        )
+
+    def _arrive(self) -> None:
+        """Put each request into the queue when it is due, or count it as dropped."""
+        start = self._clock.monotonic()
+        room = self.options.workers + self.options.queue_max
+        for arrival in self._arrivals:
+            due = start + arrival.due_seconds
+            if self._clock.wait(self._stop, due - self._clock.monotonic()):
+                return
+            partner_seconds = self._idle_holders.strikes()
+            with self._lock:
+                self._window.offered += 1
+                if self._waiting >= room:
+                    self._window.dropped += 1
+                    continue
+                self._waiting += 1
+            self._queue.put((arrival, due, partner_seconds))
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            arrival, due, partner_seconds = item
+            failure = ""
+            try:
+                if not self._stop.is_set():
+                    self._serve(arrival, partner_seconds)
+            except HomeostatError as error:
+                failure = type(error).__name__
+            now = self._clock.monotonic()
+            with self._lock:
+                window = self._window
+                self._waiting -= 1
+                if failure:
+                    window.failed += 1
+                    window.failures[failure] = window.failures.get(failure, 0) + 1
+                else:
+                    window.completed += 1
+                if partner_seconds is None:
+                    window.latency.record((now - due) * 1e6)
+                else:
+                    window.slow += 1
+
+    def _serve(self, arrival: Arrival, partner_seconds: float | None) -> None:
+        person = arrival.person
+        caller = Caller(user=str(person.id), segment=arrival.segment, source="traffic")
+        if partner_seconds is not None:
+            self._idle_holders.sync(
+                self._database,
+                person,
+                caller=caller,
+                partner_seconds=partner_seconds,
+                stop=self._stop,
+            )
+            return
+        part = MIX[arrival.name]
+        params = part.draw(person, arrival.chance, int(self._clock.now() * 1000))
+        self._database.execute(part.operation, params, caller=caller)
+
+
+def _milliseconds(latency: Histogram, q: float) -> float | None:
+    value = latency.quantile(q)
+    return None if isinstance(value, Unknown) else value / 1000
+
+
+class _Commands:
+    """Lines of standard input, read without ever blocking the traffic."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+        self._selector = selectors.DefaultSelector()
+        self._open = True
+        try:
+            self._selector.register(descriptor, selectors.EVENT_READ)
+        except (PermissionError, ValueError):  # a plain file or nothing: there are no commands
+            self._open = False
+
+    def within(self, seconds: float, *, stop: threading.Event, clock: Clock) -> list[bytes]:
+        """Return the lines that came within the time; returns as soon as something came."""
+        if not self._open:
+            clock.wait(stop, seconds)
+            return []
+        if not self._selector.select(seconds):
+            return []
+        part = os.read(self._descriptor, COMMAND_BYTES_MAX)
+        if not part:
+            self._selector.close()
+            self._open = False
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        return [line for line in lines if line.strip()]
+
+    def first(self) -> str:
+        """Wait for the first line and return it; used before the traffic starts."""
+        taken = bytearray()
+        while (byte := os.read(self._descriptor, 1)) not in {b"", b"\n"}:
+            taken += byte
+        return taken.decode().strip()
+
+
+def _answer(traffic: Traffic, line: bytes) -> object:
+    try:
+        command = msgspec.json.decode(line, type=Command)
+        return traffic.set_trouble(command.trouble, on=command.on, strength=command.strength)
+    except (msgspec.MsgspecError, ConfigError) as error:
+        return {"error": str(error)}
+
+
+def _say(what: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def serve(
+    traffic: Traffic, commands: _Commands, *, seconds: float | None, json: bool, clock: Clock
+) -> None:
+    """Run traffic until a signal, the end of the time or of the parent; report every second."""
+    stop = threading.Event()
+    stop_on_signals(stop)
+    parent = Parent()
+    traffic.start()
+    start = clock.monotonic()
+    told = 0
+    try:
+        while not stop.is_set() and not parent.gone:
+            passed = clock.monotonic() - start
+            if seconds is not None and passed >= seconds:
+                return
+            if passed >= told + 1:
+                told = int(passed)
+                second = traffic.report()
+                if json:
+                    _say(second)
+            turn = min(TURN_SECONDS, max(0.0, told + 1 - passed))
+            for line in commands.within(turn, stop=stop, clock=clock):
+                _say(_answer(traffic, line))
+    except BrokenPipeError:  # whoever read the reports has ended
+        return
+    finally:
+        traffic.stop()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the traffic process; return the exit status."""
+    parser = argparse.ArgumentParser(prog="homeostat-demo-traffic")
+    parser.add_argument("url", help="a SQLite path or postgresql://...; - reads it from stdin")
+    parser.add_argument("--data", type=Path, help="the operator's directory")
+    parser.add_argument("--rate", type=float, default=RATE_PER_SECOND)
+    parser.add_argument("--pool", type=int, default=POOL_LIMIT)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--random-seed", type=int, default=RANDOM_SEED)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(argv)
+    clock = SystemClock()
+    commands = _Commands(sys.stdin.fileno())
+    name_process("persona-traffic")
+    try:
+        url = commands.first() if given.url == "-" else given.url
+        options = TrafficOptions(rate_per_second=given.rate, random_seed=given.random_seed)
+        database = Database.open(
+            url, pool=given.pool, agent=AgentOptions(directory=given.data), application=APPLICATION
+        )
+        traffic = Traffic(database, url=url, options=options, clock=clock)
+        serve(traffic, commands, seconds=given.seconds, json=given.json, clock=clock)
+    except HomeostatError as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
