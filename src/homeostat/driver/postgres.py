@@ -1,0 +1,397 @@
+"""The wire to PostgreSQL, through psycopg 3; the only importer of psycopg.
+
+A connection is in autocommit, transactions are explicit. Statements are sent with `$1` parameters
+and prepared by psycopg after some uses (unless `prepare=False`, for poolers that cannot).
+
+A deadline costs no round trip: a cancel request is sent when it has passed (see watch.py), and a
+server that does not react within CANCEL_SECONDS_MAX has the connection closed from this side. After
+COMMIT was sent nothing is cancelled; one that is not answered is CommitUnknownError.
+No message, label or repr holds a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, pq
+from psycopg import sql as composed
+from psycopg.raw_cursor import RawCursor
+
+from homeostat.driver import postgres_errors
+from homeostat.driver.placeholders import Compiled, compile_named
+from homeostat.driver.watch import Watch
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.errors import (
+    CommitUnknownError,
+    ConfigError,
+    ConnectionLostError,
+    DatabaseError,
+    DeadlineExceededError,
+    HomeostatError,
+    StatementCancelledError,
+    StatementError,
+    UnsupportedVersionError,
+)
+
+VERSION_MIN = 140_000
+CANCEL_SECONDS_MAX = 2.0  # how long a server may take to react to a cancel request
+CONTROL_SECONDS_MAX = 30.0  # how long BEGIN, COMMIT and ROLLBACK wait for an answer
+LAST_WORDS_MAX = 4  # a server that hangs up leaves a message and an end of file to read
+KEEPALIVE_IDLE_SECONDS = 30
+KEEPALIVE_INTERVAL_SECONDS = 10
+KEEPALIVE_COUNT = 3
+PREPARE_AFTER_USES = 5  # psycopg's default
+
+_CHANGING = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
+
+_URL = re.compile(r"postgres(ql)?://([^@/?#]*@)?[^@/?#]*(/[^@?#]*)?(\?[^#]*)?\Z")
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class PostgresWire:
+    """One open PostgreSQL connection; fulfils `driver.wire.Wire`."""
+
+    dialect = "postgresql"
+
+    def __init__(self, connection: Connection, *, label: str) -> None:
+        """Take an open connection in autocommit; use `connect`."""
+        self.label = label
+        self._connection = connection
+        self._watch = Watch(self._stop)
+        self._cancelling = threading.Lock()  # held while a cancel request is on its way
+        self._committing = False
+
+    @property
+    def broken(self) -> bool:
+        """Return whether the connection can no longer be used."""
+        return self._connection.closed
+
+    @property
+    def in_transaction(self) -> bool:
+        """Return whether a transaction is open (an aborted one too)."""
+        return self._connection.pgconn.transaction_status in {
+            pq.TransactionStatus.INTRANS,
+            pq.TransactionStatus.INERROR,
+        }
+
+    @property
+    def lock_wait_seconds(self) -> float:
+        """Return 0: the server knows, ask `Inspect.activity`."""
+        return 0.0
+
+    @property
+    def backend_pid(self) -> int:
+        """Return the server process of this connection (a pooler's, behind one)."""
+        return self._connection.pgconn.backend_pid
+
+    @property
+    def server_version(self) -> int:
+        """Return the version as a number, e.g. 150008 for 15.8."""
+        return self._connection.pgconn.server_version
+
+    def execute(
+        self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one statement to its end and return all its rows; see `Wire.execute`."""
+        compiled = self._compiled(sql)
+        values = self._values(compiled, params)
+        connection = self._opened()
+        self._watch.start(deadline_ms)
+        try:
+            cursor = RawCursor(connection)
+            cursor.execute(compiled.text, values)
+            if cursor.description is None:
+                columns: tuple[str, ...] = ()
+                rows: Sequence[tuple[object, ...]] = ()
+            else:
+                columns = tuple([column.name for column in cursor.description])
+                rows = cursor.fetchall()
+        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+            raise self._failed(error) from None
+        finally:
+            self._finish()
+        changed = 0
+        if (cursor.statusmessage or "").startswith(_CHANGING):
+            changed = max(cursor.rowcount, 0)
+        return Rows(columns, rows, changed)
+
+    def execute_many(self, sql: str, rows: Sequence[Params]) -> int:
+        """Run one statement for each set of parameters, all or none; return the rows changed."""
+        compiled = self._compiled(sql)
+        values = [self._values(compiled, params) or () for params in rows]
+        connection = self._opened()
+        self._watch.start(None)
+        try:
+            cursor = RawCursor(connection)
+            cursor.executemany(compiled.text, values)
+            return max(cursor.rowcount, 0)
+        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+            raise self._failed(error) from None
+        finally:
+            self._finish()
+
+    def insert_rows(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> int:
+        """Insert many rows by COPY, the values in the order of the columns; return how many."""
+        statement = composed.SQL("COPY {} ({}) FROM STDIN").format(
+            composed.Identifier(*table.split(".")),
+            composed.SQL(", ").join(composed.Identifier(column) for column in columns),
+        )
+        connection = self._opened()
+        self._watch.start(None)
+        try:
+            cursor = connection.cursor()
+            with cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return max(cursor.rowcount, 0)
+        except psycopg.Error as error:
+            raise self._failed(error) from None
+        finally:
+            self._finish()
+
+    def execute_script(self, sql: str) -> None:
+        """Run several statements without parameters, in one transaction of their own."""
+        connection = self._opened()
+        self._watch.start(None)
+        try:
+            connection.execute(sql.encode())
+        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+            raise self._failed(error) from None
+        finally:
+            self._finish()
+
+    def begin(self, *, write: bool) -> None:
+        """Start a transaction; one that does not write is READ ONLY."""
+        self._control(b"BEGIN" if write else b"BEGIN READ ONLY")
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            CommitUnknownError: the connection broke, or nothing was heard for
+                CONTROL_SECONDS_MAX, after COMMIT was sent.
+            ConnectionLostError: it was already broken before, so nothing was committed.
+            StatementError: an earlier statement failed, so the transaction was rolled back.
+        """
+        self._opened()
+        self._notice_loss()
+        if not self.in_transaction:
+            message = "No transaction is open, so there is nothing to commit. Call begin() first."
+            raise StatementError(message, where=self.label)
+        self._committing = True
+        try:
+            answer = self._control(b"COMMIT")
+        except DatabaseError as error:
+            if self.broken or isinstance(error, ConnectionLostError):
+                raise CommitUnknownError(where=self.label, detail=error.detail) from None
+            raise
+        finally:
+            self._committing = False
+        if answer == "ROLLBACK":
+            message = (
+                "An earlier statement of the transaction failed, so the server rolled it back. "
+                "Run the whole transaction again."
+            )
+            raise StatementError(message, where=self.label)
+
+    def rollback(self) -> None:
+        """Roll back; does nothing when no transaction is open."""
+        if not self.broken and self.in_transaction:
+            self._control(b"ROLLBACK")
+
+    def cancel(self) -> None:
+        """Stop the statement under way, from any thread."""
+        self._watch.cancel()
+
+    def close(self) -> None:
+        """Close; closing twice is harmless."""
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    def _opened(self) -> Connection:
+        if self._connection.closed:
+            message = "The connection is closed. Open a new one."
+            raise ConnectionLostError(message, where=self.label)
+        return self._connection
+
+    def _compiled(self, sql: str) -> Compiled:
+        compiled = compile_named(sql)
+        if compiled.several:
+            message = "The text holds more than one statement. Give one statement at a time."
+            raise StatementError(message, where=self.label)
+        return compiled
+
+    def _values(self, compiled: Compiled, params: Params) -> list[object] | None:
+        if not compiled.names:
+            return None
+        try:
+            return [params[name] for name in compiled.names]
+        except KeyError as error:
+            message = f"The parameter :{error.args[0]} has no value. Give all parameters."
+            raise StatementError(message, where=self.label) from None
+
+    def _control(self, statement: bytes) -> str:
+        """Run BEGIN, COMMIT or ROLLBACK; return the server's command tag."""
+        connection = self._opened()
+        self._watch.start(CONTROL_SECONDS_MAX * 1000, cancellable=False)
+        try:
+            return connection.execute(statement, prepare=False).statusmessage or ""
+        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+            raise self._failed(error) from None
+        finally:
+            self._finish()
+
+    def _notice_loss(self) -> None:
+        """Raise ConnectionLostError if the server has hung up already, seen without asking it."""
+        pgconn = self._connection.pgconn
+        poll = select.poll()
+        poll.register(pgconn.socket, select.POLLIN)
+        with suppress(psycopg.Error):
+            for _ in range(LAST_WORDS_MAX):
+                if pgconn.status == pq.ConnStatus.OK and poll.poll(0):
+                    pgconn.consume_input()
+        if pgconn.status != pq.ConnStatus.OK:
+            raise ConnectionLostError(where=self.label)
+
+    def _stop(self, attempt: int) -> float | None:
+        """Have the statement stopped; called under the watch's lock, so it must not wait."""
+        if attempt == 0 and not self._committing:
+            threading.Thread(
+                target=self._send_cancel,
+                args=(self._watch.generation,),
+                name="homeostat-cancel",
+                daemon=True,
+            ).start()
+            return CANCEL_SECONDS_MAX
+        with suppress(OSError, psycopg.Error):
+            self._hang_up()
+        return None
+
+    def _hang_up(self) -> None:
+        """Close the connection under the thread that waits for it."""
+        with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+    def _send_cancel(self, generation: int) -> None:
+        """Send a cancel request; `_finish` waits for it, so that it cannot hit what follows."""
+        with self._cancelling, suppress(psycopg.Error, OSError):
+            if self._watch.running(generation):
+                self._connection.cancel_safe(timeout=CANCEL_SECONDS_MAX)
+
+    def _finish(self) -> str:
+        reason = self._watch.finish()
+        if reason:
+            with self._cancelling:
+                pass
+        return reason
+
+    def _failed(self, error: Exception) -> HomeostatError:
+        """End the watch and return our error for psycopg's."""
+        reason = self._finish()
+        if not isinstance(error, psycopg.Error):
+            message = "A parameter's value cannot be sent. Give text, numbers, bytes or None."
+            return StatementError(message, where=self.label, detail=type(error).__name__)
+        state = error.sqlstate
+        if reason and (self.broken or state == postgres_errors.QUERY_CANCELED):
+            detail = "the server did not react, so the connection was closed" if self.broken else ""
+            if reason == "cancel":
+                return StatementCancelledError(where=self.label, detail=detail)
+            return DeadlineExceededError(where=self.label, detail=detail)
+        text = error.diag.message_primary or str(error)
+        if state == postgres_errors.QUERY_CANCELED and "timeout" in text:
+            return DeadlineExceededError(where=self.label, detail="the server's statement_timeout")
+        if self.broken:
+            return ConnectionLostError(where=self.label, detail=state or "")
+        return postgres_errors.statement_error(state, text, where=self.label)
+
+
+def connect(
+    url: str,
+    *,
+    application_name: str = "homeostat",
+    readonly: bool = False,
+    lock_timeout_ms: int | None = None,
+    statement_timeout_ms: int | None = None,
+    connect_timeout_seconds: int = 5,
+    prepare: bool = True,
+) -> PostgresWire:
+    """Open a connection in autocommit.
+
+    Args:
+        url: `postgresql://user@host:port/database?...`; a password that is not in it is looked up
+            where libpq does (PGPASSWORD, pgpass file).
+        application_name: what pg_stat_activity shows; at most 63 bytes.
+        readonly: transactions are READ ONLY unless they say otherwise.
+        lock_timeout_ms: the server's lock_timeout; None: its default.
+        statement_timeout_ms: the server's statement_timeout; None: its default.
+        connect_timeout_seconds: for each address of the host.
+        prepare: False never prepares statements (poolers that cannot).
+
+    Raises:
+        ConfigError: the URL cannot be read.
+        ConnectError: and its subclasses, by what went wrong.
+        UnsupportedVersionError: the server is older than 14.
+    """
+    given = _parsed(url)
+    label = _label(given)
+    options = [str(given["options"])] if given.get("options") else []
+    for name, value in (
+        ("default_transaction_read_only", "on" if readonly else None),
+        ("lock_timeout", lock_timeout_ms),
+        ("statement_timeout", statement_timeout_ms),
+    ):
+        if value is not None:
+            options.append(f"-c {name}={value}")
+    if options:
+        given["options"] = " ".join(options)
+    given["application_name"] = application_name
+    given["connect_timeout"] = max(2, connect_timeout_seconds)  # libpq takes 1 for 2
+    given.setdefault("client_encoding", "UTF8")
+    given.setdefault("keepalives_idle", KEEPALIVE_IDLE_SECONDS)
+    given.setdefault("keepalives_interval", KEEPALIVE_INTERVAL_SECONDS)
+    given.setdefault("keepalives_count", KEEPALIVE_COUNT)
+    try:
+        connection = psycopg.connect(
+            autocommit=True, prepare_threshold=PREPARE_AFTER_USES if prepare else None, **given
+        )
+    except psycopg.Error as error:
+        raise postgres_errors.connect_error(str(error), where=label) from None
+    version = connection.pgconn.server_version
+    if version < VERSION_MIN:
+        connection.close()
+        raise UnsupportedVersionError(where=label, detail=f"the server is {version // 10000}")
+    return PostgresWire(connection, label=label)
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    """Return the URL's settings by libpq's names; its errors may quote the password, so none do."""
+    try:
+        if _URL.match(url):  # libpq would take part of an unencoded password for the host
+            return dict(conninfo.conninfo_to_dict(url))
+    except psycopg.Error:
+        pass
+    message = (
+        "The URL cannot be read. Write postgresql://user@host:port/database and percent-encode "
+        "characters such as @ : / ? # in user and password."
+    )
+    raise ConfigError(message)
+
+
+def _label(given: dict[str, Any]) -> str:
+    """Return `database on host:port`, with libpq's defaults filled in."""
+    host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "local socket"
+    port = given.get("port") or os.environ.get("PGPORT") or "5432"
+    user = given.get("user") or os.environ.get("PGUSER") or ""
+    database = given.get("dbname") or os.environ.get("PGDATABASE") or user or "postgres"
+    return f"{database} on {host}:{port}"

@@ -1,0 +1,527 @@
+"""The wire to SQLite, through apsw with SQLite3 Multiple Ciphers; the only importer of apsw.
+
+Two modes. `own`: a file of ours or of the application that uses this data path; WAL, synchronous
+and foreign keys are set. `foreign`: a file of others; nothing is changed: no pragma that writes, no
+checkpoint, also none on closing, no file created (a -wal and -shm that our reading made are removed
+again by the last handle). It never opens a file that this process has open through another library:
+closing either would drop the other's locks.
+
+Waiting for a lock sleeps in the busy handler, which keeps count and ends at `busy_ms`, at the
+deadline or on cancel. A running statement is stopped by sqlite3_interrupt (see watch.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Literal
+
+import apsw
+
+from homeostat.driver import sqlite_errors, sqlite_files
+from homeostat.driver.sqlite_files import FileId
+from homeostat.driver.tokens import COMMENT, SPACE, tokens
+from homeostat.driver.watch import Watch
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.errors import (
+    CommitUnknownError,
+    ConfigError,
+    ConnectionLostError,
+    DatabaseLockedError,
+    DeadlineExceededError,
+    HomeostatError,
+    NotADatabaseError,
+    OpenedTwiceError,
+    PermissionRefusedError,
+    ReadOnlyDatabaseError,
+    StatementCancelledError,
+    StatementError,
+    StorageError,
+)
+from homeostat.measure import Unknown
+
+MEMORY = ":memory:"
+INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
+STATEMENTS_CACHED_MAX = 128
+# sleeps between two tries for a lock: SQLite's own busy time-out begins with 1, 2, 5, 10 ms too,
+# but goes up to 100; an operation here is promised within 50 ms
+_BUSY_STEPS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.010)
+_FATAL = {sqlite_errors.CORRUPT, sqlite_errors.NOTADB, sqlite_errors.IOERR}
+
+Mode = Literal["own", "foreign"]
+Synchronous = Literal["FULL", "NORMAL"]
+Trace = Callable[[apsw.Cursor, str, object], bool]
+
+
+class _File:
+    """What this process holds of one database file."""
+
+    def __init__(self, *, wal_was_there: bool) -> None:
+        self.handles = 0
+        self.descriptors: frozenset[int] = frozenset()
+        self.wal_was_there = wal_was_there
+
+
+_files: dict[FileId, _File] = {}
+_files_lock = threading.Lock()
+
+
+class SqliteWire:
+    """One open SQLite connection; fulfils `driver.wire.Wire`."""
+
+    dialect = "sqlite"
+
+    def __init__(
+        self, connection: apsw.Connection, *, label: str, file: FileId | None, busy_ms: float
+    ) -> None:
+        """Take an open connection; use `connect`."""
+        self.label = label
+        self.busy_ms = busy_ms
+        self._connection: apsw.Connection | None = connection
+        self._file = file
+        self._fatal = False
+        self._watch = Watch(self._interrupt)
+        self._wake = threading.Event()
+        self._waited: tuple[float, float | None] = (0.0, None)  # sum, begin of the sleep under way
+        self._busy_until = 0.0
+        self._sql = ""
+        self._columns: tuple[str, ...] = ()
+        self._reads = True
+        connection.set_busy_handler(self._busy)
+        connection.exec_trace = self._before
+
+    @property
+    def broken(self) -> bool:
+        """Return whether the connection is closed or its file turned out damaged."""
+        return self._connection is None or self._fatal
+
+    @property
+    def in_transaction(self) -> bool:
+        """Return whether a transaction is open."""
+        connection = self._connection
+        return connection is not None and connection.in_transaction
+
+    @property
+    def lock_wait_seconds(self) -> float:
+        """Return seconds slept in the busy handler since opening; any thread may ask."""
+        total, since = self._waited
+        return total if since is None else total + monotonic() - since
+
+    def execute(
+        self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one statement to its end and return all its rows; see `Wire.execute`."""
+        connection = self._opened()
+        self._sql = sql
+        self._columns = ()
+        self._reads = True
+        total = connection.total_changes()
+        self._watch.start(deadline_ms)
+        try:
+            rows = connection.execute(sql, params).fetchall()
+        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+            raise self._failed(error) from None
+        finally:
+            self._watch.finish()
+        changed = 0
+        if not self._reads and connection.total_changes() != total:
+            changed = connection.changes()
+        return Rows(self._columns, rows, changed)
+
+    def execute_many(self, sql: str, rows: Sequence[Params]) -> int:
+        """Run one statement for each set of parameters; return the rows changed.
+
+        Begin a transaction first: each set is its own otherwise.
+        """
+        connection = self._opened()
+        self._sql = sql
+        changed = 0
+        total = connection.total_changes()
+
+        def count() -> None:
+            nonlocal changed, total
+            now = connection.total_changes()
+            if now != total:  # what triggers and cascades change is in total_changes() only
+                changed += connection.changes()
+                total = now
+
+        def before(cursor: apsw.Cursor, text: str, values: object) -> bool:
+            count()
+            return self._before(cursor, text, values)
+
+        self._run_many(sql, rows, before)
+        count()
+        return changed
+
+    def insert_rows(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> int:
+        """Insert many rows, the values in the order of the columns; return how many.
+
+        Begin a transaction first: each row is its own otherwise.
+        """
+        names = ", ".join(quoted(column) for column in columns)
+        marks = ", ".join("?" * len(columns))
+        count = 0
+
+        def counted() -> Iterator[Sequence[object]]:
+            nonlocal count
+            for row in rows:
+                count += 1
+                yield row
+
+        sql = f"INSERT INTO {quoted(table)} ({names}) VALUES ({marks})"
+        self._run_many(sql, counted(), None)
+        return count
+
+    def execute_script(self, sql: str) -> None:
+        """Run several statements without parameters, e.g. a migration, to the end."""
+        self._run_many(sql, (NO_PARAMS,), None)
+
+    def begin(self, *, write: bool) -> None:
+        """Start a transaction; a writing one takes the write lock at once."""
+        self.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            CommitUnknownError: the disk failed during the commit.
+            DatabaseLockedError: readers are in the way (rollback mode); the transaction stays open
+                and the commit can be tried again.
+        """
+        try:
+            self.execute("COMMIT")
+        except StorageError as error:
+            message = (
+                "The disk failed while the transaction was committed, so it may or may not be "
+                "stored. Check the disk, then ask the database."
+            )
+            raise CommitUnknownError(message, where=self.label, detail=error.detail) from None
+
+    def rollback(self) -> None:
+        """Roll back; does nothing when no transaction is open."""
+        if self.in_transaction:
+            self.execute("ROLLBACK")
+
+    def cancel(self) -> None:
+        """Stop the statement under way, from any thread; also one that waits for a lock."""
+        self._watch.cancel()
+
+    def close(self) -> None:
+        """Close; an open transaction is rolled back. Closing twice is harmless."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        with _files_lock:
+            entry = _files.get(self._file) if self._file else None
+            if entry and entry.handles == 1 and not entry.wal_was_there:
+                _leave_no_files(connection)
+            connection.close(force=True)
+            if entry and self._file:
+                _forget(self._file, entry)
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None:
+            message = "The connection is closed. Open a new one."
+            raise ConnectionLostError(message, where=self.label)
+        return self._connection
+
+    def _run_many(
+        self, sql: str, rows: Iterable[Params | Sequence[object]], trace: Trace | None
+    ) -> None:
+        connection = self._opened()
+        self._watch.start(None)
+        connection.exec_trace = trace
+        try:
+            connection.executemany(sql, rows).fetchall()
+        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+            raise self._failed(error) from None
+        finally:
+            connection.exec_trace = self._before
+            self._watch.finish()
+
+    def _before(self, cursor: apsw.Cursor, text: str, _: object) -> bool:
+        """Note the columns, which apsw no longer tells after an empty result."""
+        columns = cursor.get_description()
+        self._columns = tuple([column[0] for column in columns]) if columns else ()
+        self._reads = cursor.is_readonly
+        return len(text) == len(self._sql) or not self._more_follows(text)
+
+    def _more_follows(self, text: str) -> bool:
+        """Return whether another statement stands after the first one, which is not run then."""
+        rest = self._sql[self._sql.find(text) + len(text) :]
+        return any(t.kind not in {SPACE, COMMENT} and t.text != ";" for t in tokens(rest))
+
+    def _interrupt(self, _: int) -> float | None:
+        """Stop what runs; called by the watch while the connection cannot be closed."""
+        self._wake.set()
+        if self._connection is not None:
+            self._connection.interrupt()
+        return INTERRUPT_AGAIN_SECONDS
+
+    def _busy(self, tries: int) -> bool:
+        """Sleep before the next try for a lock; False gives up."""
+        now = monotonic()
+        if tries == 0:
+            self._wake.clear()
+            self._busy_until = now + self.busy_ms / 1000
+        until = self._busy_until
+        deadline = self._watch.deadline
+        if deadline is not None and deadline < until:
+            until = deadline
+        if now >= until or self._watch.reason:
+            return False
+        step = _BUSY_STEPS_SECONDS[min(tries, len(_BUSY_STEPS_SECONDS) - 1)]
+        total, _ = self._waited
+        self._waited = (total, now)
+        self._wake.wait(min(step, until - now))
+        self._waited = (total + monotonic() - now, None)
+        return not self._watch.reason
+
+    def _failed(self, error: Exception) -> HomeostatError:
+        """End the watch and return our error for apsw's."""
+        deadline = self._watch.deadline
+        reason = self._watch.finish()
+        if isinstance(error, apsw.ExecTraceAbort):
+            message = "The text holds more than one statement. Give one statement at a time."
+        elif isinstance(error, KeyError):
+            message = f"The parameter :{error.args[0]} has no value. Give all parameters."
+        elif isinstance(error, TypeError | OverflowError | ValueError | apsw.BindingsError):
+            message = "A parameter's value cannot be stored. Give text, numbers, bytes or None."
+        elif isinstance(error, apsw.Error):
+            code = _code(error)
+            if code & 0xFF in {sqlite_errors.INTERRUPT, sqlite_errors.BUSY}:
+                if reason == "cancel":
+                    return StatementCancelledError(where=self.label)
+                if reason or (deadline is not None and monotonic() >= deadline):
+                    locked = code & 0xFF == sqlite_errors.BUSY
+                    detail = "it waited for a lock" + _holders(self.label) if locked else ""
+                    return DeadlineExceededError(where=self.label, detail=detail)
+            return self._coded(error, code)
+        else:
+            return StatementError(where=self.label, detail=type(error).__name__)
+        return StatementError(message, where=self.label)
+
+    def _coded(self, error: apsw.Error, code: int) -> HomeostatError:
+        self._fatal = self._fatal or code & 0xFF in _FATAL
+        found = sqlite_errors.translated(code, str(error), where=self.label)
+        if isinstance(found, DatabaseLockedError) and self._file is not None:
+            found.detail += _holders(self.label)
+        return found
+
+
+def connect(
+    path: str | Path,
+    *,
+    mode: Mode = "own",
+    readonly: bool = False,
+    create: bool = False,
+    key: str | None = None,
+    synchronous: Synchronous = "FULL",
+    busy_ms: float = 1000,
+    label: str | None = None,
+) -> SqliteWire:
+    """Open an SQLite database.
+
+    Args:
+        path: the file, or `:memory:`.
+        mode: `own` sets WAL, synchronous and foreign keys; `foreign` changes nothing.
+        readonly: refuse to write.
+        create: make the file if it is missing (mode `own` only).
+        key: the passphrase of an encrypted file (SQLite3 Multiple Ciphers, its default cipher).
+        synchronous: FULL loses nothing at a power cut, NORMAL the last commits.
+        busy_ms: how long to wait for a lock.
+        label: for messages; else the path.
+
+    Raises:
+        DatabaseMissingError, PermissionRefusedError, NotADatabaseError, EncryptedDatabaseError,
+        CorruptDatabaseError, ReadOnlyDatabaseError, DatabaseLockedError, OpenedTwiceError.
+    """
+    if create and (readonly or mode == "foreign"):
+        raise ConfigError("Only an own file that is written can be created. Leave `create` away.")
+    if str(path) == MEMORY:
+        connection = apsw.Connection(MEMORY)
+        wire = SqliteWire(connection, label=label or MEMORY, file=None, busy_ms=busy_ms)
+        wire.execute("PRAGMA foreign_keys = ON")
+        return wire
+    where = Path(path).absolute()
+    shown = label or str(where)
+    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
+    with _files_lock:
+        file = sqlite_files.check_path(where, create=create, label=shown)
+        connection, file = _open(where, flags | (apsw.SQLITE_OPEN_CREATE * create), file, shown)
+    wire = SqliteWire(connection, label=shown, file=file, busy_ms=busy_ms)
+    try:
+        _prepare(wire, connection, mode=mode, key=key, synchronous=synchronous)
+    except NotADatabaseError:
+        failure = _explain(connection, where, key_given=key is not None, label=shown)
+        wire.close()
+        raise failure from None
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+def writers(path: str | Path) -> tuple[int, ...] | Unknown:
+    """Return the processes that hold the database's write lock now; see sqlite_files.writers."""
+    return sqlite_files.writers(path)
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _code(error: apsw.Error) -> int:
+    return getattr(error, "extendedresult", 0) or getattr(error, "result", 0)
+
+
+def _holders(path: str) -> str:
+    holders = sqlite_files.writers(path)
+    if isinstance(holders, Unknown) or not holders:
+        return ""
+    return ", held by process " + " and ".join(str(pid) for pid in holders)
+
+
+def _open(
+    path: Path, flags: int, file: FileId | None, label: str
+) -> tuple[apsw.Connection, FileId]:
+    """Open the file and note the handle; `_files_lock` is held."""
+    if file is not None:
+        _refuse_other_library(file, label)
+    wal_was_there = Path(f"{path}-wal").exists()
+    try:
+        connection = apsw.Connection(
+            str(path), flags=flags, statementcachesize=STATEMENTS_CACHED_MAX
+        )
+    except apsw.Error as error:
+        raise sqlite_errors.translated(_code(error), str(error), where=label) from None
+    status = path.stat()
+    file = (status.st_dev, status.st_ino)
+    entry = _files.setdefault(file, _File(wal_was_there=wal_was_there))
+    entry.handles += 1
+    entry.descriptors = sqlite_files.open_descriptors(file)
+    if not flags & apsw.SQLITE_OPEN_READONLY and connection.readonly("main"):
+        connection.close()
+        _forget(file, entry)
+        raise ReadOnlyDatabaseError(where=label)
+    return connection, file
+
+
+def _refuse_other_library(file: FileId, label: str) -> None:
+    """Raise when descriptors of the file are open that no apsw connection explains."""
+    entry = _files.get(file)
+    strangers = sqlite_files.open_descriptors(file) - (entry.descriptors if entry else frozenset())
+    if not strangers:
+        return
+    handles = 0
+    for connection in apsw.connections():
+        try:
+            status = Path(connection.filename).stat()
+        except (apsw.Error, OSError):
+            continue
+        handles += (status.st_dev, status.st_ino) == file
+    if handles <= (entry.handles if entry else 0):
+        raise OpenedTwiceError(where=label)
+
+
+def _forget(file: FileId, entry: _File) -> None:
+    """Note that a handle was closed; `_files_lock` is held."""
+    entry.handles -= 1
+    if entry.handles == 0:
+        del _files[file]
+    else:
+        entry.descriptors &= sqlite_files.open_descriptors(file)
+
+
+def _leave_no_files(connection: apsw.Connection) -> None:
+    """Let SQLite remove the -wal and -shm that our reading made, if nothing was written there."""
+    try:
+        if Path(connection.filename_wal).stat().st_size == 0:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    except (apsw.Error, OSError):
+        return  # no -wal, or it cannot be seen: leave everything as it is
+
+
+def _prepare(
+    wire: SqliteWire,
+    connection: apsw.Connection,
+    *,
+    mode: Mode,
+    key: str | None,
+    synchronous: Synchronous,
+) -> None:
+    """Give the key, read the header, and set what the mode sets."""
+    if key is not None:
+        connection.pragma("key", key)
+    if mode == "foreign":
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.wal_autocheckpoint(0)
+    try:
+        wire.execute("PRAGMA schema_version")
+    except PermissionRefusedError as error:
+        if _is_wal(connection):
+            raise sqlite_errors.translated(
+                sqlite_errors.READONLY_CANTINIT, error.detail, where=wire.label
+            ) from None
+        raise
+    wire.execute("PRAGMA temp_store = MEMORY")
+    if mode == "foreign":
+        return
+    if not connection.readonly("main"):
+        _set_wal(wire)
+    wire.execute(f"PRAGMA synchronous = {synchronous}")
+    wire.execute("PRAGMA foreign_keys = ON")
+
+
+def _set_wal(wire: SqliteWire) -> None:
+    """Set WAL mode; SQLite does not call the busy handler for it, so wait here."""
+    until = monotonic() + wire.busy_ms / 1000
+    pause = threading.Event()
+    while True:
+        try:
+            mode = wire.execute("PRAGMA journal_mode = WAL").scalar()
+        except DatabaseLockedError:
+            if monotonic() >= until:
+                raise
+            pause.wait(_BUSY_STEPS_SECONDS[-1])
+            continue
+        if mode != "wal":
+            message = (
+                "This file system cannot hold a database in WAL mode (it lacks shared memory or "
+                "locks). Put the file on a local disk."
+            )
+            raise StorageError(message, where=wire.label)
+        return
+
+
+def _header(connection: apsw.Connection) -> bytes:
+    """Return the first bytes of the file through SQLite's own handle; empty if that fails."""
+    try:
+        _, header = connection.read("main", 0, 0, sqlite_files.HEADER_BYTES)
+    except apsw.Error:
+        return b""
+    return header
+
+
+def _is_wal(connection: apsw.Connection) -> bool:
+    header = _header(connection)
+    return len(header) > 19 and header[18] == 2
+
+
+def _explain(
+    connection: apsw.Connection, path: Path, *, key_given: bool, label: str
+) -> HomeostatError:
+    """Return the error for a file that SQLite does not take, by its first bytes."""
+    header = _header(connection)
+    if not header:  # the cipher refuses to read on: look without the key
+        with _files_lock:
+            plain = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            header = _header(plain)
+            plain.close()
+    size = path.stat().st_size
+    return sqlite_files.not_a_database(header, size, key_given=key_given, label=label)
