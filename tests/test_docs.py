@@ -72,6 +72,15 @@ def test_commands_in_documents_exist() -> None:
     assert not problems, "\n".join(problems)
 
 
+def test_commands_of_what_works_exist() -> None:
+    """A row of vision.md that works names a command that is there."""
+    page = (ROOT / PLANNED).read_text(encoding="utf-8")
+    lines = re.findall(r"\| `(homeostat [^`]+)` \|[^|]+\| works \|$", page, re.MULTILINE)
+    problems = [f"{line}: {problem}" for line in lines if (problem := problem_with(line))]
+    assert lines
+    assert not problems, "\n".join(problems)
+
+
 def test_toml_examples_are_accepted(tmp_path: Path) -> None:
     from homeostat.config import load
 
