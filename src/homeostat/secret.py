@@ -135,7 +135,8 @@ def split_password(url: str) -> tuple[str, str | None]:
     password: str | None = None
     authority, slash, path = rest.partition("/")
     userinfo, at, host = authority.rpartition("@")
-    if "@" in path or ("@" in query and "=" not in query) or not _HOST.match(host):
+    unclear = "@" in query and (":" in userinfo or "=" not in query)
+    if unclear or "@" in path or not _HOST.match(host):
         after = (rest + mark + query).rpartition("@")[2]  # cannot be read: keep what is safe
         return f"{scheme}://{after if '@' in rest + query else ''}", None
     user, colon, coded = userinfo.partition(":")
