@@ -37,6 +37,11 @@ class OperatorConsole:
 
     # -- looking
 
+    @property
+    def started(self) -> float:
+        """Return when the operator started, in seconds since 1970 UTC."""
+        return self._operator.started
+
     def status(self) -> Status:
         """Return the state of everything."""
         operator = self._operator

@@ -1,0 +1,224 @@
+"""The demo's story: put troubles into the sample app, and tell what the operator does about them.
+
+It only switches troubles and reads what the operator says; what is found, applied, kept or undone
+is the operator's own doing. A chapter that the logbook already holds is not told again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from homeostat.clock import Clock
+from homeostat.errors import OperateError
+from homeostat.logbook.rows import Finding, RemedyRecord
+from homeostat.operate.views import RemedyView, Status
+from homeostat.sample.troubles import IDLE_HOLDERS, LOCK_HOLDER
+
+POLL_SECONDS = 0.25
+REST_SECONDS = 6.0
+CHAPTER_SECONDS_MAX = 60.0
+REMEDY = "grow-pool"
+RULE = "pool-exhausted"
+OVER = ("kept", "reverted", "ineffective", "rejected", "refused", "failed", "asking")
+
+
+@dataclass(frozen=True, slots=True)
+class Strengths:
+    """How strong the troubles of the chapters are; see docs/explanation/sample.md.
+
+    Attributes:
+        holders: share of requests that hold a connection while idle.
+        lock: share of the time that the nightly report holds the lock.
+        holders_beside: share of idle holders while the lock holder is on.
+        holders_more: share of idle holders in the last chapter.
+    """
+
+    holders: float
+    lock: float
+    holders_beside: float
+    holders_more: float
+
+
+class Console(Protocol):
+    """What the story asks of the operator; `cli.client.Client` is one."""
+
+    def status(self) -> Status:
+        """Return the state of everything."""
+        ...
+
+    def findings(self) -> list[Finding]:
+        """Return the open findings."""
+        ...
+
+    def remedies(self) -> list[RemedyRecord]:
+        """Return the remedies, the newest first."""
+        ...
+
+    def decide(self, number: int, decision: str) -> RemedyView:
+        """Approve, reject or revert a remedy."""
+        ...
+
+    def set_autonomy(self, remedy: str, autonomy: str) -> None:
+        """Set what a remedy may do by itself."""
+        ...
+
+
+Switch = Callable[[str, bool, float | None], None]
+
+
+@dataclass(slots=True)
+class Story:
+    """Tells the chapters one after the other.
+
+    Attributes:
+        console: the running operator.
+        switch: puts a trouble on or off: name, on, strength.
+        say: prints a line: kind of news, text.
+        keys: keys that were pressed since last asked; None when nobody can press any.
+        stop: ends the story.
+    """
+
+    console: Console
+    switch: Switch
+    say: Callable[[str, str], None]
+    strengths: Strengths
+    keys: Callable[[], str] | None
+    clock: Clock
+    stop: threading.Event
+    _told: set[tuple[str, object]] = field(default_factory=set)
+
+    def tell(self) -> None:
+        """Tell what is left of the story, then return with the troubles off."""
+        chapters = (self._idle_holders, self._lock_holder, self._waits_for_you)
+        done = self._chapters_done()
+        self._rest()
+        for chapter in chapters[done:]:
+            if self.stop.is_set():
+                return
+            chapter()
+        self.switch(IDLE_HOLDERS, False, None)
+        if done >= len(chapters):
+            self.say("story", "it was told before and is in the logbook; traffic goes on")
+        elif not self.stop.is_set():
+            self.say("story", "that was all; traffic goes on until Ctrl-C")
+
+    def follow(self, trouble: str, strength: float | None = None) -> None:
+        """Switch one trouble on and tell what happens until stopped."""
+        self._rest()
+        self.say("trouble", WORDS[trouble])
+        self.switch(trouble, True, strength)
+        while not self._pause():
+            self._news()
+
+    def _chapters_done(self) -> int:
+        records = [r for r in self.console.remedies() if r.key == REMEDY and r.state in OVER]
+        for record in records:
+            self._told.add((record.state, record.id))
+        if any(r.decided_by not in {"", "homeostat"} for r in records):
+            return 3
+        if any(r.state == "ineffective" for r in records):
+            return 2
+        return int(any(r.state == "kept" for r in records))
+
+    def _rest(self) -> None:
+        until = self.clock.monotonic() + REST_SECONDS
+        while self.clock.monotonic() < until and not self._pause():
+            pass
+        for one in self.console.status().databases:
+            if one.p99_ms is not None:
+                self.say("rest", f"p99 {one.p99_ms:.1f} ms of the promised {one.promise_ms:.0f} ms")
+
+    def _idle_holders(self) -> None:
+        self.say("trouble", WORDS[IDLE_HOLDERS])
+        self.switch(IDLE_HOLDERS, True, self.strengths.holders)
+        self._until_over()
+
+    def _lock_holder(self) -> None:
+        self.switch(IDLE_HOLDERS, True, self.strengths.holders_beside)
+        self.say("trouble", WORDS[LOCK_HOLDER])
+        self.switch(LOCK_HOLDER, True, self.strengths.lock)
+        self._until_over()
+        self.switch(LOCK_HOLDER, False, None)
+        self.say("trouble", "the nightly report is stopped, as a person would who was told its pid")
+
+    def _waits_for_you(self) -> None:
+        self.console.set_autonomy(REMEDY, "approve")
+        self.say("autonomy", f"{REMEDY} is set to approve: from now on it asks first")
+        self.say("trouble", "the partner gets slower for more requests")
+        self.switch(IDLE_HOLDERS, True, self.strengths.holders_more)
+        self._until_over(patience_seconds=None)
+
+    def _until_over(self, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX) -> None:
+        """Tell the news until a remedy proposed from now on is over."""
+        known = {record.id for record in self.console.remedies()}
+        start = self.clock.monotonic()
+        while not self._pause():
+            self._news()
+            mine = [r for r in self._remedies() if r.id not in known]
+            if any(r.state in OVER for r in mine):
+                return
+            waits = patience_seconds is None or self.clock.monotonic() - start < patience_seconds
+            if not waits:
+                self.say("story", "nothing was decided in time; `homeostat status` shows more")
+                return
+
+    def _remedies(self) -> list[RemedyRecord]:
+        try:
+            return [record for record in self.console.remedies() if record.key == REMEDY]
+        except OperateError:
+            return []  # the operator is being restarted; it is asked again
+
+    def _news(self) -> None:
+        try:
+            findings = self.console.findings()
+        except OperateError:
+            return
+        for finding in findings:
+            if finding.rule in {RULE, "lock-holder"} and self._is_news("finding", finding.id):
+                self.say("found", finding.what)
+                self.say("cause", finding.cause)
+        for record in sorted(self._remedies(), key=lambda one: one.id):
+            if self._is_news(record.state, record.id):
+                self._tell_remedy(record)
+            if record.state == "waiting":
+                self._hear(record)
+
+    def _tell_remedy(self, record: RemedyRecord) -> None:
+        if record.state in {"proposed", "rehearsing"} and self._is_news("title", record.id):
+            self.say("proposed", record.title)
+        elif record.state == "waiting":
+            self.say("waiting", f"{record.title}: it needs your word")
+            how = "press a to approve, r to reject; or" if self.keys else "decide"
+            self.say("", f"{how} on the page, or `homeostat remedy approve {record.id}`")
+        elif record.state == "applying":
+            self.say("applying", record.title)
+        elif record.state == "verifying":
+            self.say("applied", "measuring whether it helps")
+        elif record.state in OVER:
+            self.say(record.state, record.verdict)
+
+    def _hear(self, record: RemedyRecord) -> None:
+        pressed = self.keys() if self.keys else ""
+        for key, decision in (("a", "approve"), ("r", "reject")):
+            if key in pressed.lower():
+                self.console.decide(record.id, decision)
+                return
+
+    def _is_news(self, kind: str, number: object) -> bool:
+        news = (kind, number)
+        if news in self._told:
+            return False
+        self._told.add(news)
+        return True
+
+    def _pause(self) -> bool:
+        return self.clock.wait(self.stop, POLL_SECONDS)
+
+
+WORDS = {
+    IDLE_HOLDERS: "a slow partner: some requests keep their connection while they wait for it",
+    LOCK_HOLDER: "a nightly report takes the write lock and sits on it",
+}
