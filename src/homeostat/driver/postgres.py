@@ -52,7 +52,10 @@ PREPARE_AFTER_USES = 5  # psycopg's default
 
 _CHANGING = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
 
-_URL = re.compile(r"postgres(ql)?://([^@/?#]*@)?[^@/?#]*(/[^@?#]*)?(\?[^#]*)?\Z")
+_HOSTS = r"(\[[^\]]*\]|[^:@/?#,]*)(:[0-9]*)?(,(\[[^\]]*\]|[^:@/?#,]*)(:[0-9]*)?)*(/[^@?#]*)?"
+_URL = re.compile(
+    rf"postgres(ql)?://([^@/?#]*@{_HOSTS}(\?[^#]*)?|{_HOSTS}(\?[^#@]*)?)\Z", re.IGNORECASE
+)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 import apsw
 
-from homeostat.driver import sqlite_errors, sqlite_files
+from homeostat.driver import sqlite_errors, sqlite_files, sqlite_handles
 from homeostat.driver.sqlite_files import FileId
 from homeostat.driver.tokens import COMMENT, SPACE, tokens
 from homeostat.driver.watch import Watch
@@ -33,14 +33,12 @@ from homeostat.errors import (
     DeadlineExceededError,
     HomeostatError,
     NotADatabaseError,
-    OpenedTwiceError,
     PermissionRefusedError,
     ReadOnlyDatabaseError,
     StatementCancelledError,
     StatementError,
     StorageError,
 )
-from homeostat.measure import Unknown
 
 MEMORY = ":memory:"
 INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
@@ -55,32 +53,27 @@ Synchronous = Literal["FULL", "NORMAL"]
 Trace = Callable[[apsw.Cursor, str, object], bool]
 
 
-class _File:
-    """What this process holds of one database file."""
-
-    def __init__(self, *, wal_was_there: bool) -> None:
-        self.handles = 0
-        self.descriptors: frozenset[int] = frozenset()
-        self.wal_was_there = wal_was_there
-
-
-_files: dict[FileId, _File] = {}
-_files_lock = threading.Lock()
-
-
 class SqliteWire:
     """One open SQLite connection; fulfils `driver.wire.Wire`."""
 
     dialect = "sqlite"
 
     def __init__(
-        self, connection: apsw.Connection, *, label: str, file: FileId | None, busy_ms: float
+        self,
+        connection: apsw.Connection,
+        *,
+        label: str,
+        file: FileId | None,
+        busy_ms: float,
+        tidy: bool = False,
     ) -> None:
         """Take an open connection; use `connect`."""
         self.label = label
+        self.path: str = connection.filename
         self.busy_ms = busy_ms
         self._connection: apsw.Connection | None = connection
         self._file = file
+        self._tidy = tidy
         self._fatal = False
         self._watch = Watch(self._interrupt)
         self._wake = threading.Event()
@@ -113,7 +106,7 @@ class SqliteWire:
         self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
     ) -> Rows:
         """Run one statement to its end and return all its rows; see `Wire.execute`."""
-        connection = self._opened()
+        connection = self.handle()
         self._sql = sql
         self._columns = ()
         self._reads = True
@@ -135,7 +128,7 @@ class SqliteWire:
 
         Begin a transaction first: each set is its own otherwise.
         """
-        connection = self._opened()
+        connection = self.handle()
         self._sql = sql
         changed = 0
         total = connection.total_changes()
@@ -215,15 +208,21 @@ class SqliteWire:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        with _files_lock:
-            entry = _files.get(self._file) if self._file else None
-            if entry and entry.handles == 1 and not entry.wal_was_there:
-                _leave_no_files(connection)
+        if self._file is None:
             connection.close(force=True)
-            if entry and self._file:
-                _forget(self._file, entry)
+            return
+        with sqlite_handles.lock:
+            connection.close(force=True)
+            left = sqlite_handles.closed(self._file)
+            if self._tidy and left.handles == 0 and not left.wal_was_there:
+                _remove_empty_wal(Path(self.path))
 
-    def _opened(self) -> apsw.Connection:
+    def handle(self) -> apsw.Connection:
+        """Return apsw's connection, for what only SQLite can do.
+
+        Raises:
+            ConnectionLostError: it is closed.
+        """
         if self._connection is None:
             message = "The connection is closed. Open a new one."
             raise ConnectionLostError(message, where=self.label)
@@ -232,7 +231,7 @@ class SqliteWire:
     def _run_many(
         self, sql: str, rows: Iterable[Params | Sequence[object]], trace: Trace | None
     ) -> None:
-        connection = self._opened()
+        connection = self.handle()
         self._watch.start(None)
         connection.exec_trace = trace
         try:
@@ -298,7 +297,9 @@ class SqliteWire:
                     return StatementCancelledError(where=self.label)
                 if reason or (deadline is not None and monotonic() >= deadline):
                     locked = code & 0xFF == sqlite_errors.BUSY
-                    detail = "it waited for a lock" + _holders(self.label) if locked else ""
+                    detail = (
+                        "it waited for a lock" + sqlite_files.held_by(self.path) if locked else ""
+                    )
                     return DeadlineExceededError(where=self.label, detail=detail)
             return self._coded(error, code)
         else:
@@ -309,7 +310,7 @@ class SqliteWire:
         self._fatal = self._fatal or code & 0xFF in _FATAL
         found = sqlite_errors.translated(code, str(error), where=self.label)
         if isinstance(found, DatabaseLockedError) and self._file is not None:
-            found.detail += _holders(self.label)
+            found.detail += sqlite_files.held_by(self.path)
         return found
 
 
@@ -347,28 +348,22 @@ def connect(
         wire = SqliteWire(connection, label=label or MEMORY, file=None, busy_ms=busy_ms)
         wire.execute("PRAGMA foreign_keys = ON")
         return wire
-    where = Path(path).absolute()
-    shown = label or str(where)
+    shown = label or str(Path(path).absolute())
+    where = Path(path).resolve()  # SQLite puts -wal and -shm beside the file, not beside a link
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
-    with _files_lock:
-        file = sqlite_files.check_path(where, create=create, label=shown)
-        connection, file = _open(where, flags | (apsw.SQLITE_OPEN_CREATE * create), file, shown)
-    wire = SqliteWire(connection, label=shown, file=file, busy_ms=busy_ms)
+    if create:
+        flags |= apsw.SQLITE_OPEN_CREATE
+    wire = _open(where, flags, label=shown, busy_ms=busy_ms, tidy=mode == "foreign")
     try:
-        _prepare(wire, connection, mode=mode, key=key, synchronous=synchronous)
+        _prepare(wire, mode=mode, key=key, synchronous=synchronous)
     except NotADatabaseError:
-        failure = _explain(connection, where, key_given=key is not None, label=shown)
+        failure = _explain(wire, where, key_given=key is not None)
         wire.close()
         raise failure from None
     except BaseException:
         wire.close()
         raise
     return wire
-
-
-def writers(path: str | Path) -> tuple[int, ...] | Unknown:
-    """Return the processes that hold the database's write lock now; see sqlite_files.writers."""
-    return sqlite_files.writers(path)
 
 
 def quoted(name: str) -> str:
@@ -380,91 +375,75 @@ def _code(error: apsw.Error) -> int:
     return getattr(error, "extendedresult", 0) or getattr(error, "result", 0)
 
 
-def _holders(path: str) -> str:
-    holders = sqlite_files.writers(path)
-    if isinstance(holders, Unknown) or not holders:
-        return ""
-    return ", held by process " + " and ".join(str(pid) for pid in holders)
-
-
-def _open(
-    path: Path, flags: int, file: FileId | None, label: str
-) -> tuple[apsw.Connection, FileId]:
-    """Open the file and note the handle; `_files_lock` is held."""
-    if file is not None:
-        _refuse_other_library(file, label)
-    wal_was_there = Path(f"{path}-wal").exists()
-    try:
-        connection = apsw.Connection(
-            str(path), flags=flags, statementcachesize=STATEMENTS_CACHED_MAX
-        )
-    except apsw.Error as error:
-        raise sqlite_errors.translated(_code(error), str(error), where=label) from None
-    status = path.stat()
-    file = (status.st_dev, status.st_ino)
-    entry = _files.setdefault(file, _File(wal_was_there=wal_was_there))
-    entry.handles += 1
-    entry.descriptors = sqlite_files.open_descriptors(file)
+def _open(path: Path, flags: int, *, label: str, busy_ms: float, tidy: bool) -> SqliteWire:
+    """Open the file, with the checks that must come before, and note the handle."""
+    create = bool(flags & apsw.SQLITE_OPEN_CREATE)
+    with sqlite_handles.lock:
+        file = sqlite_files.check_path(path, create=create, label=label)
+        if file is not None:
+            sqlite_handles.refuse_strangers(file, label=label, count=_connections_to)
+        wal_was_there = Path(f"{path}-wal").exists()
+        try:
+            connection = apsw.Connection(
+                str(path), flags=flags, statementcachesize=STATEMENTS_CACHED_MAX
+            )
+        except apsw.Error as error:
+            raise sqlite_errors.translated(_code(error), str(error), where=label) from None
+        file = sqlite_handles.opened(path, wal_was_there=wal_was_there)
+    wire = SqliteWire(connection, label=label, file=file, busy_ms=busy_ms, tidy=tidy)
     if not flags & apsw.SQLITE_OPEN_READONLY and connection.readonly("main"):
-        connection.close()
-        _forget(file, entry)
+        wire.close()
         raise ReadOnlyDatabaseError(where=label)
-    return connection, file
+    return wire
 
 
-def _refuse_other_library(file: FileId, label: str) -> None:
-    """Raise when descriptors of the file are open that no apsw connection explains."""
-    entry = _files.get(file)
-    strangers = sqlite_files.open_descriptors(file) - (entry.descriptors if entry else frozenset())
-    if not strangers:
-        return
-    handles = 0
+def _connections_to(file: FileId) -> int:
+    """Return how many connections of this SQLite library lead to the file."""
+    count = 0
     for connection in apsw.connections():
         try:
             status = Path(connection.filename).stat()
         except (apsw.Error, OSError):
             continue
-        handles += (status.st_dev, status.st_ino) == file
-    if handles <= (entry.handles if entry else 0):
-        raise OpenedTwiceError(where=label)
+        count += (status.st_dev, status.st_ino) == file
+    return count
 
 
-def _forget(file: FileId, entry: _File) -> None:
-    """Note that a handle was closed; `_files_lock` is held."""
-    entry.handles -= 1
-    if entry.handles == 0:
-        del _files[file]
-    else:
-        entry.descriptors &= sqlite_files.open_descriptors(file)
+def _remove_empty_wal(path: Path) -> None:
+    """Let SQLite remove the -wal and -shm that our reading made, if nobody wrote or uses them.
 
-
-def _leave_no_files(connection: apsw.Connection) -> None:
-    """Let SQLite remove the -wal and -shm that our reading made, if nothing was written there."""
+    A read-only handle cannot take the lock that this needs, so a writing one is opened; it closes
+    without a checkpoint unless the -wal is empty, and SQLite removes nothing that others have open.
+    """
+    wal = Path(f"{path}-wal")
     try:
-        if Path(connection.filename_wal).stat().st_size == 0:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        if wal.stat().st_size > 0:
+            return
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        try:
+            connection.execute("PRAGMA schema_version").fetchall()
+            if wal.stat().st_size == 0:
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        finally:
+            connection.close()
     except (apsw.Error, OSError):
-        return  # no -wal, or it cannot be seen: leave everything as it is
+        return  # not ours to write, or encrypted: the application's next close removes them
 
 
-def _prepare(
-    wire: SqliteWire,
-    connection: apsw.Connection,
-    *,
-    mode: Mode,
-    key: str | None,
-    synchronous: Synchronous,
-) -> None:
+def _prepare(wire: SqliteWire, *, mode: Mode, key: str | None, synchronous: Synchronous) -> None:
     """Give the key, read the header, and set what the mode sets."""
+    connection = wire.handle()
     if key is not None:
         connection.pragma("key", key)
     if mode == "foreign":
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.wal_autocheckpoint(0)
+        sqlite_files.refuse_to_own_wal(_header(connection), wire.path)
     try:
         wire.execute("PRAGMA schema_version")
     except PermissionRefusedError as error:
-        if _is_wal(connection):
+        if sqlite_files.is_wal(_header(connection)):
             raise sqlite_errors.translated(
                 sqlite_errors.READONLY_CANTINIT, error.detail, where=wire.label
             ) from None
@@ -508,20 +487,13 @@ def _header(connection: apsw.Connection) -> bytes:
     return header
 
 
-def _is_wal(connection: apsw.Connection) -> bool:
-    header = _header(connection)
-    return len(header) > 19 and header[18] == 2
-
-
-def _explain(
-    connection: apsw.Connection, path: Path, *, key_given: bool, label: str
-) -> HomeostatError:
+def _explain(wire: SqliteWire, path: Path, *, key_given: bool) -> HomeostatError:
     """Return the error for a file that SQLite does not take, by its first bytes."""
-    header = _header(connection)
+    header = _header(wire.handle())
     if not header:  # the cipher refuses to read on: look without the key
-        with _files_lock:
+        with sqlite_handles.lock:
             plain = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             header = _header(plain)
             plain.close()
     size = path.stat().st_size
-    return sqlite_files.not_a_database(header, size, key_given=key_given, label=label)
+    return sqlite_files.not_a_database(header, size, key_given=key_given, label=wire.label)

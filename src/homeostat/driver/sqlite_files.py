@@ -118,6 +118,39 @@ def not_a_database(header: bytes, size: int, *, key_given: bool, label: str) -> 
     return NotADatabaseError(where=label)
 
 
+def is_wal(header: bytes) -> bool:
+    """Return whether a database's first bytes say that it is in WAL mode."""
+    return len(header) > 19 and header[18] == 2
+
+
+def refuse_to_own_wal(header: bytes, path: str) -> None:
+    """Refuse to make a -wal and -shm that the application could then not write.
+
+    SQLite gives them to the user who opens first (as root, to the owner of the database file).
+
+    Raises:
+        PermissionRefusedError: reading the file as this user would make them.
+    """
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    file = Path(path)
+    if user in {0, file.stat().st_uid} or not is_wal(header) or Path(f"{path}-shm").exists():
+        return
+    message = (
+        "The database is in WAL mode and nobody has it open; reading it as another user would "
+        "leave files that its application cannot write. Run as the file's owner, or start the "
+        "application first."
+    )
+    raise PermissionRefusedError(message, where=path)
+
+
+def held_by(path: str) -> str:
+    """Return `, held by process N` for an error's detail, or nothing if that cannot be told."""
+    holders = writers(path)
+    if isinstance(holders, Unknown) or not holders:
+        return ""
+    return ", held by process " + " and ".join(str(pid) for pid in holders)
+
+
 def writers(path: str | Path) -> tuple[int, ...] | Unknown:
     """Return the processes that hold the write lock of an SQLite database now.
 
@@ -128,12 +161,13 @@ def writers(path: str | Path) -> tuple[int, ...] | Unknown:
     if sys.platform != "linux":
         return Unknown("only Linux tells who holds the lock of a file (/proc/locks)")
     ranges: dict[FileId, tuple[int, int]] = {}
-    for name, span in (
-        (str(path), (_PENDING_BYTE, _SHARED_LAST)),
-        (f"{path}-shm", (_WAL_WRITE_LOCK, _WAL_WRITE_LOCK)),
+    database = os.path.realpath(path)
+    for place, span in (
+        (database, (_PENDING_BYTE, _SHARED_LAST)),
+        (f"{database}-shm", (_WAL_WRITE_LOCK, _WAL_WRITE_LOCK)),
     ):
         try:
-            status = Path(name).stat()
+            status = Path(place).stat()
         except OSError:
             continue
         ranges[status.st_dev, status.st_ino] = span
