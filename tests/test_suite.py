@@ -1,0 +1,64 @@
+"""The test command tells what failed, ends what hangs, and asks a person for what it may not do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts import packages, suite
+
+
+def python(code: str, *, show: bool = False, seconds_max: int = 30) -> str:
+    return suite.run([sys.executable, "-c", code], show=show, seconds_max=seconds_max)
+
+
+def test_a_stage_that_passes_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    assert python("print('chatter')") == ""
+    assert capfd.readouterr().out == ""
+
+
+def test_a_stage_that_fails_shows_its_output(capfd: pytest.CaptureFixture[str]) -> None:
+    assert python("print('what is wrong'); raise SystemExit(3)") == "exit code 3"
+    assert "what is wrong" in capfd.readouterr().out
+
+
+def test_a_stage_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    child = tmp_path / "pid"
+    code = (
+        "import pathlib, subprocess, sys;"
+        "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE);"
+        f"pathlib.Path({str(child)!r}).write_text(str(child.pid));"
+        "child.wait()"
+    )
+    assert python(code, show=True, seconds_max=2) == "stopped after 2 s"
+    pid = int(child.read_text())
+    gone = not psutil.pid_exists(pid)
+    assert gone or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_stages_get_no_input() -> None:
+    assert python("import sys; assert sys.stdin.read() == ''") == ""
+
+
+def test_the_last_lines_name_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [suite.Result("lint", 1.0, ""), suite.Result("types", 2.0, "exit code 1")]
+    assert suite._report(results, 3.0, suite.Options()) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("failed: types in 3.0 s")
+    assert suite._report(results[:1], 1.0, suite.Options()) == 0
+
+
+def test_words_after_two_dashes_go_to_pytest() -> None:
+    options = suite.parse(["--quick", "--only", "tests", "--", "tests/driver", "-x"])
+    assert options == suite.Options(tier="quick", only=["tests"], pytest=["tests/driver", "-x"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may install")
+def test_who_may_not_install_is_given_the_line() -> None:
+    if packages._as_root() is not None:
+        pytest.skip("this user has sudo without a password")
+    told = packages.install([packages.Need("Chromium", ("chromium",))])
+    assert told == "run as root: apt-get update && apt-get install --yes chromium"
