@@ -10,7 +10,7 @@ logbook that was moved or replaced while in use is refused until it is back.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -73,6 +73,14 @@ class Session:
         """
         try:
             return self.wire.execute(sql, params)
+        except DatabaseError as error:
+            self.failed = not isinstance(error, ConstraintError)
+            raise named(error, self._path) from error
+
+    def execute_many(self, sql: str, rows: Sequence[Params]) -> None:
+        """Run one statement for each set of parameters; errors as from `execute`."""
+        try:
+            self.wire.execute_many(sql, rows)
         except DatabaseError as error:
             self.failed = not isinstance(error, ConstraintError)
             raise named(error, self._path) from error

@@ -1,0 +1,1 @@
+-- Nothing to clean up: this is the first migration.
