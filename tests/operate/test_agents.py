@@ -11,7 +11,7 @@ from homeostat.access.protocol import (
     Report,
 )
 from homeostat.config import AgentConfig, Config
-from homeostat.measure import Histogram, Sample, Subject, Unknown
+from homeostat.measure import Histogram, Sample, Unknown
 from homeostat.operate.agents import METRICS, AgentBook
 
 EMPTY = HistogramWire([], [], 0.0, 0.0)
