@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -53,6 +55,7 @@ class SmallOperator:
         self.posts = 0
         self.mode: str | bytes = "well"
         self.status = 200
+        self.connections: set[socket.socket] = set()
         self._seen: set[tuple[str, int]] = set()
         self._thaw = threading.Event()
         self._server: ThreadingHTTPServer | None = None
@@ -60,10 +63,9 @@ class SmallOperator:
     def start(self) -> SmallOperator:
         """Listen on a free port and write the two files."""
         self._thaw.clear()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        server = self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server.daemon_threads = True
         in_thread(lambda: server.serve_forever(poll_interval=0.01))
-        server = self._server
         self.publish(self.url)
         return self
 
@@ -90,6 +92,10 @@ class SmallOperator:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+            for connection in list(self.connections):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self.connections.clear()
 
     def take(self, body: bytes) -> bytes | None:
         """Return the answer to a report; None: hang up."""
@@ -133,6 +139,15 @@ class SmallOperator:
 def _handler(operator: SmallOperator) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            operator.connections.add(self.connection)
+
+        def finish(self) -> None:
+            operator.connections.discard(self.connection)
+            with contextlib.suppress(OSError):
+                super().finish()
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -133,6 +133,11 @@ class Agent:
         """Return the version of the operator's settings in force; 0: the application's own."""
         return self._version
 
+    @property
+    def failures(self) -> int:
+        """Return how many reports in a row got no usable answer."""
+        return self._failures
+
     def start(self) -> None:
         """Begin to report; does nothing when already begun."""
         with self._starting:

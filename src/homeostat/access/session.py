@@ -18,7 +18,7 @@ from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
 from homeostat.access.settings import ExecutionSettings
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
-from homeostat.errors import AccessError, OperationUnknownError, ScopeRefusedError, StatementError
+from homeostat.errors import AccessError, ScopeRefusedError, StatementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +136,8 @@ class Session:
         lease = self._lease
         if lease is None:
             raise AccessError("The session has ended. Use it inside its `with` block only.")
+        if lease.inherited:
+            raise AccessError("The session is the parent process's. Open one after the fork.")
         began = self._pool.mark(lease, busy=True)
         try:
             yield lease.wire
@@ -174,15 +176,3 @@ def checked(
         if value not in caller.scopes:
             raise ScopeRefusedError(where=operation.name, detail=f"{operation.scope} {value}")
     return params
-
-
-def named(operations: dict[str, Operation], name: str) -> Operation:
-    """Return a registered operation.
-
-    Raises:
-        OperationUnknownError: none has this name.
-    """
-    try:
-        return operations[name]
-    except KeyError:
-        raise OperationUnknownError(where=name) from None
