@@ -249,7 +249,9 @@ def _pool_samples(subject: Subject, pool: _PoolSum, at: float) -> list[Sample]:
     if pool.lock is not None:
         lock = min(1.0, pool.lock / pool.held) if pool.held > 0 else 0.0
     holders = sorted(pool.holders.items(), key=lambda item: -item[1])
-    texts = {"holders": ", ".join(f"{name} {held:.1f} s" for name, held in holders[:3])}
+    idle_seconds = sum(pool.holders.values()) or 1.0
+    named = (f"{name} ({held / idle_seconds:.0%})" for name, held in holders[:3])
+    texts = {"holders": ", ".join(named)}
     readings: dict[str, float | Histogram | Unknown] = {
         "pool.limit": float(last.limit),
         "pool.in_use_mean": mean,

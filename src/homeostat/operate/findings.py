@@ -6,6 +6,7 @@ else at most every `WRITE_SECONDS`: a standing trouble costs a commit now and th
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from homeostat.operate.ownership import Ownership
 from homeostat.operate.rule import Judgement, Rule, Undecided
 
 WRITE_SECONDS = 15.0
+NUMBER = re.compile(r"[\d.,]+")
 
 Key = tuple[str, Subject]
 
@@ -28,6 +30,12 @@ class _Open:
     finding: Finding
     written: float
     quiet_ticks: int = 0
+
+
+def _sense(finding: Finding) -> tuple[str, ...]:
+    """Return what makes a finding another one to a person: its words, not its numbers."""
+    words = (NUMBER.sub("#", text) for text in (finding.cause, finding.mend))
+    return (finding.severity, *words)
 
 
 def _subject(finding: Finding) -> Subject:
@@ -108,8 +116,7 @@ class FindingBook:
         )
         if entry is not None and old is not None:
             entry.quiet_ticks = 0
-            same = (old.severity, old.cause, old.mend) == (new.severity, new.cause, new.mend)
-            if same and at - entry.written < WRITE_SECONDS:
+            if _sense(old) == _sense(new) and at - entry.written < WRITE_SECONDS:
                 entry.finding = new
                 return
         with self._logbook.write(self._ownership.tenure) as tx:
