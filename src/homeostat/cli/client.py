@@ -113,6 +113,11 @@ class Client:
         """Let a database go."""
         self._ask("POST", "/api/v1/detach", object, body={"database": database})
 
+    def set_autonomy(self, remedy: str, autonomy: str) -> None:
+        """Set what a remedy may do by itself until the operator restarts."""
+        body = {"remedy": remedy, "autonomy": autonomy}
+        self._ask("POST", "/api/v1/autonomy", object, body=body)
+
     def link(self) -> str:
         """Return a new sign-in link for the page, good once."""
         return self._ask("POST", "/api/v1/link", LinkAnswer, body={}).url
