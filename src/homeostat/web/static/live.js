@@ -1,0 +1,224 @@
+// Keeps the page alive: one event stream, parts fetched again when they changed, news read aloud.
+// It holds no state of its own: every part is rendered by the server.
+"use strict";
+
+(() => {
+  const main = document.getElementById("main");
+  const base = main.dataset.path;
+  const database = main.dataset.database;
+  const SILENT_MS = 16000; // three missed beats of 5 s
+  const GATHER_MS = 60; // events that come together are fetched together
+  const RETRY_MS = 3000;
+  const PARTS_OF = {
+    tick: ["state", "pools", "traffic"],
+    finding: ["state", "findings"],
+    remedy: ["state", "remedies", "log"],
+    run: ["remedies"],
+    step: ["remedies"],
+    database: ["state", "remedies"],
+    audit: ["log"],
+    note: ["state"],
+  };
+  const ENDINGS = {
+    waiting: "waits for your decision",
+    applying: "is being applied",
+    verifying: "is applied and being measured",
+    kept: "helped and was kept",
+    reverted: "was undone",
+    ineffective: "did not help and was undone",
+    failed: "failed",
+    refused: "was not applied",
+    rejected: "was rejected",
+    asking: "needs you",
+  };
+  const title = document.title;
+
+  // -- parts
+
+  let wanted = new Set();
+  let busy = false;
+  let timer = 0;
+
+  function refresh(names) {
+    names.forEach((name) => wanted.add(name));
+    if (!timer && !busy) timer = setTimeout(fetchParts, GATHER_MS);
+  }
+
+  async function fetchParts() {
+    timer = 0;
+    if (!wanted.size) return;
+    const names = [...wanted];
+    wanted = new Set();
+    busy = true;
+    try {
+      await (database
+        ? htmx.ajax("GET", `${base}/${names.join("+")}`, { source: "#refresher", swap: "none" })
+        : htmx.ajax("GET", "/databases", { target: "#databases", swap: "innerMorph" }));
+    } finally {
+      busy = false;
+      if (wanted.size) refresh([]);
+    }
+  }
+
+  const everything = () => refresh(["state", "remedies", "findings", "pools", "traffic", "log"]);
+
+  document.body.addEventListener("htmx:after:swap", () => {
+    showTimes();
+    showTitle();
+    keepFocus();
+    document.dispatchEvent(new CustomEvent("homeostat:parts"));
+  });
+
+  // -- times in the reader's own zone
+
+  const today = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+  function showTimes() {
+    const day = new Date().toDateString();
+    for (const element of document.querySelectorAll("time[datetime]")) {
+      const at = new Date(element.dateTime);
+      const text = (at.toDateString() === day ? today : other).format(at);
+      if (element.textContent !== text) element.textContent = text;
+      element.title = element.dateTime;
+    }
+  }
+
+  // -- what waits is seen from another tab
+
+  function showTitle() {
+    const state = document.querySelector(".state");
+    const waiting = Number(state?.dataset.waiting || 0);
+    const mark = waiting ? `(${waiting}) ` : state?.dataset.tone === "bad" ? "! " : "";
+    if (document.title !== mark + title) document.title = mark + title;
+  }
+
+  // -- keyboard: `a` goes to the first decision; Enter on a button is the browser's own
+
+  let focused = null;
+
+  document.addEventListener("focusin", (event) => {
+    focused = event.target.closest(".remedy")?.id || null;
+  });
+
+  function keepFocus() {
+    // a button that was pressed is gone with its decision: stay at its remedy
+    if (focused && document.activeElement === document.body) {
+      document.querySelector(`#${CSS.escape(focused)} h3`)?.focus({ preventScroll: true });
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (event.key !== "a" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const button = document.querySelector("button.approve");
+    if (button) {
+      event.preventDefault();
+      button.focus();
+      button.scrollIntoView({ block: "center", behavior: "instant" });
+    } else {
+      say("No decision waits.");
+    }
+  });
+
+  // -- news for those who listen
+
+  function say(text) {
+    document.getElementById("news").textContent = text;
+  }
+
+  function tell(kind, row) {
+    if (kind === "finding") {
+      if (row.state === "cleared") say(`Cleared: ${row.what}`);
+      else if (row.opened === row.updated) say(`Found: ${row.what}`);
+    } else if (kind === "remedy" && ENDINGS[row.state]) {
+      say(`${row.title} ${ENDINGS[row.state]}.`);
+    }
+  }
+
+  // -- the stream
+
+  let source = null;
+  let last = Number(main.dataset.sequence);
+  let heard = Date.now();
+  let again = 0;
+  let cutSince = 0;
+
+  function connect() {
+    again = 0;
+    source?.close();
+    const only = database ? `&database=${encodeURIComponent(database)}` : "";
+    source = new EventSource(`/api/v1/events?after=${last}${only}`);
+    source.onopen = () => {
+      if (cutSince) everything();
+      alive();
+    };
+    source.onerror = () => {
+      cut("The operator does not answer; trying again by itself. What you see may be old.");
+      if (source.readyState === EventSource.CLOSED) later();
+    };
+    source.addEventListener("beat", (event) => alive(event));
+    source.addEventListener("reset", (event) => {
+      alive(event);
+      everything();
+    });
+    for (const kind of Object.keys(PARTS_OF)) {
+      source.addEventListener(kind, (event) => {
+        alive(event);
+        refresh(PARTS_OF[kind]);
+        const data = JSON.parse(event.data);
+        if (kind === "tick") document.dispatchEvent(new CustomEvent("homeostat:tick", { detail: data }));
+        else tell(kind, data.data);
+      });
+    }
+  }
+
+  function later() {
+    // the browser gave up by itself: signed out, too many streams, or a stopping operator
+    if (again) return;
+    again = setTimeout(connect, RETRY_MS);
+    fetch("/api/v1/status", { headers: { accept: "application/json" } })
+      .then((answer) => {
+        if (answer.status === 401) cut("Your sign-in is over. Open a new sign-in link.");
+        if (answer.ok) cut("Too many pages of this operator are open; trying again by itself.");
+      })
+      .catch(() => {});
+  }
+
+  function alive(event) {
+    heard = Date.now();
+    if (event?.lastEventId) last = Number(event.lastEventId);
+    if (event?.type === "reset") last = Number(event.lastEventId || 0);
+    cutSince = 0;
+    document.getElementById("cut").hidden = true;
+    show("live", "Live");
+  }
+
+  function cut(text) {
+    cutSince ||= Date.now();
+    document.getElementById("cut-text").textContent = text;
+    document.getElementById("cut").hidden = false;
+    show("cut", "Cut off");
+  }
+
+  function show(state, text) {
+    const element = document.getElementById("live");
+    element.dataset.state = state;
+    const label = document.getElementById("live-text");
+    if (label.textContent !== text) label.textContent = text;
+  }
+
+  setInterval(() => {
+    const silent = Date.now() - heard;
+    if (silent > SILENT_MS && !again) {
+      cut(`Nothing was heard from the operator for ${Math.round(silent / 1000)} s.`);
+      connect();
+    }
+  }, 4000);
+
+  window.addEventListener("pagehide", () => source?.close());
+  window.addEventListener("pageshow", (event) => event.persisted && connect());
+  showTimes();
+  showTitle();
+  connect();
+})();
