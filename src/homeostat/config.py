@@ -217,7 +217,7 @@ def data_directory(given: str | None = None, *, name: str = "default") -> Path:
     """
     if given:
         return Path(given).expanduser().absolute()
-    if "HOMEOSTAT_DATA" in os.environ:
+    if os.environ.get("HOMEOSTAT_DATA"):
         return Path(os.environ["HOMEOSTAT_DATA"]).expanduser().absolute()
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(base).expanduser().absolute() / "homeostat" / name

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Callable
 
 from homeostat.cli.text import clean
@@ -39,7 +38,7 @@ def guarded(command: Callable[[], int], *, debug: bool) -> int:
         return stop.code if isinstance(stop.code, int) else FAILED
     except Exception as error:  # noqa: BLE001  # the last line before the user
         if debug:
-            traceback.print_exc()
+            sys.excepthook(type(error), error, error.__traceback__)
         return _explain(error)
 
 
@@ -68,6 +67,8 @@ def _explain(error: Exception) -> int:
 
 def _keep(error: Exception) -> str:
     """Append the traceback to cli.log; return where to look."""
+    import traceback  # noqa: PLC0415  # 12 ms, for what should not happen
+
     from homeostat.config import data_directory  # noqa: PLC0415
 
     log = data_directory() / "cli.log"

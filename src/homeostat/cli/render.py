@@ -15,7 +15,7 @@ from homeostat.operate.views import DatabaseStatus, Status
 
 FINDINGS_SHOWN = 3
 DETAILED_MAX = 2  # with more databases than this, each has one line
-ROWS_MAX = 10
+ROWS_MAX = 8  # with three findings and the next command: 23 lines
 COLOUR_OF_STATE = {
     "ok": "green",
     "trouble": "yellow",
@@ -109,15 +109,7 @@ def _latency(database: DatabaseStatus, screen: Screen) -> list[str]:
     reasons = dict(database.unknown)
     if database.p99_ms is None and database.p50_ms is None:
         return _unknown("p99", reasons.get("p99_ms", "no reason was given"), screen)
-    promise = database.promise_ms
-    p99 = _value(database.p99_ms, " ms")
-    if promise is not None:
-        kept = database.p99_ms is not None and database.p99_ms <= promise
-        colour = "" if database.p99_ms is None else "green" if kept else "red"
-        p99 = f"{screen.paint(p99, colour)} of {number(promise)} ms promised"
-    agents = "" if database.agents is None else f"   {counted(database.agents, 'agent')}"
-    rate = _value(database.operations_per_second, " operations/s")
-    lines = [f"    p99       {p99}   p50 {_value(database.p50_ms, ' ms')}   {rate}{agents}"]
+    lines = [_speed(database, screen)]
     for name, value in (
         ("p99_ms", database.p99_ms),
         ("p50_ms", database.p50_ms),
@@ -126,6 +118,24 @@ def _latency(database: DatabaseStatus, screen: Screen) -> list[str]:
         if value is None:
             lines += _unknown(name, reasons.get(name, "no reason was given"), screen)
     return lines
+
+
+def _speed(database: DatabaseStatus, screen: Screen) -> str:
+    """Return latency against the promise, and as much of the rest as the line has room for."""
+    value, promise = database.p99_ms, database.promise_ms
+    p99 = _value(value, " ms")
+    against = "" if promise is None else f" of {number(promise)} ms promised"
+    rest = [f", p50 {_value(database.p50_ms, ' ms')}"]
+    rest.append(f", {_value(database.operations_per_second, ' operations/s')}")
+    if database.agents is not None:
+        rest.append(f", {counted(database.agents, 'agent')}")
+    room = 10_000 if screen.width is None else screen.width - 14 - len(p99 + against)
+    while len("".join(rest)) > room:
+        rest.pop()
+    colour = ""
+    if value is not None and promise is not None:
+        colour = "green" if value <= promise else "red"
+    return f"    p99       {screen.paint(p99, colour)}{against}{''.join(rest)}"
 
 
 def _unknown(name: str, reason: str, screen: Screen) -> list[str]:

@@ -87,7 +87,7 @@ def _found(view: RemedyView, screen: Screen) -> list[str]:
     finding = view.finding
     if finding is None:
         return _wrap("found", "the finding is no longer in the logbook", screen)
-    head = f"{screen.when(finding.opened)}  {finding.severity}  {finding.what}"
+    head = f"{screen.when(finding.opened)}: {finding.severity}  {finding.what}"
     lines = [*_wrap("found", head, screen), *_wrap("", f"cause: {finding.cause}", screen)]
     if finding.cleared is not None:
         lines += _wrap("", f"cleared {screen.when(finding.cleared)}", screen)
@@ -95,7 +95,7 @@ def _found(view: RemedyView, screen: Screen) -> list[str]:
 
 
 def _proposed(remedy: RemedyRecord, screen: Screen) -> list[str]:
-    lines = _wrap("propose", f"{screen.when(remedy.proposed)}  {remedy.why}", screen)
+    lines = _wrap("propose", f"{screen.when(remedy.proposed)}: {remedy.why}", screen)
     evidence = {k: v for k, v in remedy.evidence.items() if k not in OWN_EVIDENCE}
     if evidence:
         lines += _wrap("", f"evidence: {facts(evidence)}", screen)
@@ -111,11 +111,11 @@ def _rehearsed(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[
     said = step.observation
     when = screen.when(step.intended)
     if step.state != "done":
-        text = f"{when}  under way: measuring how it is before anything is changed"
-        return _wrap("rehearse", text if remedy.ended is None else f"{when}  broke off", screen)
+        text = f"{when}: under way: measuring how it is before anything is changed"
+        return _wrap("rehearse", text if remedy.ended is None else f"{when}: broke off", screen)
     reason = str(said.get("reason", ""))
     verdict = "passed" if said.get("ok") else "refused"
-    lines = _wrap("rehearse", f"{when}  {verdict}{': ' + reason if reason else ''}", screen)
+    lines = _wrap("rehearse", f"{when}: {verdict}{': ' + reason if reason else ''}", screen)
     rest = {k: v for k, v in said.items() if k not in {"ok", "reason", "before"}}
     return lines + (_wrap("", facts(rest), screen) if rest else [])
 
@@ -126,8 +126,8 @@ def _applied(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[st
     intent = facts(step.intent) or "as proposed"
     undo = f"; undo: {facts(step.undo)}" if step.undo else ""
     when = screen.when(remedy.applied or step.intended)
-    head = "" if remedy.applied is not None else "  not seen in force yet:"
-    lines = _wrap("apply", f"{when}{head}  {intent}{undo}", screen)
+    head = "" if remedy.applied is not None else "not seen in force yet, "
+    lines = _wrap("apply", f"{when}: {head}{intent}{undo}", screen)
     failed = step.observation.get("reason")
     return lines + (_wrap("", str(failed), screen) if failed else [])
 
@@ -141,9 +141,9 @@ def _verified(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[s
         text = f"under way: {what} after the change are compared with {what} before"
         if step.state == "done":
             text = str(step.observation.get("reason", "broke off"))
-        return _wrap("verify", f"{screen.when(step.intended)}  {text}", screen)
+        return _wrap("verify", f"{screen.when(step.intended)}: {text}", screen)
     result = remedy.result
-    lines = _wrap("verify", f"{screen.when(step.intended)}  {result['outcome']}", screen)
+    lines = _wrap("verify", f"{screen.when(step.intended)}: {result['outcome']}", screen)
     lines += [" " * INDENT + line for line in measured_lines(result)]
     return lines
 
@@ -183,13 +183,13 @@ def _ended(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[str]
     lines = []
     if step is not None:
         undone = "done" if step.state == "done" else "under way"
-        lines += _wrap("revert", f"{screen.when(step.intended)}  {undone}", screen)
+        lines += _wrap("revert", f"{screen.when(step.intended)}: {undone}", screen)
     meaning = ENDINGS.get(remedy.state)
     if meaning is None:
         if remedy.verdict:
             lines += _wrap("so far", remedy.verdict, screen)
         return lines
-    when = f"{screen.when(remedy.ended)}  " if remedy.ended is not None else ""
+    when = f"{screen.when(remedy.ended)}: " if remedy.ended is not None else ""
     lines += _wrap(remedy.state, f"{when}{meaning}", screen)
     if remedy.verdict:
         lines += _wrap("verdict", remedy.verdict, screen)

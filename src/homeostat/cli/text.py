@@ -7,7 +7,6 @@ control characters before it is shown.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -45,7 +44,7 @@ class Screen:
         """Describe a stream; NO_COLOR (https://no-color.org) and TERM=dumb turn colours off."""
         terminal = stream.isatty()
         colours = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        width = max(WIDTH_MIN, shutil.get_terminal_size().columns) if terminal else None
+        width = max(WIDTH_MIN, _columns(stream)) if terminal else None
         return cls(width=width, colours=colours, now=time.time())
 
     def paint(self, text: str, colour: str) -> str:
@@ -73,6 +72,17 @@ class Screen:
         return f"{duration(max(0.0, seconds))} ago"
 
 
+def _columns(stream: TextIO) -> int:
+    """Return the columns of a terminal; COLUMNS, where set, overrides (POSIX)."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
 def emit(lines: Sequence[str]) -> None:
     """Write lines to stdout at once, so that a reader who went away is noticed here."""
     sys.stdout.write("\n".join(lines) + "\n")
@@ -96,8 +106,8 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with three digits that count: `0.42`, `12.3`, `1,234`."""
-    if abs(value) >= 100:
+    """Return a number with three digits that count: `0.42`, `12.3`, `1,234`; whole ones whole."""
+    if abs(value) >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
     if abs(value) >= 10:
         return f"{value:.1f}"
