@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from tests.cli.test_failure import gone
 def logbook(data: Path) -> Path:
     """Write what an operator wrote two minutes ago."""
     path = data / "logbook.db"
-    with Logbook.open(path, clock=ManualClock(NOW - 120)) as book, book.write(None) as tx:
+    with Logbook.open(path, clock=ManualClock(time.time() - 120)) as book, book.write(None) as tx:
         tx.save_database(
             DatabaseRow(
                 key="sqlite-1-2",

@@ -101,11 +101,6 @@ class Client:
         path = f"/api/v1/remedies/{number}/{quote(decision)}"
         return self._ask("POST", path, RemedyView, body={})
 
-    def set_autonomy(self, remedy: str, autonomy: str) -> None:
-        """Set what a remedy may do by itself until the operator restarts."""
-        body = {"remedy": remedy, "autonomy": autonomy}
-        self._ask("POST", "/api/v1/autonomy", object, body=body)
-
     def pause(self, database: str | None) -> None:
         """Let nothing more be applied, to one database or to all."""
         self._ask("POST", "/api/v1/pause", object, body={"database": database})
