@@ -22,7 +22,9 @@ from homeostat.sample.address import connect
 from homeostat.sample.process import Parent, name_process, stop_on_signals
 from homeostat.sample.schema import TABLES
 
-PERIOD_SECONDS = 0.6
+BRIEF_SECONDS = 8.0  # so long it holds the lock for moments only, then for seconds
+BRIEF_PERIOD_SECONDS = 0.6
+LONG_PERIOD_SECONDS = 3.0  # below the application's patience for locks, so nothing fails by it
 LOCK_SQL = (
     f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE"  # writers wait, readers not
 )
@@ -32,7 +34,10 @@ def hold(
     wire: Wire, *, held_share: float, stop: threading.Event, parent: Parent, clock: Clock
 ) -> None:
     """Hold the write lock for the share of each period, until told to stop or left alone."""
+    start = clock.monotonic()
     while not stop.is_set() and not parent.gone:
+        brief = clock.monotonic() - start < BRIEF_SECONDS
+        period_seconds = BRIEF_PERIOD_SECONDS if brief else LONG_PERIOD_SECONDS
         try:
             wire.begin(write=True)
         except DatabaseLockedError:
@@ -40,10 +45,10 @@ def hold(
         try:
             if wire.dialect == "postgresql":
                 wire.execute(LOCK_SQL)
-            clock.wait(stop, PERIOD_SECONDS * held_share)
+            clock.wait(stop, period_seconds * held_share)
         finally:
             wire.rollback()
-        clock.wait(stop, PERIOD_SECONDS * (1 - held_share))
+        clock.wait(stop, period_seconds * (1 - held_share))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,7 +5,8 @@ while a slow partner answers. The processor idles, no lock is held against anyon
 out: more connections help.
 
 `lock-holder`: a separate process, `nightly-report`, takes the write lock again and again and sits
-on it. Writers queue and fill the pool, whatever its size: only the end of the holder helps.
+on it, first for moments and after some seconds for long. Writers queue and fill the pool, whatever
+its size: only the end of the holder helps.
 
 Nothing here changes data.
 """
@@ -30,7 +31,31 @@ SYNC_OPERATION = "sync_partner_profile"
 PARTNER_SECONDS = (0.150, 0.250)
 REPORT_NAME = "nightly-report"
 STOP_SECONDS = 2.0
-STRENGTHS = {IDLE_HOLDERS: 0.25, LOCK_HOLDER: 0.85}
+STRENGTHS = {IDLE_HOLDERS: 0.28, LOCK_HOLDER: 0.85}
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act of the demo's story, at the default rate: what is on, and what then holds.
+
+    Attributes:
+        idle_holders: strength, or None.
+        lock_holder: strength, or None.
+        pool_short: a pool of this size is exhausted.
+        pool_enough: this size mends it; None: none does.
+    """
+
+    idle_holders: float | None
+    lock_holder: float | None
+    pool_short: int
+    pool_enough: int | None
+
+
+STORY = (
+    Act(idle_holders=0.28, lock_holder=None, pool_short=4, pool_enough=8),
+    Act(idle_holders=0.28, lock_holder=0.85, pool_short=8, pool_enough=None),
+    Act(idle_holders=0.60, lock_holder=None, pool_short=8, pool_enough=16),
+)
 
 
 def checked_strength(name: str, strength: float | None) -> float:
@@ -57,13 +82,19 @@ class IdleHolders:
     def __init__(self, *, random_seed: int, clock: Clock) -> None:
         """Start switched off."""
         self.strength: float | None = None
+        self._share_due = 0.0
         self._chance = Random(f"{random_seed}/{IDLE_HOLDERS}")
         self._clock = clock
 
     def strikes(self) -> float | None:
-        """Return how long the partner takes for the next request, in seconds; None: not asked."""
-        if self.strength is None or self._chance.random() >= self.strength:
+        """Return how long the partner takes for the next request, in seconds; None: not asked.
+
+        Every n-th request meets it, not each by chance: the load stays as even as it can be.
+        """
+        self._share_due += self.strength or 0.0
+        if self._share_due < 1:
             return None
+        self._share_due -= 1
         return self._chance.uniform(*PARTNER_SECONDS)
 
     def sync(
