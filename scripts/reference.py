@@ -22,6 +22,7 @@ import click
 import msgspec
 
 from homeostat import config, errors
+from homeostat.cli import shapes as shapes_of_commands
 from homeostat.cli.root import root
 from homeostat.logbook import rows
 from homeostat.main import rooms
@@ -269,7 +270,7 @@ def _type_name(annotation: object) -> str:
 def json_page() -> str:
     """Return the page of the shapes that `--json` and the API answer with."""
     shapes: list[type[msgspec.Struct]] = []
-    for module in (views, rows):
+    for module in (shapes_of_commands, views, rows):
         for value in vars(module).values():
             own = inspect.isclass(value) and value.__module__ == module.__name__
             if own and issubclass(value, msgspec.Struct) and not value.__name__.startswith("_"):
@@ -280,11 +281,21 @@ def json_page() -> str:
         lines = [[f"`{name}`", f"`{_type_name(hints[name])}`"] for name in shape.__struct_fields__]
         about = inspect.cleandoc(shape.__doc__ or "")
         parts.append(f"## {shape.__name__}\n\n{about}\n\n{table(['field', 'type'], lines)}")
+    commands = [
+        [f"`homeostat {command} --json`", f"`{_type_name(shape)}`"]
+        for command, shape in shapes_of_commands.PRINTS.items()
+    ]
     intro = (
         "The shapes that `--json` prints and the API answers with. Fields may be added; none is "
-        "renamed or\nremoved within a major version. Times are seconds since 1970 UTC."
+        "renamed or\nremoved within a major version. Times are seconds since 1970 UTC. A number "
+        "that is not known is null; a\ndatabase's `unknown` says why, under the same name.\n\n"
+        "With `--json` a command prints one JSON value on standard output and nothing else. An "
+        "error is one line on\nstandard error, nothing on standard output, and exit code 1 (2: "
+        "wrong use, 130: interrupted). When no\noperator answers, `status` and `remedy list|show` "
+        "print what the logbook says, with exit code 0: `state` is\n`logbook`, `pid` and "
+        "`uptime_seconds` are null, `detail` says why, and `possible` is empty."
     )
-    return page("JSON", intro, *parts)
+    return page("JSON", intro, table(["command", "prints"], commands), *parts)
 
 
 def errors_page() -> str:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import click
 import msgspec
 
-from homeostat.logbook.rows import RemedyRecord
-from homeostat.operate.views import RemedyView
+from homeostat.cli.root import COMMANDS, root
+from homeostat.cli.shapes import PRINTS, report_of
 from tests.cli.stage import NOW, Described, Run_, remedy, step, view
 
 
@@ -93,9 +94,28 @@ def test_an_unknown_remedy_is_an_error(homeostat: Run_, operator: Described) -> 
     assert "nothing of this number" in said.err
 
 
-def test_json_of_each_command_is_the_view(homeostat: Run_, operator: Described) -> None:
-    rows = msgspec.json.decode(homeostat("remedy", "list", "--json").out, type=list[RemedyRecord])
-    assert rows == operator.remedies
-    for words in (("show", "3"), ("approve", "3"), ("reject", "3"), ("revert", "3")):
-        said = homeostat("remedy", *words, "--json")
-        assert msgspec.json.decode(said.out, type=RemedyView) == operator.view
+def test_json_of_each_command_is_the_shape_that_is_promised(
+    homeostat: Run_, operator: Described
+) -> None:
+    words = {"status": [], "remedy list": []}
+    said = {}
+    for command, shape in PRINTS.items():
+        printed = homeostat(*command.split(), *words.get(command, ["3"]), "--json")
+        assert printed.code == 0, printed.err
+        said[command] = msgspec.json.decode(printed.out, type=shape)
+    assert said.pop("remedy list") == operator.remedies
+    assert said.pop("status") == report_of(operator.status, [], note="")
+    assert set(said) == {f"remedy {word}" for word in ("show", "approve", "reject", "revert")}
+    assert all(one == operator.view for one in said.values())
+
+
+def test_every_json_option_has_its_shape_promised() -> None:
+    promised = set()
+    for name in COMMANDS:
+        command = root.get_command(click.Context(root), name)
+        assert command is not None
+        group = command.commands if isinstance(command, click.Group) else {"": command}
+        for sub, one in group.items():
+            if any("--json" in parameter.opts for parameter in one.params):
+                promised.add(f"{name} {sub}".strip())
+    assert promised == set(PRINTS)

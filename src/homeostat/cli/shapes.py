@@ -1,4 +1,4 @@
-"""What `--json` prints, where it is more than a shape of operate.views: see reference/json.md."""
+"""What each command prints with `--json`: a contract that docs/reference/json.md states."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from homeostat.logbook.rows import Finding
-from homeostat.operate.views import Status
+from homeostat.logbook.rows import Finding, RemedyRecord
+from homeostat.operate.views import RemedyView, Status
 
 
 class StatusReport(Status, frozen=True, kw_only=True):
@@ -22,3 +22,14 @@ def report_of(status: Status, findings: Sequence[Finding], *, note: str) -> Stat
     if note:
         fields["detail"] = f"{note} ({status.detail})" if status.detail else note
     return msgspec.convert({**fields, "open_findings": list(findings)}, StatusReport)
+
+
+PRINTS: dict[str, object] = {
+    "status": StatusReport,
+    "remedy list": list[RemedyRecord],
+    "remedy show": RemedyView,
+    "remedy approve": RemedyView,
+    "remedy reject": RemedyView,
+    "remedy revert": RemedyView,
+}
+"""Command -> shape; the rest print text for people only."""
