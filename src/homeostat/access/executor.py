@@ -3,9 +3,11 @@
 A call costs two clock readings, one turn through the pool and one through the statistics. The
 executor never talks to the operator and never waits for it.
 
-What is tried again: a read, or an operation declared idempotent, after its connection was lost
-before the statement was committed, or after a concurrent transaction got in the way. Nothing is
-tried again after COMMIT was sent.
+What is tried again: what certainly had no effect (the connection was lost before, or a concurrent
+transaction got in the way), and reads. A write that may have been committed raises
+CommitUnknownError, and is tried again only if the operation is declared idempotent and no write
+hook would run twice. On PostgreSQL a single statement commits by itself, so a connection lost under
+it leaves that open, unless the server said that it ended the session.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import (
+    CommitUnknownError,
     ConnectionLostError,
     DeadlineExceededError,
     HomeostatError,
     SerializationError,
 )
+
+_SESSION_ENDED_BY_SERVER = "57P01"  # admin_shutdown: the server has rolled the statement back
 
 
 class Executor:
@@ -62,22 +67,23 @@ class Executor:
         attempt = self._run_alone
         if settings.announce_caller or (operation.write and self._hooks):
             attempt = self._run_in_transaction
-        tries = 1 + (settings.retries if operation.idempotent or not operation.write else 0)
+        tries = 1 + settings.retries
         began = arrival
         while True:
             try:
-                rows = attempt(operation, params, caller, settings, arrival, began)
-                break
-            except (ConnectionLostError, SerializationError):
+                return attempt(operation, params, caller, settings, arrival, began)
+            except HomeostatError as error:
                 tries -= 1
                 began = self._now()
-                if tries < 1 or _left_ms(settings, began - arrival) == 0.0:
+                again = self._may_run_again(operation, error)
+                if not again or tries < 1 or _left_ms(settings, began - arrival) == 0.0:
                     self._count(operation, caller, began - arrival, failed=True)
                     raise
-            except HomeostatError:
-                self._count(operation, caller, self._now() - arrival, failed=True)
-                raise
-        return rows
+
+    def _may_run_again(self, operation: Operation, error: HomeostatError) -> bool:
+        if isinstance(error, CommitUnknownError):
+            return operation.idempotent and not self._hooks
+        return isinstance(error, ConnectionLostError | SerializationError)
 
     def _run_alone(
         self,
@@ -90,11 +96,8 @@ class Executor:
     ) -> Rows:
         """Run an operation as a statement of its own."""
         deadline_ms = settings.deadline_ms
-        wait_ms = settings.wait_ms
-        if deadline_ms is not None and deadline_ms < wait_ms:
-            wait_ms = deadline_ms
         lease = self.pool.acquire(
-            operation.name, wait_seconds=wait_ms / 1000, arrival=began, busy=True
+            operation.name, wait_seconds=settings.wait_seconds, arrival=began, busy=True
         )
         try:
             if deadline_ms is not None:
@@ -105,13 +108,23 @@ class Executor:
             if not isinstance(sql, str):
                 sql = operation.sql_for(self._dialect)
             rows = lease.wire.execute(sql, params, deadline_ms=deadline_ms)
-        except BaseException:
+        except BaseException as error:
             self.pool.release(lease, suspect=True)
+            if isinstance(error, ConnectionLostError) and self._unknown(operation, error):
+                raise CommitUnknownError(where=operation.name, detail=error.detail) from None
             raise
         now = self._now()
         self.pool.release(lease, now=now)
         self._count(operation, caller, now - arrival, rows=len(rows.rows) + rows.changed)
         return rows
+
+    def _unknown(self, operation: Operation, error: ConnectionLostError) -> bool:
+        """Return whether a statement of its own may have been committed before the loss."""
+        return (
+            operation.write
+            and self._dialect == "postgresql"
+            and error.detail != _SESSION_ENDED_BY_SERVER
+        )
 
     def _run_in_transaction(
         self,
@@ -165,7 +178,7 @@ class Executor:
     def _held(
         self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float
     ) -> Iterator[Session]:
-        lease = self.pool.acquire(name, wait_seconds=settings.wait_ms / 1000, arrival=arrival)
+        lease = self.pool.acquire(name, wait_seconds=settings.wait_seconds, arrival=arrival)
         session = Session(self.pool, lease, caller=caller, settings=settings, hooks=self._hooks)
         try:
             yield session

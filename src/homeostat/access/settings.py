@@ -37,6 +37,13 @@ class ExecutionSettings:
     retries: int = 1
     announce_caller: bool = False
 
+    @property
+    def wait_seconds(self) -> float:
+        """Return the longest wait for a connection, in seconds."""
+        if self.deadline_ms is not None and self.deadline_ms < self.wait_ms:
+            return self.deadline_ms / 1000
+        return self.wait_ms / 1000
+
 
 DEFAULT_SETTINGS = ExecutionSettings()
 
