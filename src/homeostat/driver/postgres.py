@@ -377,6 +377,11 @@ def connect(
     return PostgresWire(connection, label=label)
 
 
+def is_postgres_url(url: str) -> bool:
+    """Return whether a URL is PostgreSQL's."""
+    return url.lower().startswith(("postgresql://", "postgres://"))
+
+
 def _parsed(url: str) -> dict[str, Any]:
     """Return the URL's settings by libpq's names; its errors may quote the password, so none do."""
     try:

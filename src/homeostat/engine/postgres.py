@@ -1,0 +1,290 @@
+"""PostgreSQL as it can be asked: activity, health, performance, settings.
+
+One reserved connection, READ ONLY, with lock_timeout and statement_timeout; a health check and a
+performance tick are one statement each. What the role may not see is Unknown and says which grant
+would help. Statement texts are redacted before they leave.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from homeostat.driver import postgres
+from homeostat.driver.identity import identify
+from homeostat.driver.redact import redact
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.engine import metrics
+from homeostat.engine.disk import disk_readings
+from homeostat.engine.engine import (
+    SESSIONS_MAX,
+    Activity,
+    Control,
+    Identity,
+    LockHolder,
+    Session,
+    Target,
+    Unsupported,
+)
+from homeostat.engine.postgres_control import PostgresControl
+from homeostat.engine.reserved import Reserved
+from homeostat.engine.statements import statement
+from homeostat.errors import DatabaseError
+from homeostat.measure import Unknown
+from homeostat.secret import Secret, with_password
+
+METRICS = metrics.POSTGRESQL
+APPLICATION_CHARACTERS_MAX = 63  # NAMEDATALEN - 1; the server cuts the rest off
+# not the time-outs: this session has its own
+SETTINGS = (
+    "archive_mode", "autovacuum", "checkpoint_timeout", "data_checksums", "effective_cache_size",
+    "fsync", "full_page_writes", "idle_in_transaction_session_timeout",
+    "maintenance_work_mem", "max_connections", "max_wal_size", "password_encryption",
+    "server_version", "shared_buffers", "shared_preload_libraries", "ssl",
+    "superuser_reserved_connections", "synchronous_commit", "synchronous_standby_names",
+    "track_io_timing", "wal_level", "work_mem",
+)  # fmt: skip
+
+_NO_STANDBY = Unknown("no standby is connected")
+_NO_SLOT = Unknown("there is no replication slot")
+_FIRST_READING = Unknown("needs two readings; this is the first")
+_NO_BLOCKS = Unknown("no block was asked for since the reading before")
+_FAR_DISK = Unknown("PostgreSQL does not tell; run Homeostat on the server, as its user")
+
+
+class PostgresEngine:
+    """One PostgreSQL database; fulfils `engine.Engine`."""
+
+    dialect = "postgresql"
+
+    def __init__(self, target: Target) -> None:
+        """Connect.
+
+        Raises:
+            DatabaseError: and its subclasses, by what went wrong.
+        """
+        self._target = target
+        self._wire = Reserved(self._open)
+        try:
+            found = identify(self._wire.wire())
+        except BaseException:
+            self._wire.close()
+            raise
+        self._identity = Identity(found.dialect, found.key, found.label, found.version)
+        self.inspect = PostgresInspect(self.execute)
+        self._control: Control | Unsupported | None = None
+
+    def identity(self) -> Identity:
+        """Return which database this is: the server's system identifier and the database's oid."""
+        return self._identity
+
+    def execute(
+        self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one reading statement; the server's statement_timeout holds if no deadline does."""
+        return self._wire.execute(sql, params, deadline_ms=deadline_ms)
+
+    @property
+    def control(self) -> Control | Unsupported:
+        """Return the Control facet; a pooler in between makes it Unsupported."""
+        if self._control is None:
+            self._control = self._make_control()
+        return self._control
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._wire.close()
+        if isinstance(self._control, PostgresControl):
+            self._control.close()
+
+    def _make_control(self) -> Control | Unsupported:
+        wire = self._wire.wire()
+        if self.execute("SELECT pg_backend_pid()").scalar() != wire.backend_pid:
+            return Unsupported(
+                "The URL leads to a pooler, and two clients of a pooler can share one session.",
+                "Give the server's own address for Homeostat; applications may use the pooler.",
+            )
+        return PostgresControl(
+            self._open_control, own_pids=lambda: (self._wire.wire().backend_pid,)
+        )
+
+    def _open(self) -> postgres.PostgresWire:
+        return self._connect(
+            "probe",
+            readonly=True,
+            lock_timeout_ms=self._target.lock_timeout_ms,
+            statement_timeout_ms=self._target.statement_timeout_ms,
+        )
+
+    def _open_control(self) -> postgres.PostgresWire:
+        return self._connect("control", statement_timeout_ms=self._target.statement_timeout_ms)
+
+    def _connect(self, purpose: str, **limits: Any) -> postgres.PostgresWire:
+        reference = self._target.options.get("password")
+        password = Secret.parse(reference).resolve() if reference else None
+        head = self._target.application_name[: APPLICATION_CHARACTERS_MAX - len(purpose) - 1]
+        return postgres.connect(
+            with_password(self._target.url, password),
+            application_name=f"{head} {purpose}",
+            connect_timeout_seconds=self._target.connect_timeout_seconds,
+            **limits,
+        )
+
+
+class PostgresInspect:
+    """Facet: what the server's statistics tell."""
+
+    def __init__(self, execute: Callable[..., Rows]) -> None:
+        """Take the reserved connection's execute."""
+        self._execute = execute
+        self._blocks: tuple[float, float] | None = None  # hit, read at the tick before
+        self._data: Path | Unknown | None = None  # None: not looked for yet
+
+    def activity(self) -> Activity:
+        """Return who is connected and who waits for whom; statement texts are redacted."""
+        total = self._row("connections")
+        rows = self._execute(statement("postgresql", "activity"), {"limit": SESSIONS_MAX}).dicts()
+        sessions = tuple(_session(row) for row in rows)
+        hidden = _hidden(total)
+        return Activity(
+            connections=cast("float", total["used"]),
+            connections_max=cast("float", total["used_max"]),
+            sessions=sessions,
+            holders=_holders(sessions),
+            waiting=hidden or cast("float", total["waiting"]),
+        )
+
+    def health(self) -> Mapping[str, float | Unknown]:
+        """Return size, wraparound, replication and disk."""
+        row = self._row("health")
+        hidden = None if row["is_replica"] else _hidden(row)
+        return {
+            "database.size_bytes": _known(row["database_bytes"]),
+            "postgresql.xid_age_share": _known(row["xid_age"]),
+            "postgresql.multixact_age_share": _known(row["mxid_age"]),
+            "postgresql.replication_lag_seconds": hidden
+            or _known(row["replication_lag_seconds"], _NO_STANDBY),
+            "postgresql.slot_retained_bytes": _known(row["slot_retained_bytes"], _NO_SLOT),
+            "postgresql.prepared_transactions": _known(row["prepared_transactions"]),
+            **self._disk(),
+        }
+
+    def performance(self) -> Mapping[str, float | Unknown]:
+        """Return levels of this moment and running totals."""
+        row = self._row("performance")
+        used, used_max = row["used"], row["used_max"]
+        hidden = _hidden(row)
+        return {
+            "postgresql.connections_used": _known(used),
+            "postgresql.connections_used_share": used / used_max if used_max else 1.0,
+            "postgresql.connections_active": hidden or _known(row["active"]),
+            "postgresql.blocked_sessions": hidden or _known(row["blocked"]),
+            "postgresql.idle_transactions": hidden or _known(row["idle_transactions"]),
+            "postgresql.longest_transaction_seconds": hidden or row["longest_transaction"] or 0.0,
+            "postgresql.idle_transaction_seconds": hidden or row["idle_transaction"] or 0.0,
+            "postgresql.cache_hit_share": self._hit_share(row["blocks_hit"], row["blocks_read"]),
+            **{name: _known(row[column]) for name, column in _TOTALS.items()},
+        }
+
+    def settings(self) -> Mapping[str, str]:
+        """Return the settings in force that matter to durability and capacity."""
+        rows = self._execute(statement("postgresql", "settings"), {"names": list(SETTINGS)}).rows
+        return {str(name): str(value) for name, value in rows}
+
+    def _row(self, name: str) -> dict[str, Any]:
+        return self._execute(statement("postgresql", name)).dicts()[0]
+
+    def _hit_share(self, hit: float, read: float) -> float | Unknown:
+        before, self._blocks = self._blocks, (hit, read)
+        if before is None or hit < before[0] or read < before[1]:  # the statistics were reset
+            return _FIRST_READING
+        asked = hit - before[0] + read - before[1]
+        return (hit - before[0]) / asked if asked else _NO_BLOCKS
+
+    def _disk(self) -> dict[str, float | Unknown]:
+        if self._data is None:
+            self._data = self._find_data()
+        if isinstance(self._data, Unknown):
+            return {"disk.used_share": self._data, "disk.free_bytes": self._data}
+        return disk_readings(self._data)
+
+    def _find_data(self) -> Path | Unknown:
+        """Return the data directory if the server runs here, proven by its postmaster.pid."""
+        try:
+            row = self._row("data_directory")
+            lines = (Path(row["directory"]) / "postmaster.pid").read_text().splitlines()
+            same = abs(float(lines[2]) - row["started"]) < 2
+        except (DatabaseError, OSError, IndexError, ValueError):
+            return _FAR_DISK
+        return Path(row["directory"]) if same else _FAR_DISK
+
+
+_TOTALS = {
+    "postgresql.transactions_committed": "commits",
+    "postgresql.transactions_rolled_back": "rollbacks",
+    "postgresql.rows_read": "rows_read",
+    "postgresql.rows_fetched": "rows_fetched",
+    "postgresql.rows_inserted": "rows_inserted",
+    "postgresql.rows_updated": "rows_updated",
+    "postgresql.rows_deleted": "rows_deleted",
+    "postgresql.blocks_read": "blocks_read",
+    "postgresql.blocks_hit": "blocks_hit",
+    "postgresql.temporary_bytes": "temp_bytes",
+    "postgresql.deadlocks": "deadlocks",
+    "postgresql.recovery_conflicts": "conflicts",
+    "postgresql.wal_bytes": "wal_bytes",
+}
+
+
+def _known(value: float | None, otherwise: Unknown | None = None) -> float | Unknown:
+    if value is None:
+        return otherwise or Unknown("the server does not tell")
+    return float(value)
+
+
+def _hidden(row: Mapping[str, Any]) -> Unknown | None:
+    """Return why other users' sessions are not seen, or None if they are."""
+    if row["sees_all"]:
+        return None
+    return Unknown("this role sees its own sessions only; GRANT pg_monitor TO it")
+
+
+def _session(row: Mapping[str, Any]) -> Session:
+    wait = f"{row['wait_type']}:{row['wait_event']}" if row["wait_type"] else ""
+    return Session(
+        pid=row["pid"],
+        user=row["user_name"],
+        application=row["application"],
+        state=row["state"],
+        state_seconds=row["state_seconds"],
+        transaction_seconds=row["transaction_seconds"],
+        wait="" if row["wait_type"] == "Client" else wait,
+        blocked_by=tuple(row["blocked_by"]),
+        query=redact(row["query"]),
+    )
+
+
+def _holders(sessions: tuple[Session, ...]) -> tuple[LockHolder, ...]:
+    """Return who blocks others: those who do not wait themselves first, then by how many wait."""
+    blocked = Counter(pid for session in sessions for pid in set(session.blocked_by))
+    known = {session.pid: session for session in sessions}
+    found = []
+    for pid, count in blocked.items():
+        session = known.get(pid)
+        if session is None:  # 0: a prepared transaction; else it has just gone
+            what = "a prepared transaction" if pid == 0 else "it has ended or is not shown"
+            holder = LockHolder(pid, "", "", what, None, count)
+        else:
+            holder = LockHolder(
+                pid,
+                session.application,
+                session.user,
+                session.query or session.state,
+                session.transaction_seconds,
+                count,
+            )
+        found.append((bool(session and session.blocked_by), -count, holder))
+    found.sort(key=lambda entry: entry[:2])
+    return tuple(holder for _, _, holder in found)

@@ -1,0 +1,4 @@
+-- Where the server keeps its files, which process it is, and since when; needs pg_read_all_settings.
+SELECT current_setting('data_directory') AS directory,
+       extract(epoch FROM pg_postmaster_start_time())::float8 AS started,
+       inet_server_port() AS port
