@@ -9,7 +9,7 @@ begin of their span).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import ceil
 from typing import TypeVar
@@ -23,12 +23,13 @@ from homeostat.logbook.points import Points, bounds_of
 from homeostat.logbook.registry import Registry
 from homeostat.logbook.sample_file import SampleFile
 from homeostat.logbook.series import TAIL_MAX, Series
-from homeostat.measure import Histogram, Unknown
+from homeostat.measure import Histogram, Unknown, merged
 
 HISTOGRAM_PARTS = 500  # a histogram's window is exact to this part of its length
 TRIES_MAX = 3
 
 _Memory = TypeVar("_Memory")
+_Sum = tuple[int, float, float, float, float]  # time, count, sum, least, greatest
 Point = tuple[float, float, float, float]  # time, mean, least, greatest
 SectionChunks = list[tuple[Section, list[shelf.Stored]]]
 
@@ -65,10 +66,11 @@ class SampleReading:
             return []
         sections = self._sections(first, last, (last - first) / points)
         if series.histogram:
-            whole = self._histograms(series, sections).points()
+            parts = [part.points() for part in self._histograms(series, sections)]
         else:
-            whole = self._points(series, sections)
-        return _chart(whole, _spans(whole.times, points, sections))
+            parts = self._points(series, sections)
+        width = _width(sum(map(len, parts)), points, sections)
+        return _chart(parts, width)
 
     def quantiles(
         self,
@@ -91,12 +93,17 @@ class SampleReading:
         if series is None or not series.histogram or points < 1 or last <= first:
             return []
         sections = self._sections(first, last, (last - first) / points)
-        whole = self._histograms(series, sections)
-        found = (
-            (whole.times[a] / 1000, whole.between(a, b).quantile(q))
-            for a, b in _spans(whole.times, points, sections)
-        )
-        return [(at, value) for at, value in found if not isinstance(value, Unknown)]
+        parts = self._histograms(series, sections)
+        width = _width(sum(map(len, parts)), points, sections)
+        found: dict[int, tuple[int, Histogram]] = {}
+        for part in parts:
+            for a, b in _spans(part.times, width):
+                at, one = part.times[a], part.between(a, b)
+                first_at, whole = found.setdefault(at // width, (at, Histogram()))
+                whole.merge(one)
+                found[at // width] = (min(at, first_at), whole)
+        values = ((at / 1000, whole.quantile(q)) for at, whole in found.values())
+        return sorted((at, value) for at, value in values if not isinstance(value, Unknown))
 
     def histogram(
         self, database: str, metric: str, subject_label: str, *, start: float, end: float
@@ -111,8 +118,7 @@ class SampleReading:
         if series is None or not series.histogram or last <= first:
             return Histogram()
         sections = self._sections(first, last, (last - first) / HISTOGRAM_PARTS)
-        whole = self._histograms(series, sections)
-        return whole.between(0, len(whole))
+        return merged(part.between(0, len(part)) for part in self._histograms(series, sections))
 
     def recent(
         self, database: str, metric: str, subject_label: str, count: int
@@ -161,7 +167,7 @@ class SampleReading:
         now = round(self._clock.now() * 1000)
         return sections_of(self._levels, start=start, end=end, width=width, now=now)
 
-    def _points(self, series: Series, sections: list[Section]) -> Points:
+    def _points(self, series: Series, sections: list[Section]) -> list[Points]:
         def open_readings() -> Points:
             a = series.closed
             return points.plain(series.times[a:], series.values[a:])
@@ -170,11 +176,12 @@ class SampleReading:
         parts = [newest.cut(sections[0].start, sections[-1].end)]
         for section, stored in chunks:
             parts += [
-                points.decode(data, times).cut(section.start, section.end) for data, times in stored
+                points.decode(data, times, columns_max=4).cut(section.start, section.end)
+                for data, times in stored
             ]
-        return points.joined(parts)
+        return [part for part in parts if len(part)]
 
-    def _histograms(self, series: Series, sections: list[Section]) -> Histograms:
+    def _histograms(self, series: Series, sections: list[Section]) -> list[Histograms]:
         def open_readings() -> tuple[array[int], list[bytes]]:
             a = series.closed
             return series.times[a:], series.packed[a:]
@@ -185,7 +192,7 @@ class SampleReading:
             parts += [
                 histograms.decode(data, at).cut(section.start, section.end) for data, at in stored
             ]
-        return histograms.joined(parts)
+        return [part for part in parts if len(part)]
 
     def _read(
         self, series: Series, sections: list[Section], from_memory: Callable[[], _Memory]
@@ -226,34 +233,52 @@ class SampleReading:
                 part = points.decode(data, at)
                 if part.plain:
                     times.extend(part.times)
-                    values.extend(part.sums)
+                    values.extend(list(part.sums))
             series.prime(times[-TAIL_MAX:], values[-TAIL_MAX:])
 
 
-def _spans(times: Sequence[int], points_max: int, sections: list[Section]) -> list[tuple[int, int]]:
-    """Return the index ranges that become one point each, at most `points_max`.
+def _width(count: int, points_max: int, sections: list[Section]) -> int:
+    """Return the length of a point's span (ms) so that there are at most `points_max`.
 
-    A point covers whole steps of the finest level in use, so that all stand for equally many.
+    1 if every point can stay. Else whole steps of the finest level in use, so that points stand for
+    equally many.
     """
-    count = len(times)
     if count <= points_max:
-        return [(index, index + 1) for index in range(count)]
-    if points_max == 1:
-        return [(0, count)]
-    step = sections[-1].level.step
+        return 1
     length = sections[-1].end - sections[0].start
-    width = ceil(length / (points_max - 1) / step) * step
-    return list(pairwise(bounds_of(times, width)))
+    if points_max == 1:
+        return sections[-1].end  # from 1970 on: all in one
+    step = sections[-1].level.step
+    return ceil(length / (points_max - 1) / step) * step
 
 
-def _chart(whole: Points, spans: list[tuple[int, int]]) -> list[Point]:
-    """Return a point for each span of indexes."""
-    return [
-        (
-            whole.times[a] / 1000,
-            sum(whole.sums[a:b]) / sum(whole.counts[a:b]),
-            min(whole.lows[a:b]),
-            max(whole.highs[a:b]),
-        )
-        for a, b in spans
-    ]
+def _spans(times: Sequence[int], width: int) -> Iterable[tuple[int, int]]:
+    """Return the index ranges that fall into spans of a width (ms)."""
+    if width == 1:
+        return ((index, index + 1) for index in range(len(times)))
+    return pairwise(bounds_of(times, width))
+
+
+def _chart(parts: list[Points], width: int) -> list[Point]:
+    """Return a point for each span that holds any, in order of time."""
+    found: dict[int, _Sum] = {}
+    for part in parts:
+        times, (counts, sums, lows, highs) = part.times, part.columns[:4]
+        for a, b in _spans(times, width):
+            one = (times[a], sum(counts[a:b]), sum(sums[a:b]), min(lows[a:b]), max(highs[a:b]))
+            key = one[0] // width
+            before = found.get(key)
+            found[key] = one if before is None else _added(before, one)
+    return sorted(
+        (at / 1000, total / count, low, high) for at, count, total, low, high in found.values()
+    )
+
+
+def _added(one: _Sum, other: _Sum) -> _Sum:
+    return (
+        min(one[0], other[0]),
+        one[1] + other[1],
+        one[2] + other[2],
+        min(one[3], other[3]),
+        max(one[4], other[4]),
+    )

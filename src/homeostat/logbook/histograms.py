@@ -10,17 +10,23 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import msgspec
 
-from homeostat.logbook.chunk import decode_column, decode_whole, encode_column, encode_whole
+from homeostat.logbook.chunk import (
+    COUNTS_LONG,
+    POINTS_MAX,
+    decode_column,
+    decode_whole,
+    encode_column,
+    encode_counts,
+)
 from homeostat.logbook.points import Points
 from homeostat.measure import Histogram, bucket_lower
 
 HISTOGRAMS = 2  # the first byte of a chunk's data
 _HEAD = struct.Struct("<BHH3I")  # kind, times, buckets, lengths of bucket numbers, sums, maxima
-CELLS_MAX = 65_535  # of a column: buckets are packed in groups of at most so many counts
 
 _Packed = tuple[list[int], list[int], float, float]
 _decoder = msgspec.msgpack.Decoder(_Packed)
@@ -94,9 +100,10 @@ class Histograms:
         )
 
     def points(self) -> Points:
-        """Return count, sum, least and greatest value; the least is a bucket's lower bound.
+        """Return count, sum, least and greatest value (last: greatest too).
 
-        Empty histograms are left out: they say nothing about the values.
+        The least is a bucket's lower bound. Empty histograms are left out: they say nothing about
+        the values.
         """
         size = len(self.times)
         counts = list(map(sum, zip(*self.buckets.values(), strict=True))) or [0] * size
@@ -149,22 +156,33 @@ def roll(
 
 def joined(pieces: Sequence[Histograms]) -> Histograms:
     """Return all histograms of the pieces in order of time; equal times stay apart."""
-    pieces = [piece for piece in pieces if len(piece)]
+    pieces = sorted((piece for piece in pieces if len(piece)), key=lambda one: one.times[0])
     if len(pieces) == 1:
         return pieces[0]
-    entries = [(time, piece, i) for piece in pieces for i, time in enumerate(piece.times)]
-    entries.sort(key=lambda entry: entry[0])
-    indexes = sorted({index for piece in pieces for index in piece.buckets})
-    buckets: dict[int, Sequence[int]] = {}
-    for index in indexes:
-        columns = {id(piece): piece.buckets.get(index) for piece in pieces}
-        found = [(columns[id(piece)], i) for _, piece, i in entries]
-        buckets[index] = [column[i] if column else 0 for column, i in found]
+    times, totals, maxima = array("q"), array("d"), array("d")
+    buckets: dict[int, list[int]] = {}
+    for piece in pieces:
+        for index in piece.buckets:
+            if index not in buckets:
+                buckets[index] = [0] * len(times)
+        for index, column in buckets.items():
+            column.extend(piece.buckets.get(index) or [0] * len(piece))
+        times.extend(piece.times)
+        totals.extend(list(piece.totals))  # an array takes only arrays of its own type
+        maxima.extend(list(piece.maxima))
+    whole = Histograms(times, dict(buckets), totals, maxima)
+    if all(a.times[-1] <= b.times[0] for a, b in pairwise(pieces)):
+        return whole
+    return _ordered(whole)
+
+
+def _ordered(given: Histograms) -> Histograms:
+    order = sorted(range(len(given)), key=given.times.__getitem__)
     return Histograms(
-        array("q", [time for time, _, _ in entries]),
-        buckets,
-        array("d", [piece.totals[i] for _, piece, i in entries]),
-        array("d", [piece.maxima[i] for _, piece, i in entries]),
+        array("q", [given.times[i] for i in order]),
+        {index: [column[i] for i in order] for index, column in given.buckets.items()},
+        array("d", [given.totals[i] for i in order]),
+        array("d", [given.maxima[i] for i in order]),
     )
 
 
@@ -178,7 +196,7 @@ def encode(histograms: Histograms) -> bytes:
     lengths = len(numbers), len(totals), len(maxima)
     parts = [_HEAD.pack(HISTOGRAMS, size, len(indexes), *lengths), numbers, totals, maxima]
     for group in _groups(indexes, size):
-        packed = encode_whole([cell for index in group for cell in histograms.buckets[index]])
+        packed = encode_counts(_cells(histograms, group))
         parts += [len(packed).to_bytes(4, "little"), packed]
     return b"".join(parts)
 
@@ -203,6 +221,13 @@ def decode(data: bytes, times: Sequence[int]) -> Histograms:
     return Histograms(times, buckets, decode_column(totals, size), decode_column(maxima, size))
 
 
+def _cells(histograms: Histograms, group: Sequence[int]) -> Sequence[int]:
+    if len(group) == 1:
+        return histograms.buckets[group[0]]
+    return list(chain.from_iterable(histograms.buckets[index] for index in group))
+
+
 def _groups(indexes: Sequence[int], size: int) -> list[Sequence[int]]:
-    many = max(1, CELLS_MAX // size)
+    """Return which buckets are packed together: each by itself where that is a quarter smaller."""
+    many = 1 if size >= COUNTS_LONG else max(1, POINTS_MAX // size)
     return [indexes[i : i + many] for i in range(0, len(indexes), many)]

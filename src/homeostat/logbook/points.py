@@ -128,17 +128,17 @@ def _each(
 
 def joined(pieces: Sequence[Points]) -> Points:
     """Return all points of the pieces in order of time; equal times stay apart."""
-    pieces = [piece for piece in pieces if len(piece)]
+    pieces = sorted((piece for piece in pieces if len(piece)), key=lambda one: one.times[0])
     if len(pieces) == 1:
         return pieces[0]
     times = array("q")
     columns = [array("d") for _ in range(_COLUMNS)]
-    for piece in sorted(pieces, key=lambda one: one.times[0]):
+    for piece in pieces:
         times.extend(piece.times)
         for column, more in zip(columns, piece.columns, strict=True):
-            column.extend(more)
+            column.extend(list(more))  # an array takes only arrays of its own type
     is_plain = all(piece.plain for piece in pieces)
-    if all(a <= b for a, b in pairwise(times)):
+    if all(a.times[-1] <= b.times[0] for a, b in pairwise(pieces)):
         return Points(times, tuple(columns), is_plain)
     order = sorted(range(len(times)), key=times.__getitem__)
     times = array("q", [times[i] for i in order])
@@ -154,19 +154,14 @@ def encode(points: Points) -> bytes:
     return _LENGTHS.pack(ROLLED, len(points), *lengths) + b"".join(packed)
 
 
-def decode(data: bytes, times: Sequence[int]) -> Points:
-    """Unpack points whose times are known."""
+def decode(data: bytes, times: Sequence[int], *, columns_max: int = _COLUMNS) -> Points:
+    """Unpack points whose times are known; a chart needs only the first four columns."""
     count = len(times)
     if data[0] == PLAIN:
         return plain(times, decode_column(data[3:], count))
     _, _, *lengths = _LENGTHS.unpack_from(data)
     columns, start = [], _LENGTHS.size
-    for length in lengths:
+    for length in lengths[:columns_max]:
         columns.append(decode_column(data[start : start + length], count))
         start += length
     return Points(times, tuple(columns))
-
-
-def count_of(data: bytes) -> int:
-    """Return how many points a chunk's data holds."""
-    return int.from_bytes(data[1:3], "little")

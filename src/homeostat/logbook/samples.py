@@ -34,7 +34,7 @@ from homeostat.logbook.levels import HOUR, MINUTE, levels_of
 from homeostat.logbook.registry import Registry
 from homeostat.logbook.sample_file import SampleFile
 from homeostat.logbook.series import Series
-from homeostat.measure import Histogram, Sample, Unknown
+from homeostat.measure import Histogram, Reading, Sample, Unknown
 
 GRACE_SECONDS = 5.0  # an hour is transposed so long after its end: ticks may be under way
 OPEN_TICKS_MAX = 1_000
@@ -146,7 +146,7 @@ class SampleStore(SampleReading):
     def _take(self, samples: Sequence[Sample]) -> dict[int, _Tick]:
         """Put readings into memory; return what goes to disk, by time in ms."""
         ticks: dict[int, _Tick] = {}
-        registry = self._registry
+        registry, finite = self._registry, math.isfinite
         at, tick, at_seconds = 0, _Tick(), math.nan
         for sample in samples:
             series = registry.of(sample)
@@ -157,19 +157,29 @@ class SampleStore(SampleReading):
                 at = round(at_seconds * 1000)
                 tick = ticks.setdefault(at, _Tick())
             value = sample.value
-            if isinstance(value, Histogram):
-                if series.histogram or registry.becomes(series, histogram=True):
-                    packed = tick.packed[series.number] = _pack_histograms(value)
-                    series.add(at, packed)
-            elif isinstance(value, Unknown):
-                self._unknown(series, at, value.reason)
-            elif not math.isfinite(value):
-                self._unknown(series, at, f"the reading was {value}")
-            elif series.histogram is False or registry.becomes(series, histogram=False):
-                tick.numbers.append(series.number)
+            if series.histogram is False and type(value) is float and finite(value):
+                tick.numbers.append(series.number)  # nearly always: the others look closer
                 tick.values.append(value)
                 series.add(at, value)
+            else:
+                self._take_other(series, at, value, tick)
         return ticks
+
+    def _take_other(self, series: Series, at: int, value: Reading, tick: _Tick) -> None:
+        """Take the first reading of a series, a histogram, or one that is not known."""
+        registry = self._registry
+        if isinstance(value, Histogram):
+            if series.histogram or registry.becomes(series, histogram=True):
+                packed = tick.packed[series.number] = _pack_histograms(value)
+                series.add(at, packed)
+        elif isinstance(value, Unknown):
+            self._unknown(series, at, value.reason)
+        elif not math.isfinite(value):
+            self._unknown(series, at, f"the reading was {value}")
+        elif registry.becomes(series, histogram=False):
+            tick.numbers.append(series.number)
+            tick.values.append(float(value))
+            series.add(at, float(value))
 
     def _unknown(self, series: Series, at: int, reason: str) -> None:
         if series.reason != reason:

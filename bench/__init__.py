@@ -1,0 +1,1 @@
+"""Every figure that Homeostat claims, each measured by `python -m bench.NAME`."""
