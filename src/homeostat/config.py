@@ -44,6 +44,9 @@ class MonitorConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=T
     connections_share_warning: Annotated[
         Share, _about("Server connections used (PMM, pgEdge: 80 %).")
     ] = 0.8
+    connections_seconds: Annotated[
+        Seconds, _about("Past that share for so long (PMM, pgEdge: 5 min).")
+    ] = 300.0
     idle_transaction_seconds: Annotated[Seconds, _about("Idle in transaction (pgEdge: 300 s).")] = (
         300.0
     )
@@ -58,9 +61,16 @@ class MonitorConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=T
         ),
     ] = 0.5
     blocked_sessions: Annotated[Count, _about("Sessions waiting for one holder (pgEdge: 5).")] = 5
+    lock_wait_seconds: Annotated[
+        Seconds, _about("A session waiting so long for a lock (pgEdge: 60 s).")
+    ] = 60.0
     cache_hit_share_warning: Annotated[Share, _about("Buffer cache hits (postgres-mcp: 95 %).")] = (
         0.95
     )
+    cache_hit_share_high: Annotated[Share, _about("Buffer cache hits (pgEdge: 90 %).")] = 0.9
+    cache_hit_ticks: Annotated[
+        Count, _about("Performance ticks whose buffer cache hits are judged together.")
+    ] = 6
     cache_hit_reads_min: Annotated[
         Count, _about("Blocks read per tick below which hits say nothing.")
     ] = 1000
@@ -75,7 +85,17 @@ class MonitorConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=T
     wal_checkpoint_multiple: Annotated[
         float, _about("SQLite WAL size over its checkpoint target (SQLite documentation).")
     ] = 4.0
+    wal_checkpoint_pages: Annotated[
+        Count,
+        _about("Checkpoint target in pages where nothing else is known (SQLite's default: 1000)."),
+    ] = 1000
+    wal_growing_seconds: Annotated[
+        Seconds, _about("A SQLite WAL past its target that grows for so long (10 min).")
+    ] = 600.0
     free_pages_share: Annotated[Share, _about("SQLite pages that are free (30 %).")] = 0.3
+    free_pages_bytes_min: Annotated[
+        Count, _about("Free pages below this size are left alone (postgres-mcp: 10 MB).")
+    ] = 10_000_000
     agent_silent_seconds: Annotated[Seconds, _about("An agent unheard for so long is gone.")] = 15.0
 
 

@@ -55,6 +55,6 @@ class Probe(Protocol):
         """Read; what cannot be known is yielded as Unknown.
 
         Raises:
-            DatabaseError: the database could not be asked at all.
+            DatabaseError: the database could not be asked at all; what was yielded before counts.
         """
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
@@ -78,7 +78,8 @@ class Watch:
         at = self.clock.now()
         samples: list[Sample] = []
         try:
-            samples += self._read(probe, at)
+            for sample in self._read(probe, at):
+                samples.append(sample)  # noqa: PERF402  # what came before an error counts
             self.error = ""
         except DatabaseError as error:
             self.error = str(error)
@@ -122,14 +123,14 @@ class Watch:
             error=error,
         )
 
-    def _read(self, probe: Probe, at: float) -> list[Sample]:
+    def _read(self, probe: Probe, at: float) -> Iterable[Sample]:
         with self._lock:
             watched = self._watched.get(probe.name)
             if watched is None:
                 watched = Watched(self.engine, self.identity, at)
                 self._watched[probe.name] = watched
         watched.at = at
-        return list(probe.read(watched))
+        return probe.read(watched)
 
     def _store(self, samples: Sequence[Sample]) -> None:
         try:
