@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.measure import Unknown
 
 
@@ -121,6 +121,23 @@ class Control(Protocol):
 
     def lock(self, name: str) -> AbstractContextManager[bool]:
         """Hold the named advisory lock while in the context; yields False when it is taken."""
+        ...
+
+    def work(
+        self, *, purpose: str, lock: str, statement_timeout_ms: int
+    ) -> AbstractContextManager[Wire]:
+        """Yield a direct connection to change things on, under the named lock while in the context.
+
+        Args:
+            purpose: ends its application_name (PostgreSQL), e.g. `run 12 epoch 3`, by which a
+                successor finds and ends it.
+            lock: two at once are not possible; a session advisory lock on PostgreSQL.
+            statement_timeout_ms: below the lease, so that nothing runs on past ownership.
+
+        Raises:
+            DatabaseLockedError: the lock is taken.
+            ConnectError: no connection could be opened.
+        """
         ...
 
     def end_work(self, application_prefix: str) -> int:

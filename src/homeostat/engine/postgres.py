@@ -107,7 +107,9 @@ class PostgresEngine:
                 "Give the server's own address for Homeostat; applications may use the pooler.",
             )
         return PostgresControl(
-            self._open_control, own_pids=lambda: (self._wire.wire().backend_pid,)
+            self._connect,
+            own_pids=lambda: (self._wire.wire().backend_pid,),
+            statement_timeout_ms=self._target.statement_timeout_ms,
         )
 
     def _open(self) -> postgres.PostgresWire:
@@ -117,9 +119,6 @@ class PostgresEngine:
             lock_timeout_ms=self._target.lock_timeout_ms,
             statement_timeout_ms=self._target.statement_timeout_ms,
         )
-
-    def _open_control(self) -> postgres.PostgresWire:
-        return self._connect("control", statement_timeout_ms=self._target.statement_timeout_ms)
 
     def _connect(self, purpose: str, **limits: Any) -> postgres.PostgresWire:
         reference = self._target.options.get("password")

@@ -14,7 +14,7 @@ from time import monotonic
 
 from homeostat.driver.postgres import PostgresWire
 from homeostat.engine.statements import statement
-from homeostat.errors import ConfigError, DatabaseError, RightMissingError
+from homeostat.errors import ConfigError, DatabaseError, DatabaseLockedError, RightMissingError
 
 END_SECONDS_MAX = 10.0
 END_LOOK_SECONDS = 0.02
@@ -24,10 +24,21 @@ class PostgresControl:
     """Facet: actions on sessions, over direct connections."""
 
     def __init__(
-        self, connect: Callable[[], PostgresWire], *, own_pids: Callable[[], tuple[int, ...]]
+        self,
+        connect: Callable[..., PostgresWire],
+        *,
+        own_pids: Callable[[], tuple[int, ...]],
+        statement_timeout_ms: int,
     ) -> None:
-        """Take what opens a direct connection, and the sessions that must never be ended."""
-        self._connect = connect
+        """Take what opens a direct connection, and the sessions that must never be ended.
+
+        Args:
+            connect: takes a purpose for the application_name, and limits of `postgres.connect`.
+            own_pids: sessions that must never be ended.
+            statement_timeout_ms: for locks and for ending sessions.
+        """
+        self._open = connect
+        self._statement_timeout_ms = statement_timeout_ms
         self._own_pids = own_pids
         self._locks: set[PostgresWire] = set()
         self._guard = threading.Lock()
@@ -50,6 +61,24 @@ class PostgresControl:
         finally:
             with self._guard:
                 self._locks.discard(wire)
+            wire.close()
+
+    @contextmanager
+    def work(self, *, purpose: str, lock: str, statement_timeout_ms: int) -> Iterator[PostgresWire]:
+        """Yield a direct connection to change things on, under the named advisory lock.
+
+        Raises:
+            DatabaseLockedError: another session has the lock.
+            ConnectError: no connection could be opened.
+        """
+        wire = self._open(purpose, statement_timeout_ms=statement_timeout_ms)
+        try:
+            params = {"number": lock_number(lock)}
+            if not wire.execute(statement("postgresql", "try_lock"), params).scalar():
+                message = "Another session is changing the same thing. Wait until it has ended."
+                raise DatabaseLockedError(message, where=wire.label, detail=lock)
+            yield wire
+        finally:
             wire.close()
 
     def end_work(self, application_prefix: str) -> int:
@@ -86,6 +115,9 @@ class PostgresControl:
                 where=wire.label,
             )
         return ended is not None
+
+    def _connect(self) -> PostgresWire:
+        return self._open("control", statement_timeout_ms=self._statement_timeout_ms)
 
     def close(self) -> None:
         """Close the connections of the locks that are still held."""

@@ -7,7 +7,8 @@ What happens inside the applications (statements, sessions, waiting) only an age
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -22,7 +23,7 @@ from homeostat.engine.engine import Activity, Identity, LockHolder, Target
 from homeostat.engine.reserved import Reserved
 from homeostat.engine.runtime_lock import RuntimeLocks
 from homeostat.engine.statements import statement
-from homeostat.errors import DatabaseMissingError
+from homeostat.errors import DatabaseLockedError, DatabaseMissingError
 from homeostat.measure import Unknown
 from homeostat.secret import Secret
 
@@ -54,7 +55,7 @@ class SqliteEngine:
             raise
         self._identity = Identity(found.dialect, found.key, found.label, found.version)
         self.inspect = SqliteInspect(self.execute, self._target, path)
-        self.control = SqliteControl(found.key)
+        self.control = SqliteControl(found.key, path)
 
     def identity(self) -> Identity:
         """Return which file this is: its device and inode."""
@@ -153,10 +154,35 @@ class SqliteControl:
     is rolled back by whoever opens the file next.
     """
 
-    def __init__(self, key: str) -> None:
-        """Take the database's key."""
+    def __init__(self, key: str, path: str) -> None:
+        """Take the database's key and file."""
         self._locks = RuntimeLocks(key)
+        self._path = path
         self.lock = self._locks.hold
+
+    @contextmanager
+    def work(
+        self,
+        *,
+        purpose: str,  # noqa: ARG002  the facet's signature
+        lock: str,
+        statement_timeout_ms: int,
+    ) -> Iterator[sqlite.SqliteWire]:
+        """Yield a writing connection under the named lock.
+
+        Raises:
+            DatabaseLockedError: another operator's process has the lock.
+            ConnectError: the file cannot be opened.
+        """
+        with self._locks.hold(lock) as taken:
+            if not taken:
+                message = "Another process is changing the same thing. Wait until it has ended."
+                raise DatabaseLockedError(message, where=self._path, detail=lock)
+            wire = sqlite.connect(self._path, mode="foreign", busy_ms=statement_timeout_ms)
+            try:
+                yield wire
+            finally:
+                wire.close()
 
     def end_work(self, application_prefix: str) -> int:  # noqa: ARG002  the facet's signature
         """Return 0: there are no sessions."""

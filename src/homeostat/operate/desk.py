@@ -130,9 +130,11 @@ class Desk:
                 raise DecisionRefusedError(
                     f"Remedy {number} is {record.state}, so there is nothing to undo."
                 )
-            busy = conflict(self._records(None), record.resource)
+            others = [other for other in self._records(None) if other.id != number]
+            busy = conflict(others, record.resource)
             if busy:
                 raise DecisionRefusedError(f"Remedy {number} has to wait: {busy}.")
+            run = self.footing.logbook.run(record.run)
             record = msgspec.structs.replace(
                 record,
                 state="reverting",
@@ -140,7 +142,6 @@ class Desk:
                 verdict=f"{actor} asked for it",
                 result={**record.result, "ending": "reverted"},
             )
-            run = self.footing.logbook.run(record.run)
             run = msgspec.structs.replace(run, state="running", ended=None)
             self._save_with_run(record, run, actor=actor, action="revert")
             self._start(record, run, remedy)

@@ -7,6 +7,7 @@ over, and this one changes nothing more.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -49,8 +50,6 @@ COMPACT_SECONDS = 600.0
 RULE_TASK = "task-failed"
 RULE_REMEDY = "remedy-needs-person"
 PAUSE_ALL = "paused"
-OWN_APPLICATION = "homeostat"
-ACTING_PREFIX = "homeostat-act"
 
 
 @dataclass(slots=True)
@@ -104,7 +103,7 @@ class Operator:
 
     def start(self) -> None:
         """Start the routines and the heartbeat."""
-        compact = Routine("upkeep", [Task("compact", COMPACT_SECONDS, self.samples.compact)])
+        compact = Routine("upkeep", [Task("compact", COMPACT_SECONDS, self._compact)])
         self._scheduler.add(compact)
         for target, name in ((self._scheduler.run, "schedule"), (self._heartbeat, "heartbeat")):
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -137,7 +136,8 @@ class Operator:
             DatabaseError: it cannot be opened; the message says what to do.
         """
         probe_ms = int(1000 * min(self.config.monitor.performance_seconds, 5.0) * 0.8)
-        target = Target(url, application_name=OWN_APPLICATION, statement_timeout_ms=probe_ms)
+        name = self._application_name(self.owner.pid)
+        target = Target(url, application_name=name, statement_timeout_ms=probe_ms)
         engine = open_engine(target)
         stack = contextlib.ExitStack()
         stack.callback(engine.close)
@@ -231,7 +231,7 @@ class Operator:
             ownership,
             self.clock,
             self.config.operate,
-            WatchHands(watch),
+            WatchHands(watch, ownership, self.config.operate.lease_seconds),
             self.stop_event,
             still_open=lambda number: findings.get(number) is not None,
         )
@@ -277,10 +277,15 @@ class Operator:
             log.warning("no second lock: %s", control.reason)
             one.locked = True
             return
-        ended = control.end_work(f"{ACTING_PREFIX}")
-        if succession.previous is not None or ended:
-            log.info("succeeded epoch before %d, ended %d sessions", one.ownership.epoch, ended)
+        if succession.previous is not None:
+            before = self._application_name(succession.previous.owner.pid)
+            ended = control.end_work(before)
+            log.info("succeeded epoch %d: %d sessions ended", succession.previous.epoch, ended)
         self._lock_database(one)
+
+    def _application_name(self, pid: int) -> str:
+        """Return the name that all sessions of an operator of this data directory begin with."""
+        return f"homeostat {hashlib.sha256(str(self.data).encode()).hexdigest()[:8]} {pid}."
 
     def _lock_database(self, one: Attached) -> None:
         control = one.engine.control
@@ -337,6 +342,9 @@ class Operator:
     def _changed(self) -> None:
         with self._change:
             self._change.notify_all()
+
+    def _compact(self) -> None:
+        self.samples.compact()
 
     def _ticked(self) -> None:
         with self._change:

@@ -8,10 +8,12 @@ durability and their undoing are `operate.run`'s, the same for every remedy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from homeostat.access.protocol import Settings
+from homeostat.driver.wire import Wire
 from homeostat.logbook.rows import Finding, Json
 from homeostat.operate.rule import View
 from homeostat.operate.verify import Batch, Demand
@@ -87,6 +89,10 @@ class Hands(Protocol):
 
     def settings_of(self, application: str) -> Settings:
         """Return the settings that agents of an application are to have."""
+        ...
+
+    def work(self, *, run: int, lock: str) -> AbstractContextManager[Wire]:
+        """Yield a direct connection to change the database on, under a named lock."""
         ...
 
     def set_settings(self, application: str, values: Mapping[str, float | int | str | bool]) -> int:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
 from homeostat.clock import Clock
 from homeostat.config import Config
-from homeostat.engine.engine import Engine, Identity
+from homeostat.driver.wire import Wire
+from homeostat.engine.engine import Engine, Identity, Unsupported
 from homeostat.errors import DatabaseError, LogbookError
 from homeostat.logbook import SampleStore
 from homeostat.measure import Sample
 from homeostat.operate.agents import AgentBook
 from homeostat.operate.desired import DesiredSettings
 from homeostat.operate.findings import FindingBook
+from homeostat.operate.ownership import Ownership
 from homeostat.operate.probe import Probe, Watched
 from homeostat.operate.recent import Recent
 from homeostat.operate.registry import Registry
@@ -30,6 +33,7 @@ from homeostat.operate.schedule import Routine, Task
 
 log = logging.getLogger(__name__)
 
+WORK_SHARE_OF_LEASE = 0.6  # the lease is renewed every third of it
 AGENT_PROBE = "performance"  # the tick that drains the agents' reports
 
 
@@ -158,6 +162,8 @@ class WatchHands:
     """What remedies of one database act with."""
 
     watch: Watch
+    ownership: Ownership
+    lease_seconds: float
 
     def view(self) -> View:
         """Return what is known now."""
@@ -170,3 +176,20 @@ class WatchHands:
     def set_settings(self, application: str, values: Mapping[str, float | int | str | bool]) -> int:
         """Give agents of an application these values (all of them); return the version."""
         return self.watch.desired.set(application, values)
+
+    @contextmanager
+    def work(self, *, run: int, lock: str) -> Iterator[Wire]:
+        """Yield a direct connection to change the database on; nothing on it outlives the lease.
+
+        Raises:
+            OwnershipLostError: another operator took over.
+            DatabaseError: the lock is taken, or no connection could be opened.
+        """
+        control = self.watch.engine.control
+        if isinstance(control, Unsupported):
+            raise DatabaseError(f"{control.reason} {control.mend}", where=self.watch.identity.label)
+        epoch = self.ownership.tenure.epoch
+        timeout_ms = int(1000 * self.lease_seconds * WORK_SHARE_OF_LEASE)
+        purpose = f"run {run} epoch {epoch}"
+        with control.work(purpose=purpose, lock=lock, statement_timeout_ms=timeout_ms) as wire:
+            yield wire
