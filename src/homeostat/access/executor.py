@@ -115,7 +115,12 @@ class Executor:
             raise
         now = self._now()
         self.pool.release(lease, now=now)
-        self._count(operation, caller, now - arrival, rows=len(rows.rows) + rows.changed)
+        took_us = (now - arrival) * 1e6
+        expected_ms = operation.expected_ms  # as in _count, without another call
+        late = expected_ms is not None and took_us > expected_ms * 1000
+        self.statistics.record(
+            operation.name, caller.segment, took_us, len(rows.rows) + rows.changed, late=late
+        )
         return rows
 
     def _unknown(self, operation: Operation, error: ConnectionLostError) -> bool:
@@ -143,7 +148,7 @@ class Executor:
                 raise DeadlineExceededError(where=operation.name)
             rows = session.execute(operation, params, deadline_ms=left_ms)
             session.commit()
-        self._count(operation, caller, self._now() - arrival, rows=len(rows.rows) + rows.changed)
+        self._count(operation, caller, self._now() - arrival, len(rows.rows) + rows.changed)
         return rows
 
     @contextmanager
@@ -172,7 +177,7 @@ class Executor:
                 waited = self._now() - arrival
             took = waited + (session.busy_seconds if session else 0.0)
             rows = session.rows if session else 0
-            self.statistics.record((name, caller.segment), took * 1e6, rows=rows, failed=failed)
+            self.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
 
     @contextmanager
     def _held(
@@ -190,15 +195,14 @@ class Executor:
         operation: Operation,
         caller: Caller,
         seconds: float,
-        *,
         rows: int = 0,
+        *,
         failed: bool = False,
     ) -> None:
-        took_us = seconds * 1e6
         expected_ms = operation.expected_ms
-        late = expected_ms is not None and took_us > expected_ms * 1000
+        late = expected_ms is not None and seconds * 1000 > expected_ms
         self.statistics.record(
-            (operation.name, caller.segment), took_us, rows=rows, failed=failed, late=late
+            operation.name, caller.segment, seconds * 1e6, rows, failed=failed, late=late
         )
 
 

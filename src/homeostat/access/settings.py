@@ -6,7 +6,7 @@ Every field here is honoured by the executor; a knob that nothing reads is not l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
@@ -37,12 +37,14 @@ class ExecutionSettings:
     retries: int = 1
     announce_caller: bool = False
 
-    @property
-    def wait_seconds(self) -> float:
-        """Return the longest wait for a connection, in seconds."""
-        if self.deadline_ms is not None and self.deadline_ms < self.wait_ms:
-            return self.deadline_ms / 1000
-        return self.wait_ms / 1000
+    wait_seconds: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compute the longest wait for a connection once, not at every call."""
+        wait_ms = self.wait_ms
+        if self.deadline_ms is not None:
+            wait_ms = min(wait_ms, self.deadline_ms)
+        object.__setattr__(self, "wait_seconds", wait_ms / 1000)
 
 
 DEFAULT_SETTINGS = ExecutionSettings()

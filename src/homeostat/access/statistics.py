@@ -49,20 +49,23 @@ class Statistics:
 
     def record(
         self,
-        key: Key,
+        operation: str,
+        segment: str,
         latency_us: float,
+        rows: int,
         *,
-        rows: int = 0,
         failed: bool = False,
         late: bool = False,
     ) -> None:
         """Count one call of (operation, segment); a failed one has its latency counted too."""
+        key = (operation, segment)
         with self._lock:
             series = self._series.get(key)
             if series is None:
                 series = self._add(key)
             series.latency.record(latency_us)
-            series.rows += rows
+            if rows:
+                series.rows += rows
             if failed:
                 series.errors += 1
             if late:

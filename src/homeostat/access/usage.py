@@ -54,17 +54,22 @@ class Usage:
 
     def taken(self, now: float) -> None:
         """Count one more connection as taken."""
-        self.advance(now)
-        self.in_use += 1
-        if self.in_use > self.in_use_max:
-            self.in_use_max = self.in_use
-            if self.in_use == len(self.in_use_seconds):
-                self.in_use_seconds.append(0.0)
+        number = self.in_use
+        if now > self.at:  # as in advance, without another call
+            self.in_use_seconds[number] += now - self.at
+            self.at = now
+        self.in_use = number = number + 1
+        if number > self.in_use_max:
+            self.in_use_max = number
+            self.in_use_seconds.append(0.0)  # it always has in_use_max + 1 places
 
     def returned(self, now: float) -> None:
         """Count one connection less as taken."""
-        self.advance(now)
-        self.in_use -= 1
+        number = self.in_use
+        if now > self.at:
+            self.in_use_seconds[number] += now - self.at
+            self.at = now
+        self.in_use = number - 1
 
     def held_idle(self, name: str, seconds: float) -> None:
         """Count time that an operation held a connection without using it."""
