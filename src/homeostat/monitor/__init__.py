@@ -1,1 +1,5 @@
-"""Production monitoring: health and performance probes, thresholds, findings."""
+"""Production monitoring: what a database says of itself, and what is wrong with it."""
+
+from homeostat.monitor.production import MonitoringConfiguration, ProductionMonitoring
+
+__all__ = ["MonitoringConfiguration", "ProductionMonitoring"]

@@ -1,0 +1,43 @@
+"""The metrics that monitoring makes itself, beside those that engines read."""
+
+from __future__ import annotations
+
+from homeostat.engine import metrics as engine_metrics
+from homeostat.measure import Bad, Kind, MetricSpec
+
+ANSWERED = "database.answered_share"
+ANSWER_MS = "database.answer_ms"
+HOLDERS = "locks.holders"
+BLOCKED = "locks.blocked_by_one"
+
+METRICS: tuple[MetricSpec, ...] = (
+    *engine_metrics.METRICS,
+    MetricSpec(
+        ANSWERED,
+        "share",
+        Kind.GAUGE,
+        Bad.DOWN,
+        "1 when the database answered the health check, 0 when not; its mean is the availability.",
+    ),
+    MetricSpec(
+        ANSWER_MS,
+        "ms",
+        Kind.GAUGE,
+        Bad.UP,
+        "Time of the health check's smallest statement, connecting again included where needed.",
+    ),
+    MetricSpec(
+        HOLDERS,
+        "count",
+        Kind.GAUGE,
+        Bad.NONE,
+        "Who holds a lock that others wait for (PostgreSQL) or the write lock (SQLite).",
+    ),
+    MetricSpec(
+        BLOCKED, "count", Kind.GAUGE, Bad.UP, "Sessions that wait for the same holder, the most."
+    ),
+)
+"""All metrics of this room."""
+
+COUNTERS: frozenset[str] = frozenset(m.name for m in METRICS if m.kind is Kind.COUNTER)
+"""Metrics that engines read as running totals."""
