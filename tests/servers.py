@@ -207,6 +207,15 @@ class PostgresServer:
         self.stop()
         self.start()
 
+    def set_access(self, *lines: str) -> None:
+        """Put lines of pg_hba.conf before the server's own and have them read."""
+        path = self.data / "pg_hba.conf"
+        path.write_text("\n".join(lines) + "\n" + path.read_text())
+        os.kill(self.pid, signal.SIGHUP)
+        wanted = len(path.read_text().splitlines())
+        count = "SELECT coalesce(max(line_number), 0) FROM pg_hba_file_rules"
+        wait_until(lambda: self.execute(count) <= [(wanted,)], what="pg_hba.conf")
+
     def remove(self) -> None:
         """Stop the server and delete its directory."""
         self.stop()

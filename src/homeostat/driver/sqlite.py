@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -22,7 +23,7 @@ import apsw
 
 from homeostat.driver import sqlite_errors, sqlite_files, sqlite_handles
 from homeostat.driver.sqlite_files import FileId
-from homeostat.driver.tokens import COMMENT, SPACE, tokens
+from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import (
@@ -65,7 +66,7 @@ class SqliteWire:
         label: str,
         file: FileId | None,
         busy_ms: float,
-        tidy: bool = False,
+        tidy: Callable[[], None] | None = None,
     ) -> None:
         """Take an open connection; use `connect`."""
         self.label = label
@@ -215,7 +216,7 @@ class SqliteWire:
             connection.close(force=True)
             left = sqlite_handles.closed(self._file)
             if self._tidy and left.handles == 0 and not left.wal_was_there:
-                _remove_empty_wal(Path(self.path))
+                self._tidy()
 
     def handle(self) -> apsw.Connection:
         """Return apsw's connection, for what only SQLite can do.
@@ -353,7 +354,8 @@ def connect(
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if create:
         flags |= apsw.SQLITE_OPEN_CREATE
-    wire = _open(where, flags, label=shown, busy_ms=busy_ms, tidy=mode == "foreign")
+    tidy = partial(_remove_empty_wal, where, key) if mode == "foreign" else None
+    wire = _open(where, flags, label=shown, busy_ms=busy_ms, tidy=tidy)
     try:
         _prepare(wire, mode=mode, key=key, synchronous=synchronous)
     except NotADatabaseError:
@@ -366,16 +368,13 @@ def connect(
     return wire
 
 
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _code(error: apsw.Error) -> int:
     return getattr(error, "extendedresult", 0) or getattr(error, "result", 0)
 
 
-def _open(path: Path, flags: int, *, label: str, busy_ms: float, tidy: bool) -> SqliteWire:
+def _open(
+    path: Path, flags: int, *, label: str, busy_ms: float, tidy: Callable[[], None] | None
+) -> SqliteWire:
     """Open the file, with the checks that must come before, and note the handle."""
     create = bool(flags & apsw.SQLITE_OPEN_CREATE)
     with sqlite_handles.lock:
@@ -409,7 +408,7 @@ def _connections_to(file: FileId) -> int:
     return count
 
 
-def _remove_empty_wal(path: Path) -> None:
+def _remove_empty_wal(path: Path, key: str | None) -> None:
     """Let SQLite remove the -wal and -shm that our reading made, if nobody wrote or uses them.
 
     A read-only handle cannot take the lock that this needs, so a writing one is opened; it closes
@@ -422,13 +421,15 @@ def _remove_empty_wal(path: Path) -> None:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
+            if key is not None:
+                connection.pragma("key", key)
             connection.execute("PRAGMA schema_version").fetchall()
             if wal.stat().st_size == 0:
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         finally:
             connection.close()
     except (apsw.Error, OSError):
-        return  # not ours to write, or encrypted: the application's next close removes them
+        return  # not ours to write: the application's next close removes them
 
 
 def _prepare(wire: SqliteWire, *, mode: Mode, key: str | None, synchronous: Synchronous) -> None:

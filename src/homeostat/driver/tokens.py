@@ -83,3 +83,8 @@ def tokens(sql: str) -> Iterator[Token]:
             kind = _KINDS[group]
         yield Token(kind, sql[position:end])
         position = end
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

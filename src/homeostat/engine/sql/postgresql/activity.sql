@@ -1,4 +1,5 @@
--- Who else is connected and who waits for whom: at most :limit sessions, the longest transactions first.
+-- Who else is connected and who waits for whom: at most :limit sessions, the longest transactions
+-- first.
 -- Without pg_read_all_stats the state of other users' sessions is NULL. Blockers are asked for only
 -- where a session waits for a lock: pg_blocking_pids takes the lock manager's own locks.
 WITH clients AS MATERIALIZED (

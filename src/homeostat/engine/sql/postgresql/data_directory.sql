@@ -1,4 +1,3 @@
--- Where the server keeps its files, which process it is, and since when; needs pg_read_all_settings.
+-- Where the server keeps its files, and since when it runs; needs pg_read_all_settings.
 SELECT current_setting('data_directory') AS directory,
-       extract(epoch FROM pg_postmaster_start_time())::float8 AS started,
-       inet_server_port() AS port
+       extract(epoch FROM pg_postmaster_start_time())::float8 AS started

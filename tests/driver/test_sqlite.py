@@ -1,0 +1,175 @@
+"""The SQLite wire: rows, transactions, deadlines, cancelling and the account of waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from homeostat.driver import sqlite
+from homeostat.driver.sqlite import SqliteWire
+from homeostat.driver.wire import Wire
+from homeostat.errors import (
+    ConnectionLostError,
+    DatabaseLockedError,
+    DeadlineExceededError,
+    SerializationError,
+    StatementCancelledError,
+    StatementError,
+)
+from tests.driver.children import Writer
+from tests.servers import wait_until
+
+ENDLESS = """
+WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c
+"""
+
+
+@pytest.fixture
+def wire(sqlite_path: Path) -> Iterator[SqliteWire]:
+    wire = sqlite.connect(sqlite_path, busy_ms=10_000)
+    wire.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+    yield wire
+    wire.close()
+
+
+def test_own_file_is_safe_to_commit_to(wire: SqliteWire) -> None:
+    assert isinstance(wire, Wire)
+    settings = {name: wire.execute(f"PRAGMA {name}").scalar() for name in
+                ("journal_mode", "synchronous", "foreign_keys")}  # fmt: skip
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_rows_have_columns_even_when_there_are_none(wire: SqliteWire) -> None:
+    empty = wire.execute("SELECT a, b AS name FROM t WHERE a > :a", {"a": 5})
+    assert (empty.columns, list(empty.rows)) == (("a", "name"), [])
+    assert wire.execute("INSERT INTO t VALUES (:a, :b)", {"a": 1, "b": "x"}).changed == 1
+    returned = wire.execute("INSERT INTO t VALUES (2, 'y') RETURNING a, b")
+    assert returned.dicts() == [{"a": 2, "b": "y"}]
+    assert returned.changed == 1
+    assert wire.execute("SELECT * FROM t ORDER BY a").rows == [(1, "x"), (2, "y")]
+    assert wire.execute("SELECT * FROM t").changed == 0
+    assert wire.execute("CREATE TABLE u (a)").changed == 0
+
+
+def test_many_rows_are_counted_without_what_triggers_change(wire: SqliteWire) -> None:
+    wire.execute("CREATE TABLE log (a)")
+    wire.execute("CREATE TRIGGER noted AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.a); END")
+    rows = [{"a": number, "b": "x"} for number in range(10)]
+    assert wire.execute_many("INSERT INTO t VALUES (:a, :b)", rows) == 10
+    assert wire.insert_rows("t", ["a", "b"], ((n, "y") for n in range(100, 105))) == 5
+    assert wire.execute("SELECT count(*) FROM log").scalar() == 15
+    assert wire.execute_many("UPDATE t SET b = :b WHERE a < :a", [{"a": 3, "b": "z"}]) == 3
+
+
+def test_a_script_runs_to_its_end(wire: SqliteWire) -> None:
+    wire.execute_script(
+        "CREATE TABLE one (a); -- ;\n INSERT INTO one VALUES (1), (2); DELETE FROM t;"
+    )
+    assert wire.execute("SELECT count(*) FROM one").scalar() == 2
+    with pytest.raises(StatementError):
+        wire.execute_script("CREATE TABLE two (a); nonsense; CREATE TABLE three (a)")
+
+
+def test_a_transaction_is_kept_or_undone(wire: SqliteWire) -> None:
+    wire.begin(write=True)
+    wire.execute("INSERT INTO t VALUES (1, 'x')")
+    open_now = wire.in_transaction
+    wire.rollback()
+    wire.rollback()
+    assert (open_now, wire.in_transaction) == (True, False)
+    assert wire.execute("SELECT count(*) FROM t").scalar() == 0
+    wire.begin(write=True)
+    wire.execute("INSERT INTO t VALUES (1, 'x')")
+    wire.commit()
+    assert wire.execute("SELECT count(*) FROM t").scalar() == 1
+    with pytest.raises(StatementError):
+        wire.commit()
+
+
+def test_a_deadline_stops_a_running_statement(wire: SqliteWire) -> None:
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        wire.execute(ENDLESS, deadline_ms=100)
+    assert 0.1 <= time.monotonic() - started < 1
+    assert wire.execute("SELECT 1", deadline_ms=1000).scalar() == 1
+
+
+def test_a_deadline_hits_only_its_own_statement(wire: SqliteWire) -> None:
+    until = time.monotonic() + 0.3
+    count = 0
+    while time.monotonic() < until:
+        assert wire.execute("SELECT 1", deadline_ms=20).scalar() == 1
+        count += 1
+    assert count > 100
+
+
+def test_cancel_from_another_thread(wire: SqliteWire) -> None:
+    wire.cancel()  # nothing runs: no effect
+    timer = threading.Timer(0.05, wire.cancel)
+    timer.start()
+    with pytest.raises(StatementCancelledError):
+        wire.execute(ENDLESS)
+    assert wire.execute("SELECT 1").scalar() == 1
+
+
+def test_waiting_for_a_lock_is_counted_while_it_lasts(wire: SqliteWire, sqlite_path: Path) -> None:
+    writer = Writer(sqlite_path)
+    assert writer.ask("hold") == "held"
+    assert wire.lock_wait_seconds == 0
+    thread = threading.Thread(target=wire.execute, args=("INSERT INTO t VALUES (1, 'x')",))
+    started = time.monotonic()
+    thread.start()
+    wait_until(lambda: wire.lock_wait_seconds > 0.1, 5, "the wait under way to be seen")
+    assert writer.ask("release") == "released"
+    thread.join()
+    waited = wire.lock_wait_seconds
+    assert 0.1 < waited <= time.monotonic() - started
+    assert wire.execute("SELECT count(*) FROM t").scalar() == 1
+    assert wire.lock_wait_seconds == waited
+    writer.end()
+
+
+def test_waiting_for_a_lock_ends_at_busy_deadline_or_cancel(
+    wire: SqliteWire, sqlite_path: Path
+) -> None:
+    writer = Writer(sqlite_path)
+    assert writer.ask("hold") == "held"
+    insert = "INSERT INTO t VALUES (1, 'x')"
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError, match=f"held by process {writer.pid}"):
+        wire.execute(insert, deadline_ms=100)
+    timer = threading.Timer(0.1, wire.cancel)
+    timer.start()
+    with pytest.raises(StatementCancelledError):
+        wire.execute(insert)
+    wire.busy_ms = 100
+    with pytest.raises(DatabaseLockedError):
+        wire.execute(insert)
+    assert 0.3 <= time.monotonic() - started < 3
+    assert wire.lock_wait_seconds == pytest.approx(0.3, abs=0.1)
+    writer.end()
+
+
+def test_writing_on_an_old_snapshot_asks_for_the_whole_transaction(
+    wire: SqliteWire, sqlite_path: Path
+) -> None:
+    other = sqlite.connect(sqlite_path)
+    other.begin(write=False)
+    other.execute("SELECT * FROM t")
+    wire.execute("INSERT INTO t VALUES (1, 'x')")
+    with pytest.raises(SerializationError):
+        other.execute("INSERT INTO t VALUES (2, 'y')")
+    other.close()
+
+
+def test_a_closed_wire_says_so(wire: SqliteWire) -> None:
+    wire.close()
+    wire.close()
+    assert wire.broken
+    with pytest.raises(ConnectionLostError):
+        wire.execute("SELECT 1")
+    wire.cancel()
