@@ -491,3 +491,14 @@ def test_settings_expire_at_their_time(
     agent.turn()
     assert database.pool.limit == 2
     assert agent.applied_version == 0
+
+
+def test_two_handles_of_one_process_are_two_agents(
+    make_database: MakeDatabase, operator: SmallOperator
+) -> None:
+    operator.start()
+    first, second = make_database(application="shop"), make_database(application="shop")
+    read(first, 3)
+    read(second, 4)
+    until(lambda: operator.count("note.count") == 7)
+    assert len({report.agent for report in operator.taken}) == 2

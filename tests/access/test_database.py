@@ -271,6 +271,11 @@ def test_a_wrong_path_shows_at_opening(tmp_path: Path) -> None:
         assert database.identity.key == f"sqlite-{status.st_dev}-{status.st_ino}"
 
 
+def test_a_large_pool_is_the_applications_own_choice(file: Path) -> None:
+    with Database.open(file, agent=None, pool=100) as database:
+        assert (database.pool.limits.limit, database.pool.limits.limit_max) == (100, 100)
+
+
 def test_links_and_relative_names_lead_to_the_same_identity(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

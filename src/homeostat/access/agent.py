@@ -14,6 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
@@ -49,6 +50,7 @@ BACKOFF_SECONDS_MAX = 2.0
 INTERVAL_SECONDS_MIN = 0.05  # an operator can't make an agent spin
 INTERVAL_SECONDS_MAX = 60.0
 log = logging.getLogger("homeostat.agent")
+_handles = itertools.count(1)  # a process may open several databases, or one several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ class Agent:
         self._clock = clock or SystemClock()
         self._channel = Channel(options.directory, timeout_seconds=options.timeout_seconds)
         self._boot = uuid.uuid4().hex
-        self._name = f"{application}-{os.getpid()}"
         self._host = socket.gethostname()
+        self._name = self._new_name()
         self._stop = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -122,6 +124,16 @@ class Agent:
         self._counters: dict[str, float] = {}
         self._made_at = self._clock.monotonic()
         self._cpu_seconds = _cpu_seconds()
+
+    def _new_name(self) -> str:
+        """Return a name that no other handle of this process has, nor of another host's."""
+        parts = [self._application, str(os.getpid())]
+        if self._options.directory is None and "HOMEOSTAT_URL" in os.environ:
+            parts.insert(1, self._host)
+        number = next(_handles)
+        if number > 1:
+            parts.append(str(number))
+        return "-".join(parts)
 
     @property
     def name(self) -> str:
@@ -158,8 +170,9 @@ class Agent:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._clock.wait(self._stop, self._guarded())
-        if not self._failures:
-            self._guarded()
+        for _ in range(2):  # the unanswered report, then the last one
+            if not self._failures:
+                self._guarded()
         self._channel.close()
 
     def _guarded(self) -> float:
@@ -227,7 +240,7 @@ class Agent:
             capabilities=list(CAPABILITIES),
             seconds=seconds,
             cpu_share=(cpu_seconds - self._cpu_seconds) / seconds,
-            cores=len(os.sched_getaffinity(0)),
+            cores=_cores(),
             pools=[self._pool.report()],
             operations=statistics.reports(series),
             applied_version=self._version,
@@ -329,6 +342,12 @@ def _decoded(answer: bytes) -> Reply:
     except msgspec.DecodeError as error:
         message = "What answered is not an operator, or another version."
         raise OperatorUnreachableError(message, detail=str(error)[:200]) from None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cpu_seconds() -> float:

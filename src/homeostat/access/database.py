@@ -54,7 +54,7 @@ class Database:
 
         Args:
             url: a file path, `sqlite:///path`, or `postgresql://...`.
-            pool: the limits of the pool, or just its limit.
+            pool: the limits of the pool, or just its limit (an operator may raise it to 64).
             agent: how to find the operator; None: no agent, no reports.
             application: the name in reports, and PostgreSQL's application_name. Settings that an
                 operator keeps belong to this name.
@@ -68,7 +68,7 @@ class Database:
             ConnectError: the database can't be reached; the subclass says why.
             NotADatabaseError, EncryptedDatabaseError, CorruptDatabaseError, ReadOnlyDatabaseError.
         """
-        limits = PoolLimits(limit=pool) if isinstance(pool, int) else pool
+        limits = pool if isinstance(pool, PoolLimits) else PoolLimits.of(pool)
         text = str(url)
         connect, path = _connector(
             text, application=application, create=create, lock_wait_ms=lock_wait_ms
@@ -306,4 +306,5 @@ def _forked() -> None:
         database._after_fork()  # noqa: SLF001  this module's own
 
 
-os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

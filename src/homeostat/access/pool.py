@@ -28,6 +28,7 @@ from homeostat.errors import PoolClosedError, PoolTimeoutError
 WAIT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 HOLDERS_NAMED = 5
+LIMIT_MAX = 64  # as config.PoolConfig.limit_max, the operator's own bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class PoolLimits:
     """
 
     limit: int = 4
-    limit_max: int = 64
+    limit_max: int = LIMIT_MAX
     name: str = "main"
 
     def __post_init__(self) -> None:
@@ -49,6 +50,11 @@ class PoolLimits:
         if not 1 <= self.limit <= self.limit_max:
             message = f"the pool's limit must be 1 to {self.limit_max}, not {self.limit}"
             raise ValueError(message)
+
+    @classmethod
+    def of(cls, limit: int) -> PoolLimits:
+        """Return limits for a pool of this size; a large one is not cut to `limit_max`."""
+        return cls(limit=limit, limit_max=max(LIMIT_MAX, limit))
 
 
 class Pool:
