@@ -42,8 +42,9 @@ def digest(body: str) -> str:
 
 
 def canonical(value: Any) -> str:
-    """Return a value as JSON with sorted keys and no spaces."""
-    return msgspec.json.encode(value, order="sorted").decode()
+    """Return a value as JSON with sorted keys and no spaces; NaN becomes null, keys texts."""
+    plain = msgspec.json.decode(msgspec.json.encode(value))
+    return msgspec.json.encode(plain, order="sorted").decode()
 
 
 def append(

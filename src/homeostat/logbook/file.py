@@ -58,11 +58,12 @@ def named(error: DatabaseError, path: Path) -> LogbookError:
 class Session:
     """A connection while it is held; the driver's errors leave it as the logbook's."""
 
-    __slots__ = ("_path", "failed", "wire")
+    __slots__ = ("_path", "damaged", "failed", "wire")
 
     def __init__(self, wire: Wire, path: Path) -> None:
         self.wire = wire
         self.failed = False  # the connection is not used again
+        self.damaged = False  # the file is
         self._path = path
 
     def execute(self, sql: str, params: Params = NO_PARAMS) -> Rows:
@@ -74,16 +75,20 @@ class Session:
         try:
             return self.wire.execute(sql, params)
         except DatabaseError as error:
-            self.failed = not isinstance(error, ConstraintError)
-            raise named(error, self._path) from error
+            raise self._failed(error) from error
 
     def execute_many(self, sql: str, rows: Sequence[Params]) -> None:
         """Run one statement for each set of parameters; errors as from `execute`."""
         try:
             self.wire.execute_many(sql, rows)
         except DatabaseError as error:
-            self.failed = not isinstance(error, ConstraintError)
-            raise named(error, self._path) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: DatabaseError) -> LogbookError:
+        ours = named(error, self._path)
+        self.failed |= not isinstance(error, ConstraintError)
+        self.damaged |= isinstance(ours, LogbookCorruptError)
+        return ours
 
 
 class LogFile:
@@ -122,6 +127,7 @@ class LogFile:
         self._idle: list[Wire] = []
         self._idle_lock = threading.Lock()
         self._closed = False
+        self._suspect = False  # a reader found damage
         self._inode: tuple[int, int] | None = None
         if readonly:
             with self.reading() as session, self._naming():
@@ -211,6 +217,8 @@ class LogFile:
             message = f"The logbook is {why}. Open it for writing first."
             raise LogbookError(message, where=str(self.path))
         self._refuse_replaced()
+        if self._suspect:
+            self._drop_writer()  # it may not have seen the damage: its pages are in memory
         if self._writer is None:
             self._writer = self._open_writer()
         return self._writer
@@ -227,6 +235,7 @@ class LogFile:
         except BaseException:
             wire.close()
             raise
+        self._suspect = False
         return wire
 
     def _begin(self) -> Wire:
@@ -270,6 +279,8 @@ class LogFile:
         return connect(self.path, mode="own", readonly=True)
 
     def _give_back(self, session: Session) -> None:
+        if session.damaged:
+            self._suspect = True
         with self._idle_lock:
             usable = not (self._closed or session.failed or session.wire.in_transaction)
             if usable and len(self._idle) < READERS_IDLE_MAX:
