@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from homeostat.logbook.rows import Finding
 from homeostat.measure import Severity, Subject
 from homeostat.operate.rule import AgentView, Judgement, Undecided, View
 
@@ -28,6 +29,7 @@ class PoolWindow:
     """One pool over the judged ticks; shares are means, None where nothing is known."""
 
     limit: int
+    ticks: int
     use_share: float
     wait_ms: float
     waiting: float
@@ -65,6 +67,7 @@ def look(view: View, subject: Subject) -> PoolWindow | None:
     application = _application(view, subject)
     return PoolWindow(
         limit=int(last.value),
+        ticks=len(use),
         use_share=statistics.mean(shares),
         wait_ms=statistics.mean(waits) if waits else 0.0,
         waiting=mean("pool.waiting") or 0.0,
@@ -112,14 +115,24 @@ class PoolExhausted:
 
     def judge(self, view: View) -> Iterable[Judgement | Undecided]:
         """Judge every pool that an agent reports."""
-        for subject in view.recent.subjects("pool.use_share"):
+        silent = {finding_subject(f) for f in view.findings if self._may_come_back(f, view)}
+        for subject in silent.union(view.recent.subjects("pool.use_share")):
             window = look(view, subject)
-            if window is None:
+            if window is None or window.ticks < view.config.pool.exhausted_ticks:
                 yield Undecided(subject)
             elif window.exhausted_now and (
                 window.exhausted_ticks >= view.config.pool.exhausted_ticks
             ):
                 yield self._judgement(view, subject, window)
+
+    def _may_come_back(self, finding: Finding, view: View) -> bool:
+        """Return whether a finding's application was heard of so lately that it may report again.
+
+        After a restart of the operator the agents need some seconds to find it.
+        """
+        pool, monitor = view.config.pool, view.config.monitor
+        grace = monitor.agent_silent_seconds + pool.window_ticks * monitor.performance_seconds
+        return finding.rule == self.name and view.at - finding.updated < grace
 
     def _judgement(self, view: View, subject: Subject, window: PoolWindow) -> Judgement:
         cause, mend = cause_of(view, window)
@@ -213,6 +226,11 @@ class PoolOversized:
                             "since": view.at - pool.shrink_after_seconds,
                         },
                     )
+
+
+def finding_subject(finding: Finding) -> Subject:
+    """Return what a finding is about."""
+    return Subject(finding.database, finding.instance, finding.kind, finding.name)
 
 
 def agent_of(view: View, instance: str) -> AgentView | None:

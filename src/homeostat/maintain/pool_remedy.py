@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from homeostat.config import PoolConfig
 from homeostat.logbook.rows import Finding, Json
-from homeostat.maintain.pool import EXHAUSTED, NO_AGENT, OVERSIZED, agent_of, holder_of, look
+from homeostat.maintain.pool import (
+    EXHAUSTED,
+    NO_AGENT,
+    OVERSIZED,
+    agent_of,
+    finding_subject,
+    holder_of,
+    look,
+)
 from homeostat.measure import Histogram, Subject, Unknown
 from homeostat.operate.remedy import (
     Declined,
@@ -141,7 +149,7 @@ class GrowPool(_SizePool):
                 "it cannot act without an agent: open the database through "
                 "homeostat.access.Database in the application, or change the pool's size there"
             )
-        window = look(view, _subject(finding))
+        window = look(view, finding_subject(finding))
         if window is None or not window.exhausted_now:
             return Declined("the pool is not exhausted at this moment")
         lock_wait_share = view.config.monitor.lock_wait_share
@@ -171,7 +179,7 @@ class GrowPool(_SizePool):
         view = hands.view()
         agent = next((a for a in view.agents if a.name == parameters["agent"]), None)
         if agent is None:
-            return Rehearsed(ok=False, reason="the application's agent is gone")
+            return Rehearsed(ok=False, reason="the application's agent is gone", later=True)
         limits = {p.limit for p in agent.report.pools if p.name == parameters["pool"]}
         if limits != {parameters["from"]}:
             return Rehearsed(ok=False, reason=f"the limit is no longer {parameters['from']}")
@@ -239,14 +247,10 @@ class ShrinkPool(_SizePool):
         agents = [a for a in hands.view().agents if a.name == parameters["agent"]]
         in_use = [p.in_use_max for a in agents for p in a.report.pools]
         if not in_use:
-            return Rehearsed(ok=False, reason="the application's agent is gone")
+            return Rehearsed(ok=False, reason="the application's agent is gone", later=True)
         if max(in_use) > parameters["to"]:
             return Rehearsed(ok=False, reason=f"{max(in_use)} connections are in use again")
         return Rehearsed(ok=True, reason=f"dry run: at most {max(in_use)} are in use")
-
-
-def _subject(finding: Finding) -> Subject:
-    return Subject(finding.database, finding.instance, finding.kind, finding.name)
 
 
 def _parameters(finding: Finding, agent: AgentView, limit: int, to: int) -> Json:

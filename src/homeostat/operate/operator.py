@@ -233,6 +233,7 @@ class Operator:
             self.config.operate,
             WatchHands(watch, ownership, self.config.operate.lease_seconds),
             self.stop_event,
+            self.started,
             still_open=lambda number: findings.get(number) is not None,
         )
         row = self._save_database(url, identity, ownership)

@@ -73,11 +73,16 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What the rehearsal showed."""
+    """What the rehearsal showed.
+
+    `later`: it could not be rehearsed yet (an application that has to report first, say) and is
+    tried again for a while.
+    """
 
     ok: bool
     reason: str
     evidence: Json = field(default_factory=dict)
+    later: bool = False
 
 
 class Hands(Protocol):

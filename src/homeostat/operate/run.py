@@ -28,7 +28,7 @@ from homeostat.errors import HomeostatError, LogbookError
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import REMEDY_ENDED, Json, RemedyRecord, Run, Step
 from homeostat.operate.ownership import Ownership
-from homeostat.operate.remedy import Hands, Remedy, Seen
+from homeostat.operate.remedy import Hands, Rehearsed, Remedy, Seen
 from homeostat.operate.verify import Batch, Verdict, compare
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 KIND = "remedy"
 VERSION = 1  # of the moves below; a run of another version asks a person
 POLL_SECONDS = 0.1
+SEEN_SECONDS_MIN = 5.0  # an agent finds a restarted operator within 2 s
 ORDER = ("rehearse", "apply", "verify", "revert")
 ENDING = {"no effect": "ineffective", "worse": "reverted", "cannot tell": "reverted"}
 PROGRESS = {"rehearsing": 0.2, "applying": 0.4, "verifying": 0.6, "reverting": 0.8}
@@ -55,6 +56,7 @@ class Footing:
     config: OperateConfig
     hands: Hands
     stop: threading.Event
+    started: float  # when this operator began to measure, in seconds since 1970 UTC
     still_open: Callable[[int], bool]  # whether the finding of this number is still open
 
 
@@ -99,14 +101,14 @@ class RemedyRun:
     # -- the moves
 
     def _rehearse(self) -> None:
-        parameters = self.record.parameters
         self._begin("rehearse", state="rehearsing")
-        shown = self.remedy.rehearse(parameters, self.footing.hands)
+        shown = self._rehearsed()
         observation: Json = {"ok": shown.ok, "reason": shown.reason, **shown.evidence}
         if not shown.ok:
             self._end("rehearse", observation, state="refused", verdict=shown.reason)
             return
         since = float(self.record.evidence.get("troubled_since", self.record.proposed))
+        since = max(since, self.footing.started)
         before = self._batches(since)
         finding = self.record.finding
         if finding is not None and not self.footing.still_open(finding):
@@ -189,6 +191,19 @@ class RemedyRun:
 
     # -- what the moves are made of
 
+    def _rehearsed(self) -> Rehearsed:
+        """Rehearse; while that is not possible yet, again, for as long as a change may take."""
+        deadline = self._deadline()
+        while True:
+            shown = self.remedy.rehearse(self.record.parameters, self.footing.hands)
+            if not shown.later or self.footing.clock.monotonic() > deadline:
+                return shown
+            self._wait(POLL_SECONDS)
+
+    def _deadline(self) -> float:
+        config = self.footing.config
+        return self.footing.clock.monotonic() + max(SEEN_SECONDS_MIN, 2 * config.settle_seconds)
+
     def _batches(self, since: float) -> list[Batch]:
         """Wait until enough batches have passed since a time, then measure them."""
         config = self.footing.config
@@ -230,7 +245,7 @@ class RemedyRun:
 
     def _until(self, look: Callable[[], Seen]) -> bool:
         """Look until it is done, for at most twice the settling time; return whether it is."""
-        deadline = self.footing.clock.monotonic() + max(5.0, 2 * self.footing.config.settle_seconds)
+        deadline = self._deadline()
         while look() != "done":
             if self.footing.clock.monotonic() > deadline:
                 return False
