@@ -57,9 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("url")
     parser.add_argument("--held-share", type=float, required=True)
     parser.add_argument("--name", default="nightly-report")
+    parser.add_argument("--parent", type=int, help="end with this process")
     given = parser.parse_args(argv)
     stop = threading.Event()
-    parent = Parent()
+    parent = Parent(given.parent)
     stop_on_signals(stop)
     name_process(given.name)
     url = sys.stdin.readline().strip() if given.url == "-" else given.url

@@ -32,11 +32,14 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 
 class Parent:
-    """The process that started this one."""
+    """The process that started this one.
 
-    def __init__(self) -> None:
+    Make it first of all: a parent that ended before is not noticed, unless its pid is given.
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
         """Remember it."""
-        self._pid = os.getppid()
+        self._pid = os.getppid() if pid is None else pid
 
     @property
     def gone(self) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import os
 import queue
 import selectors
@@ -331,12 +332,16 @@ def _say(what: object) -> None:
 
 
 def serve(
-    traffic: Traffic, commands: _Commands, *, seconds: float | None, json: bool, clock: Clock
+    traffic: Traffic,
+    commands: _Commands,
+    *,
+    stop: threading.Event,
+    parent: Parent,
+    seconds: float | None,
+    json: bool,
+    clock: Clock,
 ) -> None:
     """Run traffic until a signal, the end of the time or of the parent; report every second."""
-    stop = threading.Event()
-    stop_on_signals(stop)
-    parent = Parent()
     traffic.start()
     start = clock.monotonic()
     told = 0
@@ -368,8 +373,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--pool", type=int, default=POOL_LIMIT)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--random-seed", type=int, default=RANDOM_SEED)
+    parser.add_argument("--parent", type=int, help="end with this process")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(argv)
+    parent = Parent(given.parent)
+    stop = threading.Event()
+    stop_on_signals(stop)
+    if given.json:  # who reads it knows of the operator; a warning of the agent is in the way
+        logging.getLogger("homeostat").addHandler(logging.NullHandler())
     clock = SystemClock()
     commands = _Commands(sys.stdin.fileno())
     name_process("persona-traffic")
@@ -380,7 +391,15 @@ def main(argv: list[str] | None = None) -> int:
             url, pool=given.pool, agent=AgentOptions(directory=given.data), application=APPLICATION
         )
         traffic = Traffic(database, url=url, options=options, clock=clock)
-        serve(traffic, commands, seconds=given.seconds, json=given.json, clock=clock)
+        serve(
+            traffic,
+            commands,
+            stop=stop,
+            parent=parent,
+            seconds=given.seconds,
+            json=given.json,
+            clock=clock,
+        )
     except HomeostatError as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 1

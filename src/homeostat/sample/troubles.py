@@ -13,6 +13,7 @@ Nothing here changes data.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -152,6 +153,7 @@ class LockHolder:
                 "homeostat.sample.nightly_report",
                 f"--name={REPORT_NAME}",
                 f"--held-share={strength:g}",
+                f"--parent={os.getpid()}",
                 "-",
             ],
             stdin=subprocess.PIPE,
