@@ -36,6 +36,11 @@ class FakeConsole:
 
     def __init__(self, now: Callable[[], float], *, keys: tuple[str, ...] = (KEY,)) -> None:
         self.now = now
+        self._changed = threading.Condition()
+        self.reset(keys)
+
+    def reset(self, keys: tuple[str, ...] = (KEY,)) -> None:
+        """Forget everything."""
         self.keys = list(keys)
         self.state = "ok"
         self.fields: dict[str, Any] = {}
@@ -52,7 +57,6 @@ class FakeConsole:
         self.failure: HomeostatError | Exception | None = None
         self.reads = 0  # pages of events that were asked for
         self.ticks = 0
-        self._changed = threading.Condition()
 
     # -- what a test does
 
@@ -165,7 +169,13 @@ class FakeConsole:
         record = self.rows_remedies.get(number)
         if record is None:
             raise NotFoundError
-        possible = {"waiting": ["approve", "reject"], "kept": ["revert"], "verifying": ["revert"]}
+        offer = ["approve", "reject"]
+        possible = {
+            "waiting": offer,
+            "observed": offer,
+            "kept": ["revert"],
+            "verifying": ["revert"],
+        }
         return RemedyView(
             remedy=record,
             finding=self.rows_findings.get(record.finding or 0),
@@ -225,7 +235,7 @@ class FakeConsole:
         column = {"operation.p50_ms": 1, "operation.p99_ms": 2}.get(metric)
         if database not in self.keys or column is None:
             raise NotFoundError
-        inside = [p for p in self.points if start <= p[0] <= end]
+        inside = [p for p in self.points if start <= p[0] <= end][-points:]
         return Series(
             metric=metric,
             subject=subject,

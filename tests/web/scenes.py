@@ -95,7 +95,7 @@ def remedy(console: FakeConsole, state: str, number: int = 1, **changes: object)
 def steps(console: FakeConsole, *names: str, last_open: bool = False) -> list[Step]:
     """Return the steps of a run up to the last name."""
     now = console.now()
-    seen = {
+    seen: dict[str, dict[str, object]] = {
         "rehearse": {"ok": True, "reason": "dry run: room for 64 connections (pool.limit_max)"},
         "apply": {"seen": "done"},
         "verify": {"outcome": "better"},
@@ -208,6 +208,7 @@ def undone(console: FakeConsole) -> None:
     kept(console)
     now = console.now()
     console.put_tick(tick(console, p50=71, p99=1420, limit=8, use=7.9))
+    console.points = [point for point in console.points if point[0] < now - 112]
     console.points += [(now - 110 + 10 * i, 70, 1400 + 40 * i) for i in range(11)]
     console.put_finding(
         msgspec.structs.replace(
@@ -241,4 +242,20 @@ def undone(console: FakeConsole) -> None:
     )
 
 
-SCENES = {"empty": empty, "trouble": trouble, "waiting": waiting, "kept": kept, "undone": undone}
+def observed(console: FakeConsole) -> None:
+    """Found on a database where remedies only observe."""
+    history(console, trouble=(120, 0))
+    console.put_tick(tick(console, p50=64, p99=338, use=3.9))
+    console.put_finding(finding(console))
+    console.put_remedy(remedy(console, "observed", autonomy="observe"))
+    console.put_audit("propose (observe)", "remedy 1")
+
+
+SCENES = {
+    "empty": empty,
+    "observed": observed,
+    "trouble": trouble,
+    "waiting": waiting,
+    "kept": kept,
+    "undone": undone,
+}

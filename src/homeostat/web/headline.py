@@ -17,10 +17,10 @@ Tone = Literal["good", "you", "busy", "bad", "quiet"]
 
 UNDER_WAY = {
     "proposed": "about to act",
-    "rehearsing": "rehearsing the remedy without touching anything in use",
-    "applying": "applying the remedy",
-    "verifying": "the remedy is applied, measuring whether it helps",
-    "reverting": "undoing the remedy",
+    "rehearsing": "rehearsing, nothing in use is touched",
+    "applying": "applying it now",
+    "verifying": "applied, measuring whether it helps",
+    "reverting": "undoing it",
 }
 
 
@@ -34,6 +34,7 @@ class Headline:
         title: one sentence.
         detail: one or two more; may be empty.
         since: when this began, seconds since 1970 UTC; None: not a matter of time.
+        remedy: the remedy that it is about, whose decision is offered beside it.
     """
 
     tone: Tone
@@ -41,6 +42,7 @@ class Headline:
     title: str
     detail: str = ""
     since: float | None = None
+    remedy: int | None = None
 
 
 def headline(
@@ -67,7 +69,8 @@ def headline(
     return (
         _asked(findings, remedies)
         or _under_way(findings, remedies)
-        or _found(found)
+        or _offered(findings, remedies)
+        or _found(found, remedies)
         or _well(database, remedies)
     )
 
@@ -77,11 +80,12 @@ def _asked(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> Hea
     if remedy is None:
         return None
     found = next((f for f in findings if f.id == remedy.finding), None)
-    detail = f"Found: {_what(found)}" if found else f"Why: {_stop(remedy.why)}"
+    detail = f"Found: {_about(found)}" if found else f"Why: {_stop(remedy.why)}"
     if remedy.state == "asking":
         title = f"Needs you: {remedy.title}. {sentence(_stop(remedy.verdict))}"
-        return Headline("you", "Needs you", title, detail, remedy.proposed)
-    return Headline("you", "Your decision", f"{sentence(remedy.title)}?", detail, remedy.proposed)
+        return Headline("you", "Needs you", title, detail, remedy.proposed, remedy.id)
+    title = f"{sentence(remedy.title)}?"
+    return Headline("you", "Your decision", title, detail, remedy.proposed, remedy.id)
 
 
 def _under_way(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> Headline | None:
@@ -94,13 +98,35 @@ def _under_way(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) ->
     return Headline("busy", "Mending", title, detail, remedy.applied or remedy.proposed)
 
 
-def _found(finding: Finding | None) -> Headline | None:
+def _offered(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> Headline | None:
+    """Return what would be done if the remedy were allowed to do more than observe."""
+    standing = {finding.id: finding for finding in findings}
+    remedy = next((r for r in remedies if r.state == "observed" and r.finding in standing), None)
+    if remedy is None or remedy.finding is None:
+        return None
+    found = standing[remedy.finding]
+    would = f"Homeostat would {remedy.title}, but only observes here."
+    return Headline(
+        "bad",
+        "Trouble",
+        _what(found),
+        f"{_cause(found)} {would}",
+        found.opened,
+        remedy.id,
+    )
+
+
+def _found(finding: Finding | None, remedies: Sequence[RemedyRecord]) -> Headline | None:
     if finding is None:
         return None
-    detail = _cause(finding)
-    if finding.mend:
-        detail = f"{detail} {sentence(_stop(finding.mend))}".strip()
-    return Headline("bad", "Trouble", sentence(_what(finding)), detail, finding.opened)
+    tried = next((r for r in remedies if r.finding == finding.id and r.ended is not None), None)
+    parts = [
+        _cause(finding),
+        f"Tried: {ended_how(tried)}" if tried else "",
+        sentence(_stop(finding.mend)),
+    ]
+    detail = " ".join(part for part in parts if part)
+    return Headline("bad", "Trouble", _what(finding), detail, finding.opened)
 
 
 def _well(database: DatabaseStatus, remedies: Sequence[RemedyRecord]) -> Headline:

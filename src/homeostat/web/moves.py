@@ -133,10 +133,9 @@ def _detail(index: int, remedy: RemedyRecord, step: Step | None, state: MoveStat
 
 
 def _decision(remedy: RemedyRecord) -> str:
-    if remedy.state == "waiting":
-        return "waits for a decision"
-    approved = remedy.decided_by and remedy.state != "rejected"
-    return f"approved by {remedy.decided_by}" if approved else ""
+    if not remedy.decided_by or remedy.state == "rejected":
+        return ""
+    return "by itself" if remedy.decided_by == "homeostat" else f"approved by {remedy.decided_by}"
 
 
 def _ending(remedy: RemedyRecord, steps: dict[str, Step]) -> Move:
@@ -215,7 +214,8 @@ def strip(result: Json) -> Strip | None:
         Dot(round(STRIP_MARGIN + pitch * (i + 0.5), 1), height_of(value), side)  # type: ignore[arg-type]
         for i, (side, value) in enumerate(sides)
     ]
-    before, after = statistics.median(old), statistics.median(new)
+    before = float(result.get("value_before", statistics.median(old)))
+    after = float(result.get("value_after", statistics.median(new)))
     return Strip(
         dots,
         height_of(before),

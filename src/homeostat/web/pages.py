@@ -69,6 +69,13 @@ class Look:
     log: list[AuditEntry]
 
     @property
+    def asked(self) -> RemedyView | None:
+        """The remedy that the headline is about, when a person can decide on it."""
+        number = self.headline.remedy
+        found = next((view for view in self.remedies if view.remedy.id == number), None)
+        return found if found is not None and found.possible else None
+
+    @property
     def marks(self) -> str:
         """Where remedies acted, for the chart; JSON."""
         records = [*(view.remedy for view in self.remedies), *self.history]
@@ -269,7 +276,7 @@ class Pages:
         everything = self.console.findings(database=key, open_only=False)
         findings = [finding for finding in everything if finding.state == "open"]
         records = self.console.remedies(database=key, limit=REMEDIES_MAX)
-        views, history = self._in_full(records)
+        views, history = self._in_full(records, findings)
         tick = self._tick(key)
         cleared = sorted(
             (finding for finding in everything if finding.state == "cleared"),
@@ -291,13 +298,17 @@ class Pages:
             log=[entry for entry in self.console.audit() if entry.database in {"", key}][:LOG_MAX],
         )
 
-    def _in_full(self, records: list[RemedyRecord]) -> tuple[list[RemedyView], list[RemedyRecord]]:
+    def _in_full(
+        self, records: list[RemedyRecord], findings: list[Finding]
+    ) -> tuple[list[RemedyView], list[RemedyRecord]]:
         """Return the remedies to show with all their moves, and the rest."""
         asked = [r for r in records if r.state in {"waiting", "asking"}]
         active = [r for r in records if r.state not in REMEDY_ENDED and r not in asked]
-        ended = [r for r in records if r.state in REMEDY_ENDED]
+        standing = {finding.id for finding in findings}
+        offered = [r for r in records if r.state == "observed" and r.finding in standing]
+        ended = [r for r in records if r.state in REMEDY_ENDED and r not in offered]
         views = []
-        for record in [*asked, *active, *ended[:ENDED_IN_FULL]]:
+        for record in [*asked, *active, *offered, *ended[:ENDED_IN_FULL]]:
             with contextlib.suppress(NotFoundError):
                 views.append(self.console.remedy(record.id))
         return views, ended[ENDED_IN_FULL:]
@@ -366,6 +377,8 @@ def _templates() -> jinja2.Environment:
         "clock": words.clock_utc,
         "duration": words.duration,
         "sentence": words.sentence,
+        "action": words.action,
+        "arrows": words.arrows,
         "facts": words.facts,
         "moves": moves.moves,
         "strip": moves.strip,

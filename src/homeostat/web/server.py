@@ -95,6 +95,7 @@ class Server:
                 return
             if self._over.wait(POLL_SECONDS):
                 break
+        self.stop()
         raise ConfigError("The page's server did not start. The log says why.", where=self.url)
 
     def stop(self) -> None:

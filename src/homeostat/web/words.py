@@ -40,6 +40,20 @@ STATES = {
     "failed": "Failed",
     "asking": "Needs you",
 }
+ACTIONS = {
+    "propose": "Proposed",
+    "approve": "Approved",
+    "reject": "Rejected",
+    "revert": "Undone",
+    "rehearse": "Rehearsed",
+    "apply": "Applied",
+    "verify": "Measured",
+    "ask": "A person is asked",
+    "attach": "Attached",
+    "detach": "Detached",
+    "pause": "Paused",
+    "resume": "Resumed",
+}
 TONES = {
     "waiting": "you",
     "asking": "you",
@@ -138,6 +152,23 @@ def duration(seconds: float | None) -> str:
 def sentence(text: str) -> str:
     """Return a text that starts with a capital letter."""
     return text[:1].upper() + text[1:]
+
+
+def arrows(text: str) -> str:
+    """Return a text with its arrows as one character."""
+    return text.replace(" -> ", " \u2192 ")
+
+
+def action(entry: str) -> str:
+    """Return what an audit entry says was done, in words."""
+    head, _, rest = entry.partition(": ")
+    if entry.startswith("propose ("):
+        return "Proposed, " + AUTONOMY.get(entry[9:-1], entry[9:-1])
+    if head == "autonomy":
+        return f"Set to: {AUTONOMY.get(rest, rest)}"
+    said = ACTIONS.get(head, sentence(head))
+    ending = STATES.get(rest, rest).lower()
+    return f"{said}: {ending}" if rest and ending != said.lower() else said
 
 
 def label(name: str) -> str:

@@ -8,23 +8,30 @@
   const database = main.dataset.database;
   const promise = Number(main.dataset.promise) || null;
   const attached = Number(main.dataset.attached);
-  const HEIGHT = 260;
+  const HEIGHT = 280;
+  const MARKS_HEIGHT = 52; // three rows of words above the plot
   const POINTS = 400;
   const RELOAD_MS = 60000;
   const GAP_STEPS = 2.5; // a hole this many steps wide is drawn as one
-  const WORDS = { kept: "kept", reverted: "undone", ineffective: "no effect, undone" };
+  const WORDS = { kept: "kept", reverted: "undone", ineffective: "no effect" };
 
   let seconds = 900;
   let plot = null;
   let points = []; // [at, p50, p99], in order
   let step = 10;
   let knownSince = null;
+  let marked = false; // whether there is room for the marks' words
 
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const format = (parts) => new Intl.DateTimeFormat(undefined, { hourCycle: "h23", ...parts });
+  const minute = { hour: "2-digit", minute: "2-digit" };
+  const date = { day: "numeric", month: "short" };
+  const clock = format({ ...minute, second: "2-digit" });
+  const day = format({ ...date, ...minute });
+  const axisTime = format(minute);
+  const axisDay = format(date);
   const moment = (at) => {
-    const date = new Date(at * 1000);
-    return (date.toDateString() === new Date().toDateString() ? clock : day).format(date);
+    const then = new Date(at * 1000);
+    return (then.toDateString() === new Date().toDateString() ? clock : day).format(then);
   };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -107,6 +114,12 @@
 
   // -- drawing
 
+  function write(ctx, size) {
+    ctx.font = `${size} system-ui, sans-serif`;
+    ctx.textAlign = "left"; // the axes leave their own behind
+    ctx.textBaseline = "alphabetic";
+  }
+
   function below(u) {
     const { ctx, bbox } = u;
     const unknown = knownSince === null ? u.scales.x.max : knownSince;
@@ -116,7 +129,7 @@
       ctx.fillStyle = colour("--hatch");
       ctx.fillRect(bbox.left, bbox.top, edge - bbox.left, bbox.height);
       ctx.fillStyle = colour("--ink-2");
-      ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+      write(ctx, `${12 * devicePixelRatio}px`);
       const text = "nothing is known of this time";
       const width = ctx.measureText(text).width;
       if (width < edge - bbox.left - 16) {
@@ -141,7 +154,7 @@
     const { ctx, bbox } = u;
     const ratio = devicePixelRatio;
     ctx.save();
-    ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+    write(ctx, `600 ${11 * ratio}px`);
     const rows = [-Infinity, -Infinity, -Infinity];
     for (const mark of marks()) {
       if (mark.at < u.scales.x.min || mark.at > u.scales.x.max) continue;
@@ -149,19 +162,18 @@
       ctx.strokeStyle = ctx.fillStyle = colour(mark.tone);
       ctx.lineWidth = 1.5 * ratio;
       ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
+      ctx.moveTo(x, bbox.top - 4 * ratio);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       ctx.beginPath();
-      ctx.arc(x, bbox.top, 4 * ratio, 0, 2 * Math.PI);
+      ctx.arc(x, bbox.top - 4 * ratio, 4 * ratio, 0, 2 * Math.PI);
       ctx.fill();
-      const width = ctx.measureText(mark.text).width + 12 * ratio;
-      const fits = x + width < bbox.left + bbox.width;
-      const left = fits ? x : x - width;
+      const width = ctx.measureText(mark.text).width + 10 * ratio;
+      const left = Math.min(x - 4 * ratio, bbox.left + bbox.width - width);
       const row = rows.findIndex((end) => end <= left);
       if (row < 0) continue; // too dense for words; the list of remedies names them
       rows[row] = left + width;
-      ctx.fillText(mark.text, left + 7 * ratio, bbox.top + (14 + row * 15) * ratio);
+      ctx.fillText(mark.text, left, bbox.top - (13 + row * 14) * ratio);
     }
     ctx.restore();
   }
@@ -189,14 +201,14 @@
       width: place.clientWidth,
       height: HEIGHT,
       legend: { show: false },
-      padding: [10, 8, 0, 0],
+      padding: [marked ? MARKS_HEIGHT : 12, 8, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { time: true, range: () => window_() },
         y: { distr: 3, log: 10, range },
       },
       axes: [
-        { ...axis, space: 70 },
+        { ...axis, size: 30, space: 60, values: (u, splits) => splits.map(timed) },
         { ...axis, size: 56, values: (u, splits) => splits.map((v) => labelled(v)) },
       ],
       series: [{}, line("p50", "--p50", 1.5), line("p99", "--p99", 2)],
@@ -204,8 +216,16 @@
     };
   }
 
-  const labelled = (value) =>
-    Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6) ? latency(value) : null;
+  function labelled(value) {
+    if (!Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6)) return null;
+    return value >= 1000 ? `${value / 1000} s` : value >= 1 ? `${value} ms` : `${value * 1000} \u00b5s`;
+  }
+
+  function timed(value) {
+    const at = new Date(value * 1000);
+    const midnight = at.getHours() === 0 && at.getMinutes() === 0;
+    return (midnight ? axisDay : axisTime).format(at);
+  }
 
   function window_() {
     const newest = points.length ? points[points.length - 1][0] : 0;
@@ -225,6 +245,12 @@
       caption("");
       return;
     }
+    const found = marks().length > 0;
+    if (plot && found !== marked) {
+      plot.destroy();
+      plot = null;
+    }
+    marked = found;
     if (!plot) plot = new uPlot(options(), columns(), place);
     else plot.setData(columns());
     readOut(plot);
@@ -270,7 +296,7 @@
   new ResizeObserver(() => plot?.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
   document.addEventListener("homeostat:tick", (event) => add(event.detail));
-  document.addEventListener("homeostat:parts", () => plot?.redraw(false));
+  document.addEventListener("homeostat:parts", () => plot && draw());
   setInterval(load, RELOAD_MS);
   load();
 })();

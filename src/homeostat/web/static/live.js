@@ -71,14 +71,17 @@
 
   // -- times in the reader's own zone
 
-  const today = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-  const other = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  // 24 hours on every machine: logs and colleagues say 21:55, never 9:55
+  const day = { day: "numeric", month: "short" };
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  const today = new Intl.DateTimeFormat(undefined, time);
+  const other = new Intl.DateTimeFormat(undefined, { ...day, ...time });
 
   function showTimes() {
-    const day = new Date().toDateString();
+    const now = new Date().toDateString();
     for (const element of document.querySelectorAll("time[datetime]")) {
       const at = new Date(element.dateTime);
-      const text = (at.toDateString() === day ? today : other).format(at);
+      const text = (at.toDateString() === now ? today : other).format(at);
       if (element.textContent !== text) element.textContent = text;
       element.title = element.dateTime;
     }
@@ -98,7 +101,7 @@
   let focused = null;
 
   document.addEventListener("focusin", (event) => {
-    focused = event.target.closest(".remedy")?.id || null;
+    focused = event.target.closest("[data-remedy]")?.dataset.remedy || null;
   });
 
   function keepFocus() {

@@ -1,0 +1,117 @@
+"""Other pages cannot use a person's browser against the operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from homeostat.web.api import BODY_BYTES_MAX
+from tests.web import scenes
+from tests.web.fake import KEY, FakeConsole
+from tests.web.site import Site
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1:1", "127.0.0.1", ""]
+)
+def test_another_host_name_is_refused(site: Site, host: str) -> None:
+    for path in ("/healthz", "/login?key=x", "/api/v1/status", "/static/app.css"):
+        answer = site.request("GET", path, headers={"Host": host})
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_our_own_names_are_answered(site: Site, name: str) -> None:
+    answer = site.request("GET", "/healthz", headers={"Host": f"{name}:{site.port}"})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_form_of_another_page_changes_nothing(
+    site: Site, console: FakeConsole, change: dict[str, str]
+) -> None:
+    scenes.waiting(console)
+    cookie = site.sign_in()
+    answer = site.form(
+        f"/db/{KEY}/remedies/1/approve", cookie=cookie, headers=change, csrf=site.csrf(cookie)
+    )
+    assert answer.status == 403
+    assert console.remedy(1).remedy.state == "waiting"
+
+
+@pytest.mark.parametrize("path", [f"/db/{KEY}/pause", "/api/v1/pause", "/logout"])
+@pytest.mark.parametrize("csrf", ["", "wrong"])
+def test_a_change_needs_the_token_of_the_page(
+    site: Site, console: FakeConsole, path: str, csrf: str
+) -> None:
+    cookie = site.sign_in()
+    assert site.form(path, cookie=cookie, csrf=csrf).status == 403
+    assert not console.paused
+
+
+def test_the_token_of_another_session_does_not_do(site: Site, console: FakeConsole) -> None:
+    mine, other = site.sign_in(), site.sign_in()
+    assert site.form(f"/db/{KEY}/pause", cookie=mine, csrf=site.csrf(other)).status == 403
+    assert not console.paused
+
+
+def test_a_script_of_our_page_may_change_by_header(site: Site, console: FakeConsole) -> None:
+    cookie = site.sign_in()
+    headers = {
+        "Cookie": cookie,
+        "Origin": site.server.url,
+        "X-Homeostat-Csrf": site.csrf(cookie),
+    }
+    assert site.request("POST", "/api/v1/pause", body="{}", headers=headers).status == 200
+    assert console.paused == {None}
+
+
+def test_another_page_of_this_machine_cannot_read_or_hold_streams(site: Site) -> None:
+    # pages on other ports of 127.0.0.1 are the same site to the browser, so the cookie comes along
+    cookie = site.sign_in()
+    for path in ("/api/v1/status", "/api/v1/events"):
+        answer = site.page(path, cookie=cookie, headers={"Sec-Fetch-Site": "same-site"})
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/v1/status", "/static/app.css", "/nothing"])
+def test_every_answer_carries_the_security_headers(site: Site, path: str) -> None:
+    headers = site.request("GET", path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    assert "server" not in headers
+
+
+def test_pages_are_not_kept_and_files_are(site: Site) -> None:
+    cookie = site.sign_in()
+    page = site.page(f"/db/{KEY}", cookie=cookie)
+    assert page.headers["cache-control"] == "no-store"
+    style = page.text.split('href="/static/app.css')[1].split('"')[0]
+    kept = site.request("GET", f"/static/app.css{style}")
+    assert "immutable" in kept.headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/static/../auth.py", "/static/%2e%2e/auth.py"])
+def test_nothing_but_static_files_is_given_away(site: Site, path: str) -> None:
+    assert site.request("GET", path).status == 404
+
+
+def test_a_body_has_a_limit(site: Site, console: FakeConsole) -> None:
+    answer = site.program("POST", "/api/v1/pause", body={"database": "x" * BODY_BYTES_MAX})
+    assert answer.status == 413
+    assert answer.json()["kind"] == "RequestTooLargeError"
+    assert not console.paused
