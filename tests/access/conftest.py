@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.access.pool import Pool, PoolLimits
+from homeostat.access import AgentOptions, Database
+from homeostat.access.limits import PoolLimits
+from homeostat.access.pool import Pool
 from homeostat.clock import Clock
 from homeostat.driver import sqlite
 from homeostat.driver.wire import Wire
-from tests.access.helpers import SmallOperator
+from tests.access.helpers import READ, SmallOperator
 
 MakePool = Callable[..., Pool]
+MakeDatabase = Callable[..., Database]
 
 
 @pytest.fixture
@@ -52,3 +55,22 @@ def operator(tmp_path: Path) -> Iterator[SmallOperator]:
     one = SmallOperator(tmp_path / "operator")
     yield one
     one.stop()
+
+
+@pytest.fixture
+def make_database(file: Path, operator: SmallOperator) -> Iterator[MakeDatabase]:
+    """Return what opens databases whose agents look for the small operator."""
+    databases: list[Database] = []
+
+    def make(limit: int = 2, **rest: object) -> Database:
+        options = AgentOptions(directory=operator.directory, timeout_seconds=0.3)
+        database = Database.open(
+            file, pool=PoolLimits(limit=limit), agent=options, operations=[READ],
+            **rest,  # type: ignore[arg-type]
+        )  # fmt: skip
+        databases.append(database)
+        return database
+
+    yield make
+    for database in databases:
+        database.close(drain_seconds=0)

@@ -14,8 +14,12 @@ from pathlib import Path
 
 import msgspec
 
+from homeostat.access import Caller, Database, Operation
+from homeostat.access.agent import Agent
 from homeostat.access.protocol import OperationReport, Reply, Report, Settings, unpack
 from homeostat.measure import Histogram
+
+READ = Operation("note.count", "SELECT count(*) FROM note")
 
 
 def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
@@ -63,7 +67,7 @@ class SmallOperator:
     def start(self) -> SmallOperator:
         """Listen on a free port and write the two files."""
         self._thaw.clear()
-        server = self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server = self._server = _Server(("127.0.0.1", 0), _handler(self))
         server.daemon_threads = True
         in_thread(lambda: server.serve_forever(poll_interval=0.01))
         self.publish(self.url)
@@ -136,6 +140,11 @@ class SmallOperator:
         return whole
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of agents that hung up."""
+
+
 def _handler(operator: SmallOperator) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -170,3 +179,15 @@ def _handler(operator: SmallOperator) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def agent_of(database: Database) -> Agent:
+    """Return the agent of a handle."""
+    assert database.agent is not None
+    return database.agent
+
+
+def read(database: Database, times: int, segment: str = "none") -> None:
+    """Run the reading operation so many times."""
+    for _ in range(times):
+        database.execute("note.count", caller=Caller(segment=segment))

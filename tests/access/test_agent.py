@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from homeostat.access import AgentOptions, Caller, Database, Operation, PoolLimits
-from homeostat.access.agent import Agent
 from homeostat.access.protocol import Settings
 from homeostat.clock import ManualClock
-from tests.access.helpers import SmallOperator, in_thread, until
-
-READ = Operation("note.count", "SELECT count(*) FROM note")
-MakeDatabase = Callable[..., Database]
-
-
-@pytest.fixture
-def make_database(file: Path, operator: SmallOperator) -> Iterator[MakeDatabase]:
-    """Return what opens databases whose agents look for the small operator."""
-    databases: list[Database] = []
-
-    def make(limit: int = 2, **rest: object) -> Database:
-        options = AgentOptions(directory=operator.directory, timeout_seconds=0.3)
-        database = Database.open(
-            file, pool=PoolLimits(limit=limit), agent=options, operations=[READ],
-            **rest,  # type: ignore[arg-type]
-        )  # fmt: skip
-        databases.append(database)
-        return database
-
-    yield make
-    for database in databases:
-        database.close(drain_seconds=0)
-
-
-def agent_of(database: Database) -> Agent:
-    assert database.agent is not None
-    return database.agent
-
-
-def read(database: Database, times: int, segment: str = "none") -> None:
-    for _ in range(times):
-        database.execute("note.count", caller=Caller(segment=segment))
+from tests.access.conftest import MakeDatabase
+from tests.access.helpers import SmallOperator, agent_of, in_thread, read, until
 
 
 def test_an_application_started_first_is_heard_once_the_operator_comes(
@@ -279,57 +244,6 @@ def test_an_older_version_is_not_obeyed(
     operator.settings = Settings(2, 60.0, {"pool.limit": 1})
     until(lambda: operator.taken[-1].counters.get("settings_stale"))
     assert database.pool.limit == 8
-
-
-@pytest.mark.parametrize(
-    ("name", "mode", "mend"),
-    [("token", 0o644, "chmod 600"), (".", 0o755, "chmod 700"), ("operator.json", 0o666, "go-w")],
-)
-def test_files_that_others_can_use_are_refused_with_what_to_do(
-    make_database: MakeDatabase,
-    operator: SmallOperator,
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    mode: int,
-    mend: str,
-) -> None:
-    caplog.set_level(logging.WARNING, "homeostat.agent")
-    operator.start()
-    path = operator.directory / name
-    path.chmod(mode)
-    database = make_database()
-    until(lambda: agent_of(database).failures > 2)
-    assert operator.posts == 0
-    warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 1  # said once, not at every try
-    assert mend in warnings[0]
-    assert operator.token not in warnings[0]
-    path.chmod(0o700 if name == "." else 0o600)
-    until(lambda: operator.posts > 0)
-
-
-def test_the_token_is_not_sent_to_whoever_took_over_a_dead_operators_port(
-    make_database: MakeDatabase, operator: SmallOperator
-) -> None:
-    operator.start()
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    found = operator.directory / "operator.json"
-    found.write_text(found.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {dead.pid}'))
-    database = make_database()
-    until(lambda: agent_of(database).failures > 1)
-    assert operator.posts == 0
-
-
-def test_url_and_token_may_come_from_the_environment(
-    file: Path, operator: SmallOperator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    operator.start()
-    monkeypatch.setenv("HOMEOSTAT_URL", operator.url)
-    monkeypatch.setenv("HOMEOSTAT_TOKEN", operator.token)
-    with Database.open(file, operations=[READ]) as database:
-        read(database, 2)
-        until(lambda: operator.count("note.count") == 2)
 
 
 def test_the_last_counts_are_reported_on_closing(

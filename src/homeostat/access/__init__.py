@@ -3,8 +3,8 @@
 from homeostat.access.agent import AgentOptions
 from homeostat.access.caller import Caller
 from homeostat.access.database import Database
+from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
-from homeostat.access.pool import PoolLimits
 from homeostat.access.session import Session, Write
 from homeostat.access.settings import ExecutionSettings
 

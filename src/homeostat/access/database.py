@@ -16,8 +16,9 @@ from typing import Self
 from homeostat.access.agent import Agent, AgentOptions
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.executor import Executor
+from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
-from homeostat.access.pool import DRAIN_SECONDS, Pool, PoolLimits
+from homeostat.access.pool import DRAIN_SECONDS, Pool
 from homeostat.access.protocol import DatabaseReport
 from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner

@@ -9,7 +9,7 @@ import threading
 
 from homeostat.access.usage import Usage
 from homeostat.driver.wire import Wire
-from homeostat.errors import DatabaseError
+from homeostat.errors import DatabaseError, PoolTimeoutError
 
 
 class Lease:
@@ -88,6 +88,24 @@ class Waiter:
 
 
 INHERITED: list[Lease] = []  # closing one here would speak on the parent's socket
+
+
+def timed_out(
+    waiter: Waiter,
+    now: float,
+    *,
+    where: str,
+    taken: str,
+    waiting: int,
+    holders: tuple[tuple[str, float], ...],
+) -> PoolTimeoutError:
+    """Return the error of a waiter that gave up: who holds the connections, and for how long."""
+    named = ", ".join(f"{name} for {seconds:.1f} s" for name, seconds in holders)
+    message = (
+        f"{waiter.name} got no connection within {now - waiter.arrival:.1f} s: {taken}, "
+        f"{waiting} more wait. Retry later, or let the holders return theirs: {named or 'none'}."
+    )
+    return PoolTimeoutError(message, where=where, holders=holders)
 
 
 def usable(wire: Wire) -> bool:

@@ -1,63 +1,28 @@
 """One FIFO pool of connections for both engines, resized and measured at run time.
 
-Invariants, held whenever the lock is free:
-- `size` counts connections that are open or being opened; new ones are opened only below `limit`.
-- While anyone waits, no connection is idle and `size` >= `limit`: whatever becomes free goes to
-  the one who came first. A newcomer never overtakes a waiter.
-- A lease is in `leases` from opening to closing; its `name` is empty exactly when it is idle.
-
-The pool never opens, closes, rolls back or waits while it holds its lock. It never looks at the
-operator: `resize` is called by the agent's thread. Connections inherited by a forked process are
-set aside unused (`after_fork`), since neither engine allows sharing them.
+Who gets what is decided in queue.py, under one lock. The pool never opens, closes, rolls back or
+waits while it holds that lock. It never looks at the operator: `resize` is called by the agent's
+thread. Connections inherited by a forked process are set aside unused (`after_fork`), since neither
+engine allows sharing them.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from homeostat.access.lease import INHERITED, Lease, Waiter, close_all, usable
-from homeostat.access.protocol import PoolReport, pack
-from homeostat.access.usage import Usage
+from homeostat.access.limits import PoolLimits
+from homeostat.access.protocol import PoolReport
+from homeostat.access.queue import Queue
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver.wire import Wire
-from homeostat.errors import PoolClosedError, PoolTimeoutError
+from homeostat.errors import PoolClosedError
 
 WAIT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
-HOLDERS_NAMED = 5
-LIMIT_MAX = 64  # as config.PoolConfig.limit_max, the operator's own bound
 
 
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """How many connections a pool may hold.
-
-    Attributes:
-        limit: the application's own limit, in force until an operator sets another.
-        limit_max: no operator raises it past this.
-        name: what the pool is called in reports.
-    """
-
-    limit: int = 4
-    limit_max: int = LIMIT_MAX
-    name: str = "main"
-
-    def __post_init__(self) -> None:
-        """Refuse limits that no connection fits in."""
-        if not 1 <= self.limit <= self.limit_max:
-            message = f"the pool's limit must be 1 to {self.limit_max}, not {self.limit}"
-            raise ValueError(message)
-
-    @classmethod
-    def of(cls, limit: int) -> PoolLimits:
-        """Return limits for a pool of this size; a large one is not cut to `limit_max`."""
-        return cls(limit=limit, limit_max=max(LIMIT_MAX, limit))
-
-
-class Pool:
+class Pool(Queue):
     """A FIFO pool; safe to use from any thread."""
 
     def __init__(
@@ -82,39 +47,7 @@ class Pool:
         self._clock = clock or SystemClock()
         self._now = self._clock.monotonic
         self._locks_seen = locks_seen
-        self._empty()
-
-    def _empty(self) -> None:
-        now = self._now()
-        self._lock = threading.Lock()
-        self._limit = self.limits.limit
-        self._size = 0
-        self._closed = False
-        self._drained = threading.Event()
-        self._idle: list[Lease] = []  # the last returned is taken first: its cache is warm
-        self._leases: set[Lease] = set()
-        self._waiters: deque[Waiter] = deque()
-        self._usage = Usage(now, now)
-
-    @property
-    def limit(self) -> int:
-        """Return the most connections it may hold now."""
-        return self._limit
-
-    @property
-    def in_use(self) -> int:
-        """Return how many connections are taken."""
-        return self._usage.in_use
-
-    @property
-    def waiting(self) -> int:
-        """Return how many callers wait."""
-        return len(self._waiters)
-
-    @property
-    def size(self) -> int:
-        """Return how many connections are open or being opened."""
-        return self._size
+        self._begin(self.limits, self._clock.monotonic())
 
     # -- taking and returning ---------------------------------------------------------------
 
@@ -201,44 +134,6 @@ class Pool:
 
     # -- the cold parts ---------------------------------------------------------------------
 
-    def _part_with(self, lease: Lease, now: float, *, broken: bool) -> list[Lease]:
-        """Hand a returned lease on, or take it out; return what to close. Lock held."""
-        self._usage.returned(now)
-        closing: list[Lease] = []
-        if broken:  # whatever broke it (a restart) has likely broken the idle ones too
-            closing = [lease, *self._idle]
-            self._idle.clear()
-        elif self._size > self._limit:
-            closing = [lease]
-        else:
-            lease.name = ""
-            self._idle.append(lease)
-        self._forget(closing)
-        self._serve(now)
-        if self._closed and not self._usage.in_use:
-            self._drained.set()
-        return closing
-
-    def _forget(self, closing: list[Lease]) -> None:
-        """Take connections out of the accounts before they are closed. Lock held."""
-        for lease in closing:
-            lease.count_locks(self._usage)
-            self._leases.discard(lease)
-        self._size -= len(closing)
-
-    def _serve(self, now: float) -> None:
-        """Give what is free to those who wait, in the order they came. Lock held."""
-        while self._waiters and (self._idle or self._size < self._limit):
-            waiter = self._waiters.popleft()
-            if self._idle:
-                waiter.lease = self._idle.pop()
-                waiter.lease.begin(waiter.name, now, busy=waiter.busy)
-                self._usage.taken(now)
-            else:
-                self._size += 1
-                waiter.may_open = True
-            waiter.event.set()
-
     def _open(self, waiter: Waiter) -> Lease:
         """Open the connection that a waiter has leave for."""
         try:
@@ -270,28 +165,8 @@ class Pool:
                 self._usage.wait.record((now - waiter.arrival) * 1e6)
                 return lease
             if not waiter.may_open:
-                raise self._refusal(waiter, now)
+                raise self._refusal(waiter, now, where=f"pool {self.limits.name}")
         return self._open(waiter)
-
-    def _refusal(self, waiter: Waiter, now: float) -> PoolTimeoutError | PoolClosedError:
-        """Return why a waiter gets nothing, and take it out of the queue. Lock held."""
-        if waiter not in self._waiters:
-            return PoolClosedError()
-        self._waiters.remove(waiter)
-        self._usage.timeouts += 1
-        self._usage.wait.record((now - waiter.arrival) * 1e6)
-        holders = self._holders(now)
-        named = ", ".join(f"{name} for {seconds:.1f} s" for name, seconds in holders)
-        message = (
-            f"{waiter.name} got no connection within {now - waiter.arrival:.1f} s: "
-            f"{self._usage.in_use} of {self._limit} are taken, {len(self._waiters)} more wait. "
-            f"Retry later, or let the holders return theirs: {named or 'none'}."
-        )
-        return PoolTimeoutError(message, where=f"pool {self.limits.name}", holders=holders)
-
-    def _holders(self, now: float) -> tuple[tuple[str, float], ...]:
-        held = [(one.name, now - one.since) for one in self._leases if one.name]
-        return tuple(sorted(held, key=lambda pair: -pair[1])[:HOLDERS_NAMED])
 
     def _abandon(self, waiter: Waiter) -> None:
         """Leave the queue after an interrupt; what was just granted goes to the next."""
@@ -340,26 +215,12 @@ class Pool:
             oldest = now - self._waiters[0].arrival if self._waiters else 0.0
             waiting, limit = len(self._waiters), self._limit
             usage = self._usage.restart(now)
-        seconds = max(usage.at - usage.since, 1e-9)
-        held = sum(number * part for number, part in enumerate(usage.in_use_seconds))
-        return PoolReport(
-            name=self.limits.name,
+        return usage.report(
+            self.limits,
             limit=limit,
-            limit_default=self.limits.limit,
-            limit_max=self.limits.limit_max,
-            seconds=seconds,
-            in_use=usage.in_use,
-            in_use_mean=held / seconds,
-            in_use_max=usage.in_use_max,
             waiting=waiting,
             waiting_oldest_seconds=oldest,
-            wait=pack(usage.waits()),
-            held_seconds=held,
-            busy_seconds=usage.busy_seconds,
-            lock_seconds=usage.lock_seconds if self._locks_seen else None,
-            in_use_seconds=usage.in_use_seconds,
-            timeouts=usage.timeouts,
-            holders=usage.largest_idle(),
+            locks_seen=self._locks_seen,
         )
 
     def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
@@ -374,7 +235,8 @@ class Pool:
             self._limit = 0  # whatever comes back is closed
             closing, self._idle = self._idle, []
             self._forget(closing)
-            waiters, self._waiters = self._waiters, deque()
+            waiters = list(self._waiters)
+            self._waiters.clear()
             if not self._usage.in_use:
                 self._drained.set()
         for waiter in waiters:
@@ -393,4 +255,4 @@ class Pool:
         for lease in self._leases:
             lease.inherited = True
         INHERITED.extend(self._leases)
-        self._empty()
+        self._begin(self.limits, self._now())

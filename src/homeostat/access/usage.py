@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from homeostat.access.limits import PoolLimits
+from homeostat.access.protocol import PoolReport, pack
 from homeostat.measure import Histogram
 
 HOLDERS_MAX = 8
@@ -112,3 +114,35 @@ class Usage:
         """Return the names that held connections idle the longest, at most HOLDERS_MAX."""
         largest = sorted(self.idle.items(), key=lambda item: -item[1])[:HOLDERS_MAX]
         return dict(largest)
+
+    def report(
+        self,
+        limits: PoolLimits,
+        *,
+        limit: int,
+        waiting: int,
+        waiting_oldest_seconds: float,
+        locks_seen: bool,
+    ) -> PoolReport:
+        """Return the sums as they go over the wire."""
+        seconds = max(self.at - self.since, 1e-9)
+        held = sum(number * part for number, part in enumerate(self.in_use_seconds))
+        return PoolReport(
+            name=limits.name,
+            limit=limit,
+            limit_default=limits.limit,
+            limit_max=limits.limit_max,
+            seconds=seconds,
+            in_use=self.in_use,
+            in_use_mean=held / seconds,
+            in_use_max=self.in_use_max,
+            waiting=waiting,
+            waiting_oldest_seconds=waiting_oldest_seconds,
+            wait=pack(self.waits()),
+            held_seconds=held,
+            busy_seconds=self.busy_seconds,
+            lock_seconds=self.lock_seconds if locks_seen else None,
+            in_use_seconds=self.in_use_seconds,
+            timeouts=self.timeouts,
+            holders=self.largest_idle(),
+        )

@@ -1,0 +1,118 @@
+"""Who gets which connection: the state of a pool, and its moves.
+
+Invariants, held whenever the lock is free:
+- `size` counts connections that are open or being opened; new ones are opened only below `limit`.
+- While anyone waits, no connection is idle and `size` >= `limit`: whatever becomes free goes to
+  the one who came first. A newcomer never overtakes a waiter.
+- A lease is in `leases` from opening to closing; its `name` is empty exactly when it is idle.
+
+Every move is made with the lock held by the pool; none opens, closes or waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from homeostat.access.lease import Lease, Waiter, timed_out
+from homeostat.access.limits import PoolLimits
+from homeostat.access.usage import Usage
+from homeostat.errors import PoolClosedError, PoolTimeoutError
+
+HOLDERS_NAMED = 5
+
+
+class Queue:
+    """Connections, who has them, and who waits."""
+
+    def _begin(self, limits: PoolLimits, now: float) -> None:
+        """Start empty, with the application's own limit."""
+        self._lock = threading.Lock()
+        self._limit = limits.limit
+        self._size = 0
+        self._closed = False
+        self._drained = threading.Event()
+        self._idle: list[Lease] = []  # the last returned is taken first: its cache is warm
+        self._leases: set[Lease] = set()
+        self._waiters: deque[Waiter] = deque()
+        self._usage = Usage(now, now)
+
+    @property
+    def limit(self) -> int:
+        """Return the most connections it may hold now."""
+        return self._limit
+
+    @property
+    def in_use(self) -> int:
+        """Return how many connections are taken."""
+        return self._usage.in_use
+
+    @property
+    def waiting(self) -> int:
+        """Return how many callers wait."""
+        return len(self._waiters)
+
+    @property
+    def size(self) -> int:
+        """Return how many connections are open or being opened."""
+        return self._size
+
+    def _part_with(self, lease: Lease, now: float, *, broken: bool) -> list[Lease]:
+        """Hand a returned lease on, or take it out; return what to close. Lock held."""
+        self._usage.returned(now)
+        closing: list[Lease] = []
+        if broken:  # whatever broke it (a restart) has likely broken the idle ones too
+            closing = [lease, *self._idle]
+            self._idle.clear()
+        elif self._size > self._limit:
+            closing = [lease]
+        else:
+            lease.name = ""
+            self._idle.append(lease)
+        self._forget(closing)
+        self._serve(now)
+        if self._closed and not self._usage.in_use:
+            self._drained.set()
+        return closing
+
+    def _forget(self, closing: list[Lease]) -> None:
+        """Take connections out of the accounts before they are closed. Lock held."""
+        for lease in closing:
+            lease.count_locks(self._usage)
+            self._leases.discard(lease)
+        self._size -= len(closing)
+
+    def _serve(self, now: float) -> None:
+        """Give what is free to those who wait, in the order they came. Lock held."""
+        while self._waiters and (self._idle or self._size < self._limit):
+            waiter = self._waiters.popleft()
+            if self._idle:
+                waiter.lease = self._idle.pop()
+                waiter.lease.begin(waiter.name, now, busy=waiter.busy)
+                self._usage.taken(now)
+            else:
+                self._size += 1
+                waiter.may_open = True
+            waiter.event.set()
+
+    def _refusal(
+        self, waiter: Waiter, now: float, *, where: str
+    ) -> PoolTimeoutError | PoolClosedError:
+        """Return why a waiter gets nothing, and take it out of the queue. Lock held."""
+        if waiter not in self._waiters:
+            return PoolClosedError()
+        self._waiters.remove(waiter)
+        self._usage.timeouts += 1
+        self._usage.wait.record((now - waiter.arrival) * 1e6)
+        return timed_out(
+            waiter,
+            now,
+            where=where,
+            taken=f"{self._usage.in_use} of {self._limit} are taken",
+            waiting=len(self._waiters),
+            holders=self._holders(now),
+        )
+
+    def _holders(self, now: float) -> tuple[tuple[str, float], ...]:
+        held = [(one.name, now - one.since) for one in self._leases if one.name]
+        return tuple(sorted(held, key=lambda pair: -pair[1])[:HOLDERS_NAMED])
