@@ -17,9 +17,7 @@ INERT = st.one_of(
     st.text(alphabet="a:b$'\"-/*").map(lambda text: f"$tag${text.replace('$tag$', '')}$tag$"),
     st.text(alphabet="a:b'\"$").map(lambda text: f"/* {text} /* :inner */ :after */"),
     st.text(alphabet="a:b'\"/*$").map(lambda text: f"-- {text}\n"),
-    st.sampled_from(
-        ["a::int", "x := 1", "a[1:2]", "a[lo:hi]", "%", "%s", "%(x)s"]
-    ),
+    st.sampled_from(["a::int", "x := 1", "a[1:2]", "a[lo:hi]", "%", "%s", "%(x)s"]),
     st.integers(min_value=0).map(str),
 )
 

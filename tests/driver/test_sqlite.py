@@ -94,17 +94,15 @@ def test_a_deadline_stops_a_running_statement(wire: SqliteWire) -> None:
     started = time.monotonic()
     with pytest.raises(DeadlineExceededError):
         wire.execute(ENDLESS, deadline_ms=100)
-    assert 0.1 <= time.monotonic() - started < 1
+    assert 0.1 <= time.monotonic() - started < 5
     assert wire.execute("SELECT 1", deadline_ms=1000).scalar() == 1
 
 
 def test_a_deadline_hits_only_its_own_statement(wire: SqliteWire) -> None:
-    until = time.monotonic() + 0.3
-    count = 0
-    while time.monotonic() < until:
-        assert wire.execute("SELECT 1", deadline_ms=20).scalar() == 1
-        count += 1
-    assert count > 100
+    for _ in range(50):
+        with pytest.raises(DeadlineExceededError):
+            wire.execute(ENDLESS, deadline_ms=2)
+        assert wire.execute("SELECT 1").scalar() == 1  # an alarm that came late would hit this
 
 
 def test_cancel_from_another_thread(wire: SqliteWire) -> None:
@@ -149,8 +147,8 @@ def test_waiting_for_a_lock_ends_at_busy_deadline_or_cancel(
     wire.busy_ms = 100
     with pytest.raises(DatabaseLockedError):
         wire.execute(insert)
-    assert 0.3 <= time.monotonic() - started < 3
-    assert wire.lock_wait_seconds == pytest.approx(0.3, abs=0.1)
+    elapsed = time.monotonic() - started
+    assert 0.25 <= wire.lock_wait_seconds <= elapsed < 8  # the busy time-out itself is 10 s
     writer.end()
 
 

@@ -302,10 +302,10 @@ class PostgresWire:
     def _failed(self, error: Exception) -> HomeostatError:
         """End the watch and return our error for psycopg's."""
         reason = self._finish()
-        if not isinstance(error, psycopg.Error):
+        state = error.sqlstate if isinstance(error, psycopg.Error) else None
+        if not isinstance(error, psycopg.Error) or (state is None and _is_value_error(error)):
             message = "A parameter's value cannot be sent. Give text, numbers, bytes or None."
             return StatementError(message, where=self.label, detail=type(error).__name__)
-        state = error.sqlstate
         if reason and (self.broken or state == postgres_errors.QUERY_CANCELED):
             detail = "the server did not react, so the connection was closed" if self.broken else ""
             if reason == "cancel":
@@ -369,12 +369,18 @@ def connect(
             autocommit=True, prepare_threshold=PREPARE_AFTER_USES if prepare else None, **given
         )
     except psycopg.Error as error:
-        raise postgres_errors.connect_error(str(error), where=label) from None
+        tls_off = (given.get("sslmode") or os.environ.get("PGSSLMODE")) == "disable"
+        raise postgres_errors.connect_error(str(error), where=label, tls_off=tls_off) from None
     version = connection.pgconn.server_version
     if version < VERSION_MIN:
         connection.close()
         raise UnsupportedVersionError(where=label, detail=f"the server is {version // 10000}")
     return PostgresWire(connection, label=label)
+
+
+def _is_value_error(error: psycopg.Error) -> bool:
+    """Return whether psycopg refused a parameter before sending anything."""
+    return isinstance(error, psycopg.ProgrammingError | psycopg.DataError)
 
 
 def is_postgres_url(url: str) -> bool:

@@ -79,6 +79,12 @@ def _case(pattern: str, kind: type[ConnectError], message: str | None = None) ->
     return _Case(re.compile(pattern, re.IGNORECASE), kind, message)
 
 
+_PLAIN_REFUSED = _case(
+    r"pg_hba\.conf.*no encryption",
+    TlsError,
+    "The server does not let this user in without TLS. Set sslmode=require in the URL; if that "
+    "fails too, add a line for user, database and address to pg_hba.conf.",
+)
 # in this order: the first that is found decides
 _CONNECT = (
     _case(
@@ -86,12 +92,6 @@ _CONNECT = (
         ConnectError,
         "This is a PgBouncer that refuses session settings. Give the server's own address for "
         "monitoring; applications may go through the pooler.",
-    ),
-    _case(
-        r"no pg_hba\.conf entry.*no encryption",
-        TlsError,
-        "The server lets this user in only over TLS, or not at all. Set sslmode=require in the "
-        "URL; if that fails too, add a line for user, database and address to pg_hba.conf.",
     ),
     _case(
         r"no pg_hba\.conf entry|pg_hba\.conf rejects",
@@ -183,15 +183,16 @@ _CONNECT = (
 )
 
 
-def connect_error(text: str, *, where: str) -> ConnectError:
+def connect_error(text: str, *, where: str, tls_off: bool = False) -> ConnectError:
     """Return the error for a connection that could not be opened.
 
     Args:
         text: libpq's message; may hold one line for each address that was tried.
         where: the label.
+        tls_off: the client did not try TLS (sslmode=disable).
     """
     detail = redact_message(_shortened(text))
-    for case in _CONNECT:
+    for case in (_PLAIN_REFUSED, *_CONNECT) if tls_off else _CONNECT:
         if case.pattern.search(text):
             return case.kind(case.message, where=where, detail=detail)
     return ConnectError(where=where, detail=detail)

@@ -1,0 +1,208 @@
+"""The PostgreSQL wire: rows, transactions, deadlines, cancelling, and connections that break."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from homeostat.driver import postgres
+from homeostat.driver.postgres import PostgresWire
+from homeostat.driver.wire import Wire
+from homeostat.errors import (
+    CommitUnknownError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    ReadOnlyDatabaseError,
+    StatementCancelledError,
+    StatementError,
+)
+from tests.servers import PostgresServer, Proxy, wait_until
+
+
+@pytest.fixture
+def wire(pg_database: str) -> Iterator[PostgresWire]:
+    wire = postgres.connect(pg_database)
+    wire.execute("CREATE TABLE t (a int PRIMARY KEY, b text)")
+    yield wire
+    wire.close()
+
+
+def through(url: str, server: PostgresServer, proxy: Proxy) -> str:
+    return url.replace(f":{server.port}/", f":{proxy.port}/")
+
+
+def count(url: str) -> object:
+    wire = postgres.connect(url)
+    try:
+        return wire.execute("SELECT count(*) FROM t").scalar()
+    finally:
+        wire.close()
+
+
+def test_label_shows_no_password(wire: PostgresWire, pg_server: PostgresServer) -> None:
+    assert isinstance(wire, Wire)
+    assert wire.label.endswith(f" on 127.0.0.1:{pg_server.port}")
+    assert wire.server_version >= 140_000
+    assert wire.lock_wait_seconds == 0
+
+
+def test_rows_columns_and_changes(wire: PostgresWire) -> None:
+    assert wire.execute("SELECT a, b AS name FROM t WHERE a > :a", {"a": 5}).columns == (
+        "a",
+        "name",
+    )
+    assert wire.execute("INSERT INTO t VALUES (:a, :b)", {"a": 1, "b": "100 %"}).changed == 1
+    returned = wire.execute("INSERT INTO t VALUES (2, 'y') RETURNING a, b")
+    assert (returned.dicts(), returned.changed) == ([{"a": 2, "b": "y"}], 1)
+    assert wire.execute("SELECT a FROM t WHERE b LIKE '%0 %'").rows == [(1,)]
+    assert wire.execute("SELECT * FROM t").changed == 0
+    for _ in range(10):  # prepared meanwhile
+        assert wire.execute("SELECT b FROM t WHERE a = :a", {"a": 1}).scalar() == "100 %"
+
+
+def test_many_rows(wire: PostgresWire) -> None:
+    rows = [{"a": number, "b": "x"} for number in range(10)]
+    assert wire.execute_many("INSERT INTO t VALUES (:a, :b)", rows) == 10
+    assert wire.insert_rows("t", ["a", "b"], ((n, None) for n in range(100, 105))) == 5
+    assert wire.execute("SELECT count(*) FROM t WHERE b IS NULL").scalar() == 5
+
+
+def test_a_script_runs_whole_or_not_at_all(wire: PostgresWire) -> None:
+    wire.execute_script("CREATE TABLE one (a int); INSERT INTO one VALUES (1), (2);")
+    assert wire.execute("SELECT count(*) FROM one").scalar() == 2
+    with pytest.raises(StatementError):
+        wire.execute_script("CREATE TABLE two (a int); nonsense")
+    assert wire.execute("SELECT to_regclass('two')").scalar() is None
+
+
+def test_transactions(wire: PostgresWire) -> None:
+    wire.begin(write=True)
+    wire.execute("INSERT INTO t VALUES (1, 'x')")
+    open_now = wire.in_transaction
+    wire.rollback()
+    wire.rollback()
+    assert (open_now, wire.in_transaction) == (True, False)
+    with pytest.raises(StatementError, match="No transaction is open"):
+        wire.commit()
+    wire.begin(write=False)
+    with pytest.raises(ReadOnlyDatabaseError):
+        wire.execute("INSERT INTO t VALUES (1, 'x')")
+    wire.rollback()
+
+
+def test_commit_of_a_failed_transaction_is_no_success(wire: PostgresWire) -> None:
+    wire.begin(write=True)
+    wire.execute("INSERT INTO t VALUES (1, 'x')")
+    with pytest.raises(StatementError):
+        wire.execute("SELECT 1 / 0")
+    with pytest.raises(StatementError, match="rolled it back"):
+        wire.commit()
+    assert wire.execute("SELECT count(*) FROM t").scalar() == 0
+
+
+def test_deadline_and_cancel_hit_their_own_statement_only(wire: PostgresWire) -> None:
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        wire.execute("SELECT pg_sleep(10)", deadline_ms=100)
+    assert 0.1 <= time.monotonic() - started < 5
+    threading.Timer(0.1, wire.cancel).start()
+    with pytest.raises(StatementCancelledError):
+        wire.execute("SELECT pg_sleep(10)")
+    stopped = 0
+    for _ in range(60):  # deadlines that pass just as the statement ends
+        try:
+            wire.execute("SELECT pg_sleep(0.01)", deadline_ms=10.5)
+        except DeadlineExceededError:
+            stopped += 1
+        assert wire.execute("SELECT 1").scalar() == 1
+    assert wire.execute("SELECT 2").scalar() == 2
+
+
+def test_a_server_that_does_not_answer_is_left(
+    pg_database: str, pg_server: PostgresServer, pg_proxy: Proxy
+) -> None:
+    wire = postgres.connect(through(pg_database, pg_server, pg_proxy))
+    pg_proxy.freeze("down")
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError, match="did not react"):
+        wire.execute("SELECT 1", deadline_ms=100)
+    assert time.monotonic() - started < 10
+    assert wire.broken
+    wire.close()
+
+
+def test_a_connection_that_breaks_in_a_statement_is_lost(
+    pg_database: str, pg_server: PostgresServer, pg_proxy: Proxy
+) -> None:
+    wire = postgres.connect(through(pg_database, pg_server, pg_proxy))
+    threading.Timer(0.1, pg_proxy.cut).start()
+    with pytest.raises(ConnectionLostError):
+        wire.execute("SELECT pg_sleep(5)")
+    assert wire.broken
+    with pytest.raises(ConnectionLostError):
+        wire.execute("SELECT 1")
+    wire.rollback()
+    wire.close()
+
+
+@pytest.mark.parametrize(("frozen", "kept"), [("down", 1), ("up", 0)])
+def test_a_commit_whose_answer_is_lost_is_unknown(
+    wire: PostgresWire,
+    pg_database: str,
+    pg_server: PostgresServer,
+    pg_proxy: Proxy,
+    frozen: str,
+    kept: int,
+) -> None:
+    broken = postgres.connect(through(pg_database, pg_server, pg_proxy))
+    broken.begin(write=True)
+    broken.execute("INSERT INTO t VALUES (1, 'x')")
+    pg_proxy.freeze(frozen)
+    pid = broken.backend_pid
+    threading.Timer(0.3, pg_proxy.cut).start()
+    broken.cancel()
+    with pytest.raises(CommitUnknownError):
+        broken.commit()
+    gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"
+    wait_until(lambda: wire.execute(gone, {"pid": pid}).scalar() == 0, 10, "the backend to end")
+    assert count(pg_database) == kept
+    broken.close()
+
+
+def test_a_connection_that_broke_before_commit_committed_nothing(
+    wire: PostgresWire, pg_database: str
+) -> None:
+    other = postgres.connect(pg_database)
+    other.begin(write=True)
+    other.execute("INSERT INTO t VALUES (1, 'x')")
+    wire.execute("SELECT pg_terminate_backend(:pid, 5000)", {"pid": other.backend_pid})
+    with pytest.raises(ConnectionLostError):
+        other.commit()
+    assert count(pg_database) == 0
+    other.close()
+
+
+def test_a_deferred_constraint_fails_the_commit(wire: PostgresWire) -> None:
+    wire.execute("CREATE TABLE child (a int REFERENCES t DEFERRABLE INITIALLY DEFERRED)")
+    wire.begin(write=True)
+    wire.execute("INSERT INTO child VALUES (99)")
+    with pytest.raises(StatementError, match="child_a_fkey"):
+        wire.commit()
+    assert not wire.in_transaction
+    assert not wire.broken
+
+
+def test_parameters_reach_every_type(wire: PostgresWire) -> None:
+    row = wire.execute(
+        "SELECT :i + 1, :f::float8, :t || '%', :b::bytea, :n::int IS NULL, :l::int[], :y::bool",
+        {"i": 1, "f": 0.5, "t": "a:b", "b": b"\0\1", "n": None, "l": [1, 2], "y": True},
+    ).rows[0]
+    assert row == (2, 0.5, "a:b%", b"\0\1", True, [1, 2], True)
+    with pytest.raises(StatementError, match="cannot be sent"):
+        wire.execute("SELECT :o", {"o": object()})
+    with pytest.raises(StatementError):
+        wire.execute("SELECT :t::text", {"t": "nul \0 byte"})
+    assert wire.execute("SELECT 1").scalar() == 1
