@@ -28,7 +28,8 @@ from homeostat.measure import Unknown
 from homeostat.secret import Secret
 
 METRICS = metrics.SQLITE
-COMMAND_CHARACTERS_MAX = 120
+COMMAND_CHARACTERS_MAX = 60
+INTERPRETERS = ("python", "node", "ruby", "perl", "php", "java", "beam")
 
 _NO_SESSIONS = Unknown("SQLite keeps no list of connections; an agent in the application does")
 _NO_LIMIT = Unknown("SQLite has no limit of connections; the application's pool has")
@@ -197,7 +198,7 @@ def _holder(pid: int) -> LockHolder:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            command = " ".join(process.cmdline()) or process.name()
+            command = _called(process)
             user = process.username()
     except psutil.Error:
         command, user = "a process that has ended or is hidden", ""
@@ -209,6 +210,15 @@ def _holder(pid: int) -> LockHolder:
         held_seconds=None,
         blocked=None,
     )
+
+
+def _called(process: psutil.Process) -> str:
+    """Return what a person would call a process: its name, or what its interpreter runs."""
+    name = process.name()
+    if not name.lower().startswith(INTERPRETERS):
+        return name
+    words = process.cmdline()
+    return " ".join([name, *words[1:]])
 
 
 def _number(value: object) -> float:
