@@ -1,0 +1,127 @@
+"""The demo as a person meets it: the story on both engines, refusals, Ctrl-C, the second start."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from homeostat.driver import sqlite
+from homeostat.secret import split_password
+from tests.acceptance.demo_process import Demo, demo
+from tests.servers import wait_until
+
+STORY_SECONDS = 120.0  # 90 are promised on a quiet machine
+USERS = "2000"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def arguments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    if request.param == "sqlite":
+        return ["--users", USERS]
+    url, password = split_password(request.getfixturevalue("pg_database"))
+    assert password is not None
+    monkeypatch.setenv("PGPASSWORD", password)  # the demo takes no password in its arguments
+    return ["--users", USERS, "--engine", "postgresql", "--url", url]
+
+
+def children(running: Demo) -> list[psutil.Process]:
+    names = ("homeostat.sample.traffic", "homeostat.sample.demo_operator", "nightly_report")
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if str(running.data) in line and any(name in line for name in names):
+            found.append(process)
+    return found
+
+
+@pytest.mark.slow
+def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str]) -> None:
+    with demo(tmp_path / "data", *arguments) as running:
+        running.until(r"shortens the windows", 60.0)
+        running.until(r"found .*pool of 4 connections is exhausted", STORY_SECONDS)
+        running.until(r"cause .*held while idle.*sync_partner_profile", 5.0)
+        kept = running.until(r"kept .*mean latency", STORY_SECONDS)
+        assert re.search(r"\(-\d+%\)", kept), kept
+        spoiled = running.until(r"ineffective ", STORY_SECONDS)
+        assert re.search(r"nightly-report", running.text), spoiled
+        waiting = running.until(r"waiting .*needs your word", STORY_SECONDS)
+        assert "from 8 to 16" in waiting
+        client = running.client()
+        newest = client.remedies()[0]
+        assert newest.state == "waiting"
+        client.decide(newest.id, "approve")
+        running.until(r"(kept|ineffective|reverted) .*", 5.0)
+        wait_until(lambda: client.remedies()[0].state == "kept", STORY_SECONDS, "the third growth")
+        states = [record.state for record in reversed(client.remedies())]
+        assert states[:3] == ["kept", "ineffective", "kept"]
+        assert running.interrupt() < 3.0
+        assert running.exit_code == 0
+        assert "Traceback" not in running.text
+        assert children(running) == []
+
+
+@pytest.mark.slow
+def test_control_c_ends_it_with_a_stream_open_and_a_second_start_goes_on(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with demo(data, "--users", USERS) as running:
+        link = urlsplit(running.link())
+        running.until(r"trouble ", 60.0)
+        connection = http.client.HTTPConnection(link.hostname or "", link.port or 0, timeout=10)
+        token = (data / "token").read_text().strip()
+        connection.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {token}"})
+        assert connection.getresponse().status == 200
+        assert running.interrupt() < 3.0
+        assert running.exit_code == 0
+        assert "Traceback" not in running.text
+        connection.close()
+        port = link.port
+    with demo(data, "--users", USERS) as again:
+        assert urlsplit(again.link()).port == port, "open pages must find it again"
+        assert "found as it was" in again.text
+        again.until(r"rest|found|kept|story", 60.0)
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
+    with demo(tmp_path / "data", "--users", USERS, "--trouble", "lock-holder") as running:
+        running.until(r"trouble ", 60.0)
+        assert len(children(running)) >= 2
+        running.kill()
+        wait_until(lambda: not children(running), 10.0, "the end of the demo's processes")
+
+
+def test_a_database_that_is_not_the_demos_is_refused_untouched(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    mine = tmp_path / "mine.db"
+    wire = sqlite.connect(mine, create=True)
+    wire.execute("CREATE TABLE precious (id INTEGER PRIMARY KEY)")
+    wire.close()
+    before = mine.read_bytes()
+    with demo(data, "--url", str(mine)) as running:
+        running.until(r"not empty and not the demo's own", 30.0)
+        wait_until(lambda: running.exit_code is not None, 10.0, "its end")
+        assert running.exit_code == 1
+    assert mine.read_bytes() == before
+
+
+def test_without_traffic_there_is_only_the_operator(tmp_path: Path) -> None:
+    with demo(tmp_path / "data", "--users", "50", "--no-traffic") as running:
+        running.until("no traffic was asked for", 60.0)
+        names = [" ".join(process.cmdline()) for process in children(running)]
+        assert len(names) == 1
+        assert "demo_operator" in names[0]
+
+
+def test_postgresql_needs_a_url(tmp_path: Path) -> None:
+    with demo(tmp_path / "data", "--engine", "postgresql") as running:
+        running.until("--url", 30.0)
+        wait_until(lambda: running.exit_code is not None, 10.0, "its end")
+        assert running.exit_code == 1
