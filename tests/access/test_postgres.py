@@ -105,6 +105,7 @@ def test_settings_can_have_single_operations_told_too(pg_database: str) -> None:
         assert database.execute("told", caller=ANA).scalar() == "ana"
 
 
+@pytest.mark.slow
 def test_after_a_restart_of_the_server_nobody_notices(pg_own_server: PostgresServer) -> None:
     url = pg_own_server.url()
     prepare(url)
@@ -181,6 +182,7 @@ def terminate_within(database: Database, server: PostgresServer) -> None:
         session.execute(COUNT)
 
 
+@pytest.mark.slow
 def test_a_server_without_room_says_so_and_the_pool_recovers(pg_own_server: PostgresServer) -> None:
     pg_own_server.stop()
     pg_own_server.settings |= {"max_connections": "6", "superuser_reserved_connections": "0"}
@@ -197,6 +199,7 @@ def test_a_server_without_room_says_so_and_the_pool_recovers(pg_own_server: Post
         database.pool.release(database.pool.acquire("again"))
 
 
+@pytest.mark.slow
 def test_a_frozen_server_is_given_up_at_the_deadline(pg_own_server: PostgresServer) -> None:
     settings = ExecutionSettings(deadline_ms=200)
     with Database.open(
