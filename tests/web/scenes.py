@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import msgspec
 
@@ -72,7 +73,7 @@ def finding(console: FakeConsole, number: int = 1) -> Finding:
     )
 
 
-def remedy(console: FakeConsole, state: str, number: int = 1, **changes: object) -> RemedyRecord:
+def remedy(console: FakeConsole, state: str, number: int = 1, **changes: Any) -> RemedyRecord:
     """Return a remedy in a state."""
     now = console.now()
     record = RemedyRecord(
