@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from homeostat.engine.engine import Activity, LockHolder
 from homeostat.logbook.rows import Json
 from homeostat.measure import Severity, Subject
 from homeostat.monitor.metrics import BLOCKED, HOLDERS
-from homeostat.monitor.performance import name_of
+from homeostat.monitor.performance import crowds, name_of
 from homeostat.operate.rule import Judgement, Undecided, View
 
 NAME = "lock-holder"
@@ -141,7 +141,9 @@ def _seen_holding(view: View) -> tuple[str, str]:
 
 
 def _evidence(view: View, activity: Activity) -> Json:
-    evidence: Json = {"holders": [_told(one) for one in activity.holders[:HOLDERS_SHOWN]]}
+    waiting = crowds(activity)
+    shown = activity.holders[:HOLDERS_SHOWN]
+    evidence: Json = {"holders": [_told(one, waiting) for one in shown]}
     worst = lock_share(view)
     if worst is not None:
         evidence["lock_share"] = worst[1]
@@ -150,12 +152,12 @@ def _evidence(view: View, activity: Activity) -> Json:
     return evidence
 
 
-def _told(holder: LockHolder) -> Json:
+def _told(holder: LockHolder, waiting: Mapping[int, int]) -> Json:
     return {
         "pid": holder.pid,
         "application": holder.application,
         "user": holder.user,
         "what": holder.what,
         "held_seconds": holder.held_seconds,
-        "blocked": holder.blocked,
+        "blocked": waiting.get(holder.pid, holder.blocked),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,12 +57,31 @@ def _lock_samples(watched: Watched, activity: Activity) -> Iterator[Sample]:
     subject = Subject(watched.identity.key)
     texts = {str(one.pid): name_of(one) for one in activity.holders[:HOLDERS_KEPT]}
     yield Sample(subject, HOLDERS, watched.at, float(len(activity.holders)), texts)
-    counts = [one.blocked for one in activity.holders]
     blocked: float | Unknown
-    if None in counts:
+    if any(one.blocked is None for one in activity.holders):
         blocked = Unknown("SQLite does not say who waits; an agent in the application does")
     elif isinstance(activity.waiting, Unknown):
         blocked = activity.waiting
     else:
-        blocked = float(max((count for count in counts if count is not None), default=0))
+        blocked = float(max(crowds(activity).values(), default=0))
     yield Sample(subject, BLOCKED, watched.at, blocked)
+
+
+def crowds(activity: Activity) -> dict[int, int]:
+    """Return how many sessions wait for each holder, also through others that wait for it.
+
+    Of sessions that want one row, the first waits for its holder and the rest wait for the first:
+    counted directly, nobody would have a crowd.
+    """
+    waits = {one.pid: one.blocked_by for one in activity.sessions if one.blocked_by}
+    counts: Counter[int] = Counter()
+    for pid, holders in waits.items():
+        seen: set[int] = set()
+        ahead = list(holders)
+        while ahead:
+            holder = ahead.pop()
+            if holder not in seen and holder != pid:
+                seen.add(holder)
+                ahead += waits.get(holder, ())
+        counts.update(seen)
+    return dict(counts)
