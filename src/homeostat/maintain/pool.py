@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from homeostat.logbook.rows import Finding
@@ -26,7 +26,10 @@ EXHAUSTED, OVERSIZED, NO_AGENT, LOCK_HOLDER = (
 
 @dataclass(frozen=True, slots=True)
 class PoolWindow:
-    """One pool over the judged ticks; shares are means, None where nothing is known."""
+    """One pool over the judged ticks; shares are means, None where nothing is known.
+
+    Use and wait are of the exhausted ticks, if there are any.
+    """
 
     limit: int
     ticks: int
@@ -68,8 +71,8 @@ def look(view: View, subject: Subject) -> PoolWindow | None:
     return PoolWindow(
         limit=int(last.value),
         ticks=len(use),
-        use_share=statistics.mean(shares),
-        wait_ms=statistics.mean(waits) if waits else 0.0,
+        use_share=_mean_where(shares, exhausted),
+        wait_ms=_mean_where(waits, exhausted),
         waiting=mean("pool.waiting") or 0.0,
         exhausted_ticks=len(troubled),
         exhausted_now=bool(exhausted and exhausted[-1]),
@@ -79,6 +82,12 @@ def look(view: View, subject: Subject) -> PoolWindow | None:
         cpu_share=None if application is None else mean("application.cpu_share", application),
         holders=use[-1].texts.get("holders", ""),
     )
+
+
+def _mean_where(values: Sequence[float], chosen: Sequence[bool]) -> float:
+    """Return the mean of the chosen values; of all when none is chosen."""
+    found = [value for value, take in zip(values, chosen, strict=False) if take]
+    return statistics.mean(found or values or [0.0])
 
 
 def _application(view: View, subject: Subject) -> Subject | None:

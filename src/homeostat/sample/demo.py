@@ -40,8 +40,8 @@ WINDOWS: dict[str, dict[str, float | str]] = {
     "operate": {
         "autonomy": "auto",
         "lease_seconds": 6.0,
-        "batch_seconds": 1.5,
-        "settle_seconds": 2.0,
+        "batch_seconds": 2.0,
+        "settle_seconds": 3.0,
         "cooldown_seconds": 3.0,
     },
     "agent": {"report_seconds": 0.5},
@@ -56,7 +56,7 @@ COLOURS = {
     "failed": "red",
     "asking": "red",
 }
-STORY = Strengths(holders=0.35, lock=0.8, holders_beside=0.45, holders_more=0.75)
+STORY = Strengths(holders=0.3, lock=0.8, holders_beside=0.45, holders_more=0.75)
 
 
 @dataclass(slots=True)
