@@ -131,6 +131,7 @@ class SampleReading:
         series = self._named(database, metric, subject_label)
         if series is None or series.histogram or count < 1:
             return []
+        count = min(count, TAIL_MAX)
         if len(series.times) < count and not series.primed:
             self._prime(series)
         with self._file.lock:

@@ -5,8 +5,8 @@ A column is written in the first of four ways that fits:
 - constant: one double for all;
 - scaled: whole numbers below 2**53, or decimals with at most three places, exactly, as integers of
   the least width, either less their minimum or as differences;
-- rounded: everything else to 20 significant bits (relative error at most 2**-20, about one in a
-  million; a reading of a live system is not that precise);
+- rounded: everything else to 20 significant bits (relative error below one in a million; a reading
+  of a live system is not that precise);
 - double: exactly, when a number is too large or small for the rounded way.
 
 Integers and floats are split into byte planes (all first bytes, all second bytes, ...), each

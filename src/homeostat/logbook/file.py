@@ -140,15 +140,11 @@ class LogFile:
         """Close every connection; closing twice is harmless."""
         with self._its_turn():
             self._closed = True
-            self._drop_writer()
-        self.drop_readers()
-
-    def drop_readers(self) -> None:
-        """Close the reading connections that are not lent; new ones are opened when needed."""
-        with self._idle_lock:
-            idle, self._idle = self._idle, []
-        for wire in idle:
-            wire.close()
+            with self._idle_lock:
+                idle, self._idle = self._idle, []
+            for wire in idle:
+                wire.close()
+            self._drop_writer()  # last: only a writer's close moves the -wal into the file
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
