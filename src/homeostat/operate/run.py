@@ -162,7 +162,8 @@ class RemedyRun:
         stored = self.steps["rehearse"].observation.get("before", [])
         before = msgspec.convert(stored, list[Batch])
         verdict = compare(before, after, self.remedy.demand)
-        result = {**_measured(verdict), "before": stored, "after": msgspec.to_builtins(after)}
+        measured = {**_measured(verdict), "unit": self.remedy.demand.unit}
+        result = {**measured, "before": stored, "after": msgspec.to_builtins(after)}
         good = verdict.outcome == "better" or (
             verdict.outcome == "no effect" and not self.remedy.demand.mechanism
         )
