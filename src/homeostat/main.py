@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,15 +106,23 @@ def read_token(data: Path) -> str:
     return token
 
 
-def start(data: Path, *, url: str, config: Config, clock: Clock, stack: ExitStack) -> Running:
-    """Start an operator on a database; the stack stops it.
+def start(
+    data: Path,
+    *,
+    url: str,
+    config: Config,
+    clock: Clock,
+    stack: ExitStack,
+    more: Sequence[Room] = (),
+) -> Running:
+    """Start an operator on a database; the stack stops it. `more` rooms join the usual ones.
 
     Raises:
         LogbookError: the logbook cannot be used, or another operator has the database.
         DatabaseError: the database cannot be opened.
         ConfigError: no port is free.
     """
-    operator = Operator(data, rooms=rooms(config), config=config, clock=clock)
+    operator = Operator(data, rooms=[*rooms(config), *more], config=config, clock=clock)
     stack.callback(operator.stop)
     operator.attach(url)
     console = OperatorConsole(operator)

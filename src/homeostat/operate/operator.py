@@ -25,6 +25,7 @@ from homeostat.errors import (
     HomeostatError,
     LogbookError,
     NotFoundError,
+    OwnedElsewhereError,
     OwnershipLostError,
 )
 from homeostat.logbook import Logbook, SampleStore
@@ -159,7 +160,8 @@ class Operator:
                 stack.close()
             raise
         self.attached[identity.key] = one
-        one.desk.go_on()
+        if one.locked:
+            one.desk.go_on()
         self._scheduler.add(one.watch.routine())
         return identity
 
@@ -282,22 +284,33 @@ class Operator:
             before = self._application_name(succession.previous.owner.pid)
             ended = control.end_work(before)
             log.info("succeeded epoch %d: %d sessions ended", succession.previous.epoch, ended)
-        self._lock_database(one)
+        if not self._lock_database(one) and succession.previous is None:
+            message = (
+                "An operator with another data directory has this database. Use that one, or stop "
+                "it first."
+            )
+            raise OwnedElsewhereError(message, where=one.row.label)
 
     def _application_name(self, pid: int) -> str:
         """Return the name that all sessions of an operator of this data directory begin with."""
         return f"homeostat {hashlib.sha256(str(self.data).encode()).hexdigest()[:8]} {pid}."
 
-    def _lock_database(self, one: Attached) -> None:
+    def _lock_database(self, one: Attached) -> bool:
+        """Take the database's own lock if it is free, and tell; without it nothing is applied.
+
+        A stopped operator keeps it, until it is ended or goes on and finds that it lost ownership.
+        """
         control = one.engine.control
         if one.locked or isinstance(control, Unsupported):
-            return
+            return False
         inner = contextlib.ExitStack()
-        if inner.enter_context(control.lock(f"homeostat:{one.row.key}")):
+        taken = inner.enter_context(control.lock(f"homeostat:{one.row.key}"))
+        if taken:
             one.stack.push(inner.pop_all())
             one.locked = True
         else:
             inner.close()
+        return taken
 
     def _let_go(self, one: Attached) -> None:
         with contextlib.suppress(HomeostatError):
@@ -371,7 +384,8 @@ class Operator:
             for one in list(self.attached.values()):
                 try:
                     one.ownership.renew()
-                    self._lock_database(one)
+                    if self._lock_database(one):
+                        one.desk.go_on()
                 except LogbookError as error:
                     self._logbook_state(error)
                 except DatabaseError as error:
