@@ -228,3 +228,11 @@ def test_closed_is_closed(path: Path, clock: ManualClock) -> None:
         logbook.findings()
     with pytest.raises(LogbookError, match="closed"), logbook.write(None):
         pass
+
+
+def test_closing_leaves_one_file_also_after_reading(path: Path, clock: ManualClock) -> None:
+    with Logbook.open(path, clock=clock) as logbook:
+        with logbook.write(None) as tx:
+            tx.save_finding(finding())
+        logbook.findings()
+    assert [found.name for found in path.parent.iterdir()] == [path.name]

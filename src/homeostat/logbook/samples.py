@@ -26,6 +26,7 @@ import msgspec
 
 from homeostat.clock import Clock
 from homeostat.config import SamplesConfig
+from homeostat.errors import LogbookError
 from homeostat.logbook import histograms, shelf
 from homeostat.logbook.charts import SampleReading
 from homeostat.logbook.compaction import Piece, Transposition
@@ -106,8 +107,8 @@ class SampleStore(SampleReading):
     def append(self, samples: Sequence[Sample]) -> None:
         """Store one tick.
 
-        When writing fails the readings stay in memory and get into chunks with the next `compact`
-        that succeeds.
+        When writing fails the readings stay in memory (at most 12 hours of 10 s) and get into
+        chunks with the next `compact` that succeeds.
 
         Raises:
             LogbookFullError, LogbookLockedError, LogbookError: the tick is not on disk.
@@ -122,7 +123,12 @@ class SampleStore(SampleReading):
                 for row in rows:
                     session.execute(_TICK, row)
 
-            self._file.write(write)
+            try:
+                self._file.write(write)
+            except LogbookError:
+                for series in self._registry:
+                    series.bound()
+                raise
             self._registry.changed.clear()
 
     def compact(self) -> int:

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 SERIES_MAX = 10_000
+OPEN_MAX = 4_320  # readings in memory while the file cannot be written: 12 hours of 10 s
 TAIL_MAX = 512  # readings kept in memory for `recent`
 
 
@@ -81,6 +82,15 @@ class Series:
             del self.values[: 0 if self.histogram else surplus]
             del self.packed[: surplus if self.histogram else 0]
             self.closed -= surplus
+
+    def bound(self) -> None:
+        """Give up the oldest readings when too many wait for a chunk."""
+        surplus = len(self.times) - self.closed - OPEN_MAX
+        if surplus > 0:
+            del self.times[: self.closed + surplus]
+            del self.values[: 0 if self.histogram else self.closed + surplus]
+            del self.packed[: self.closed + surplus if self.histogram else 0]
+            self.closed = 0
 
     def prime(self, times: array[int], values: array[float]) -> None:
         """Put stored readings before those in memory, up to the tail's length."""
