@@ -7,7 +7,7 @@ What happens inside the applications (statements, sessions, waiting) only an age
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -28,9 +28,8 @@ from homeostat.measure import Unknown
 from homeostat.secret import Secret
 
 METRICS = metrics.SQLITE
-COMMAND_CHARACTERS_MAX = 60
-INTERPRETERS = ("python", "node", "ruby", "perl", "php", "java", "beam")
 
+_SCRIPTS = {".py", ".pyz", ".js", ".mjs", ".ts", ".rb", ".pl", ".php", ".sh", ".jar"}
 _NO_SESSIONS = Unknown("SQLite keeps no list of connections; an agent in the application does")
 _NO_LIMIT = Unknown("SQLite has no limit of connections; the application's pool has")
 
@@ -56,7 +55,7 @@ class SqliteEngine:
             raise
         self._identity = Identity(found.dialect, found.key, found.label, found.version)
         self.inspect = SqliteInspect(self.execute, self._target, path)
-        self.control = SqliteControl(found.key, path)
+        self.control = SqliteControl(found.key, path, self._connect)
 
     def identity(self) -> Identity:
         """Return which file this is: its device and inode."""
@@ -84,13 +83,16 @@ class SqliteEngine:
         self._wire.close()
 
     def _open(self) -> sqlite.SqliteWire:
+        return self._connect(readonly=True, busy_ms=self._target.lock_timeout_ms)
+
+    def _connect(self, *, readonly: bool, busy_ms: float) -> sqlite.SqliteWire:
         reference = self._target.options.get("key")
         return sqlite.connect(
             self._path,
             mode="foreign",
-            readonly=True,
+            readonly=readonly,
             key=Secret.parse(reference).resolve() if reference else None,
-            busy_ms=self._target.lock_timeout_ms,
+            busy_ms=busy_ms,
         )
 
 
@@ -155,10 +157,11 @@ class SqliteControl:
     is rolled back by whoever opens the file next.
     """
 
-    def __init__(self, key: str, path: str) -> None:
-        """Take the database's key and file."""
+    def __init__(self, key: str, path: str, connect: Callable[..., sqlite.SqliteWire]) -> None:
+        """Take the database's key and file, and what opens it."""
         self._locks = RuntimeLocks(key)
         self._path = path
+        self._connect = connect
         self.lock = self._locks.hold
 
     @contextmanager
@@ -179,7 +182,7 @@ class SqliteControl:
             if not taken:
                 message = "Another process is changing the same thing. Wait until it has ended."
                 raise DatabaseLockedError(message, where=self._path, detail=lock)
-            wire = sqlite.connect(self._path, mode="foreign", busy_ms=statement_timeout_ms)
+            wire = self._connect(readonly=False, busy_ms=statement_timeout_ms)
             try:
                 yield wire
             finally:
@@ -198,13 +201,13 @@ def _holder(pid: int) -> LockHolder:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            command = _called(process)
+            command = program_name(process.cmdline()) or process.name()
             user = process.username()
     except psutil.Error:
         command, user = "a process that has ended or is hidden", ""
     return LockHolder(
         pid=pid,
-        application=command[:COMMAND_CHARACTERS_MAX],
+        application=command,
         user=user,
         what="the write lock of the file",
         held_seconds=None,
@@ -212,13 +215,20 @@ def _holder(pid: int) -> LockHolder:
     )
 
 
-def _called(process: psutil.Process) -> str:
-    """Return what a person would call a process: its name, or what its interpreter runs."""
-    name = process.name()
-    if not name.lower().startswith(INTERPRETERS):
-        return name
-    words = process.cmdline()
-    return " ".join([name, *words[1:]])
+def program_name(command: Sequence[str]) -> str:
+    """Return the program and, for an interpreter, its script or module; never other arguments.
+
+    Arguments may hold passwords, so only `-m NAME` and a first argument that is no option are used.
+    """
+    if not command:
+        return ""
+    program = Path(command[0]).name
+    arguments = command[1:]
+    if len(arguments) > 1 and arguments[0] == "-m":
+        return f"{program} -m {arguments[1]}"
+    if arguments and Path(arguments[0]).suffix in _SCRIPTS:
+        return f"{program} {Path(arguments[0]).name}"
+    return program
 
 
 def _number(value: object) -> float:

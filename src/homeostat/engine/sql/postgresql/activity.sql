@@ -8,7 +8,9 @@ WITH clients AS MATERIALIZED (
            CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}'::int[] END
                AS blocked_by
     FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+    WHERE coalesce(backend_type, 'client backend') = 'client backend'
+      AND datid IS NOT NULL AND usesysid IS NOT NULL  -- without rights, backend_type is NULL
+      AND pid <> pg_backend_pid()
 )
 SELECT pid,
        coalesce(usename, '') AS user_name,

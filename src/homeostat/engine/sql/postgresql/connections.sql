@@ -1,3 +1,4 @@
+-- Without pg_read_all_stats backend_type is NULL; what has a database and a user is a client.
 -- How many clients are connected, how many wait for a lock, and the limit for this user: the
 -- smallest of the server's (reserved connections taken off), the role's and the database's.
 SELECT count(*)::float8 AS used,
@@ -11,4 +12,5 @@ SELECT count(*)::float8 AS used,
        )::float8 AS used_max,
        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_all
 FROM pg_stat_activity
-WHERE backend_type = 'client backend'
+WHERE coalesce(backend_type, 'client backend') = 'client backend'
+  AND datid IS NOT NULL AND usesysid IS NOT NULL

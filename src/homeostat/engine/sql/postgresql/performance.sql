@@ -5,7 +5,8 @@ WITH sessions AS (
            extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds,
            extract(epoch FROM clock_timestamp() - state_change)::float8 AS state_seconds
     FROM pg_stat_activity
-    WHERE backend_type = 'client backend'
+    WHERE coalesce(backend_type, 'client backend') = 'client backend'
+      AND datid IS NOT NULL AND usesysid IS NOT NULL
 ), clients AS (
     SELECT count(*)::float8 AS used,
            count(*) FILTER (WHERE other AND state = 'active')::float8 AS active,
