@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -82,6 +83,14 @@ def test_idle_holders_strike_the_share_that_is_asked_for() -> None:
     taken = [seconds for seconds in struck if seconds is not None]
     assert len(taken) in {279, 280}
     assert all(0.150 <= seconds <= 0.250 for seconds in taken)
+
+
+def test_the_published_story_is_the_one_that_is_told() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "explanation" / "sample.md").read_text("utf-8")
+    for number, act in enumerate(STORY, 1):
+        idle = f"{act.idle_holders:.2f}" if act.idle_holders else ""
+        locks = f"{act.lock_holder:.2f}" if act.lock_holder else ""
+        assert f"| {number} | {idle} | {locks} |".replace("|  |", "| |") in text
 
 
 @pytest.mark.slow

@@ -358,8 +358,8 @@ def serve(
             turn = min(TURN_SECONDS, max(0.0, told + 1 - passed))
             for line in commands.within(turn, stop=stop, clock=clock):
                 _say(_answer(traffic, line))
-    except BrokenPipeError:  # whoever read the reports has ended
-        return
+    except BrokenPipeError:  # whoever read the reports has ended; nor can the rest be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         traffic.stop()
 
