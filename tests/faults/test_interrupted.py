@@ -41,7 +41,7 @@ def logbook(data: Path) -> Iterator[Logbook]:
 
 def ended(data: Path) -> RemedyRecord | None:
     """Return the first growth when it is over."""
-    if not (data / "logbook.db").exists():
+    if not (data / "operator.json").exists():
         return None
     with logbook(data) as book:
         found = [record for record in book.remedies() if record.key == "grow-pool"]
@@ -82,7 +82,7 @@ def check(record: RemedyRecord, application: Process, data: Path) -> None:
         steps = {step.name: step for step in book.steps(record.run)}
         if record.applied is not None:
             assert steps["apply"].undo == {"values": {}}, "the undo of a redone move was lost"
-    assert record.state in {"kept", "ineffective", "reverted"}
+    assert record.state in {"kept", "ineffective", "reverted"}, (record.state, record.verdict)
 
 
 def remedy_commits(data: Path) -> list[int]:

@@ -25,6 +25,7 @@ from homeostat.config import AgentConfig, Config, MonitorConfig, OperateConfig
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import Tenure
 from homeostat.operate import operator as operator_module
+from homeostat.operate.ownership import this_process
 
 CONFIG = Config(
     monitor=MonitorConfig(performance_seconds=0.2, health_seconds=1.0, agent_silent_seconds=3.0),
@@ -83,12 +84,10 @@ def main() -> None:
     DyingLogbook.notes = data / "commits"
     if words:
         DyingLogbook.when, DyingLogbook.at = words[0], int(words[1])
-    operator_module.Logbook = DyingLogbook  # type: ignore[misc]
+    setattr(operator_module, "Logbook", DyingLogbook)  # noqa: B010  # for this process only
     if "--elsewhere" in sys.argv:
-        here = operator_module.this_process
-        operator_module.this_process = lambda label="": msgspec.structs.replace(
-            here(label), host="elsewhere"
-        )
+        owner = msgspec.structs.replace(this_process(str(data)), host="elsewhere")
+        setattr(operator_module, "this_process", lambda label: owner)  # noqa: B010, ARG005
     main_module.prepare_data(data)
     main_module.log_to(data / "operator.log")
     with ExitStack() as stack:
