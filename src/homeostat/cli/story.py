@@ -31,7 +31,8 @@ ENDINGS = {
     "asking": "a person has to look: what was done cannot be told",
 }
 INDENT = 13
-OWN_EVIDENCE = ("undo", "troubled_since")  # shown elsewhere, or only needed by the run
+UNITS = {"ms": "ms", "seconds": "s", "bytes": "bytes"}
+OWN_EVIDENCE = ("undo",)  # shown where it is applied
 
 
 def list_lines(remedies: Sequence[RemedyRecord], screen: Screen) -> list[str]:
@@ -98,7 +99,7 @@ def _proposed(remedy: RemedyRecord, screen: Screen) -> list[str]:
     lines = _wrap("propose", f"{screen.when(remedy.proposed)}: {remedy.why}", screen)
     evidence = {k: v for k, v in remedy.evidence.items() if k not in OWN_EVIDENCE}
     if evidence:
-        lines += _wrap("", f"evidence: {facts(evidence)}", screen)
+        lines += _wrap("", f"evidence: {facts(evidence, screen)}", screen)
     if remedy.decided is not None:
         by = remedy.decided_by or "somebody"
         lines += _wrap("", f"decided by {by} {screen.when(remedy.decided)}", screen)
@@ -117,14 +118,14 @@ def _rehearsed(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[
     verdict = "passed" if said.get("ok") else "refused"
     lines = _wrap("rehearse", f"{when}: {verdict}{': ' + reason if reason else ''}", screen)
     rest = {k: v for k, v in said.items() if k not in {"ok", "reason", "before"}}
-    return lines + (_wrap("", facts(rest), screen) if rest else [])
+    return lines + (_wrap("", facts(rest, screen), screen) if rest else [])
 
 
 def _applied(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[str]:
     if step is None:
         return _wrap("apply", "not begun", screen)
-    intent = facts(step.intent) or "as proposed"
-    undo = f"; undo: {facts(step.undo)}" if step.undo else ""
+    intent = facts(step.intent, screen)
+    undo = f"; undo: {facts(step.undo, screen)}" if step.undo else ""
     when = screen.when(remedy.applied or step.intended)
     head = "" if remedy.applied is not None else "not seen in force yet, "
     lines = _wrap("apply", f"{when}: {head}{intent}{undo}", screen)
@@ -155,12 +156,12 @@ def measured_lines(result: Json) -> list[str]:
         result: a remedy's result: `before` and `after` are lists of batches of `value`, `load` and
             `mechanism`; `value_before`, `value_after` their medians; `name`, `unit` of the value.
     """
-    unit = f" {result['unit']}" if result.get("unit") else ""
+    unit = f", {result['unit']}" if result.get("unit") else ""
     rows = [("", "before", "after", "change")]
     name = str(result.get("name") or "value")
     old, new = result.get("value_before"), result.get("value_after")
-    rows.append((f"{name}, median{unit}", _known(old), _known(new), _change(old, new)))
-    for key, what in (("value", f"{name}, worst batch"), ("load", "load, per second")):
+    rows.append((f"{name}{unit}, median", _known(old), _known(new), _change(old, new)))
+    for key, what in (("value", f"{name}{unit}, worst batch"), ("load", "load, per second")):
         sides = [_batches(result, side, key) for side in ("before", "after")]
         if all(sides):
             reduce = max if key == "value" else statistics.median
@@ -196,12 +197,26 @@ def _ended(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[str]
     return lines
 
 
-def facts(given: Json) -> str:
-    """Return JSON as words: `pool: main, limit: 8 -> 16` reads better than braces."""
-    return ", ".join(f"{key.replace('_', ' ')} {_fact(value)}" for key, value in given.items())
+def facts(given: Json, screen: Screen) -> str:
+    """Return JSON as words: `limit 16, wait 404 ms, use 99%` reads better than braces."""
+    return ", ".join(_fact(key, value, screen) for key, value in given.items()) or "none"
 
 
-def _fact(value: Any) -> str:
+def _fact(key: str, value: Any, screen: Screen) -> str:
+    """Return one name and value; the unit is the name's last word, as everywhere in the code."""
+    words, _, unit = key.rpartition("_")
+    name = key.replace("_", " ")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if unit == "since":
+            return f"{name} {screen.when(value)}"
+        if words and unit == "share":
+            return f"{words.replace('_', ' ')} {value:.0%}"
+        if words and unit in UNITS:
+            return f"{words.replace('_', ' ')} {number(value)} {UNITS[unit]}"
+    return f"{name} {_plain(value, screen)}"
+
+
+def _plain(value: Any, screen: Screen) -> str:
     if value is None:
         return "unknown"
     if isinstance(value, bool):
@@ -209,9 +224,9 @@ def _fact(value: Any) -> str:
     if isinstance(value, int | float):
         return number(value)
     if isinstance(value, list):
-        return ", ".join(_fact(one) for one in value) or "none"
+        return ", ".join(_plain(one, screen) for one in value) or "none"
     if isinstance(value, dict):
-        return f"({facts(value)})"
+        return f"({facts(value, screen)})" if value else "none"
     return str(value)
 
 
@@ -237,4 +252,5 @@ def _known(value: Any) -> str:
 def _change(old: Any, new: Any) -> str:
     if not isinstance(old, int | float) or not isinstance(new, int | float) or not old:
         return ""
-    return f"{(new - old) / old:+.0%}"
+    change = (new - old) / old
+    return f"{change:+.1%}" if new and change < -0.99 else f"{change:+.0%}"

@@ -29,7 +29,7 @@ from homeostat.logbook import Logbook
 from homeostat.logbook.rows import REMEDY_ENDED, Json, RemedyRecord, Run, Step
 from homeostat.operate.ownership import Ownership
 from homeostat.operate.remedy import Hands, Rehearsed, Remedy, Seen
-from homeostat.operate.verify import Batch, Verdict, compare
+from homeostat.operate.verify import Batch, Demand, Verdict, compare
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class RemedyRun:
         stored = self.steps["rehearse"].observation.get("before", [])
         before = msgspec.convert(stored, list[Batch])
         verdict = compare(before, after, self.remedy.demand)
-        measured = {**_measured(verdict), "unit": self.remedy.demand.unit}
+        measured = _measured(verdict, self.remedy.demand)
         result = {**measured, "before": stored, "after": msgspec.to_builtins(after)}
         good = verdict.outcome == "better" or (
             verdict.outcome == "no effect" and not self.remedy.demand.mechanism
@@ -332,8 +332,10 @@ class RemedyRun:
         self.steps[name] = step
 
 
-def _measured(verdict: Verdict) -> Json:
+def _measured(verdict: Verdict, demand: Demand) -> Json:
     return {
+        "name": demand.name,
+        "unit": demand.unit,
         "outcome": verdict.outcome,
         "value_before": verdict.before,
         "value_after": verdict.after,
