@@ -257,13 +257,18 @@ def running_server(**options: object) -> Iterator[PostgresServer]:
         server.remove()
 
 
+def pgbouncer_program() -> str | None:
+    """Return the path of PgBouncer, or None if it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 @contextlib.contextmanager
 def running_pgbouncer(server: PostgresServer, **settings: str) -> Iterator[int]:
     """Run a PgBouncer in transaction mode before the server; yields its port.
 
     Settings are added to those of pgbouncer.ini.
     """
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    program = pgbouncer_program()
     if program is None:
         message = "PgBouncer is not installed: apt-get install pgbouncer"
         raise RuntimeError(message)

@@ -33,6 +33,12 @@ for line in sys.stdin:
         db.execute("BEGIN IMMEDIATE")
         db.execute("INSERT INTO entry VALUES (-1, '')")
         print("held", flush=True)
+    elif word == "spill":  # more than the cache holds, so that the file is written before COMMIT
+        db.execute("PRAGMA cache_size = 2")
+        db.execute("BEGIN IMMEDIATE")
+        for number in range(1000, 2000):
+            db.execute("INSERT INTO entry VALUES (?, ?)", (number, "x" * 500))
+        print("spilled", flush=True)
     elif word == "release":
         db.execute("ROLLBACK")
         print("released", flush=True)

@@ -172,6 +172,25 @@ def test_a_commit_whose_answer_is_lost_is_unknown(
     broken.close()
 
 
+def test_a_commit_that_is_never_answered_is_unknown(
+    wire: PostgresWire,
+    pg_database: str,
+    pg_server: PostgresServer,
+    pg_proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = postgres.connect(through(pg_database, pg_server, pg_proxy))
+    frozen.begin(write=True)
+    frozen.execute("INSERT INTO t VALUES (1, 'x')")
+    pg_proxy.freeze("down")
+    monkeypatch.setattr(postgres, "CONTROL_SECONDS_MAX", 0.2)
+    with pytest.raises(CommitUnknownError):
+        frozen.commit()
+    assert frozen.broken
+    wait_until(lambda: count(pg_database) == 1, 10, "the commit, which had arrived")
+    frozen.close()
+
+
 def test_a_connection_that_broke_before_commit_committed_nothing(
     wire: PostgresWire, pg_database: str
 ) -> None:

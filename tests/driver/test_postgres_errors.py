@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,16 +215,18 @@ def test_server_is_shutting_down() -> None:
 
 def test_another_server_listens_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as web:
-        web.settimeout(5)
-        port = web.getsockname()[1]
-        pid = os.fork()
-        if pid == 0:
+        web.settimeout(10)
+
+        def answer() -> None:
             client, _ = web.accept()
-            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            os._exit(0)
-        url = f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/d"
+            with client:
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"postgresql://u:{PASSWORD}@127.0.0.1:{web.getsockname()[1]}/d"
         refused(url, ServerUnreachableError, "not as a PostgreSQL")
-        os.waitpid(pid, 0)
+        thread.join(10)
 
 
 def test_statement_errors_have_a_class_and_no_values(pg_database: str) -> None:
@@ -274,8 +277,6 @@ def test_read_only_lock_and_statement_timeout(pg_database: str) -> None:
 
 
 def test_deadlock_asks_for_the_whole_transaction(pg_database: str) -> None:
-    import threading
-
     wires = [postgres.connect(pg_database) for _ in range(2)]
     wires[0].execute_script("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
     for number, wire in enumerate(wires):

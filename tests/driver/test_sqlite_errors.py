@@ -211,6 +211,33 @@ def test_wal_database_of_another_user_is_read_only_while_its_application_runs(
     assert names(shared_directory) == {"app.db"}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_wal_database_in_a_directory_that_cannot_be_written(shared_directory: Path) -> None:
+    path = shared_directory / "app.db"
+    sqlite.connect(path, create=True).close()
+    os.chown(path, 65534, 65534)
+    said = as_nobody(path, mode="foreign", readonly=True)
+    assert said.startswith("ReadOnlyDatabaseError")
+    assert "-wal and -shm files cannot be made here" in said
+    assert names(shared_directory) == {"app.db"}
+
+
+def test_journal_of_a_writer_that_died_is_left_to_its_application(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    writer = Writer(path, mode="delete")
+    writer.write(0, 5)
+    assert writer.ask("spill") == "spilled"
+    writer.kill()
+    before = path.stat()
+    refused(path, ReadOnlyDatabaseError, "its journal must be", mode="foreign", readonly=True)
+    assert names(tmp_path) == {"app.db", "app.db-journal"}
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    application = Writer(path, mode="delete")
+    assert application.ask("count") == "5"
+    application.end()
+    sqlite.connect(path, mode="foreign", readonly=True).close()
+
+
 def test_file_that_another_library_has_open(sqlite_path: Path) -> None:
     done = python(
         """
