@@ -75,8 +75,6 @@ def on_terminal(data: Path) -> Run_:
             start_new_session=True,
         )
         os.close(side)
-        if typed:
-            os.write(main, typed.encode())
         out = b""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -89,6 +87,9 @@ def on_terminal(data: Path) -> Run_:
                 if not piece:
                     break
                 out += piece
+                if typed and out.endswith(b": "):  # the prompt; typed sooner, it would be lost
+                    os.write(main, typed.encode())
+                    typed = ""
             elif process.poll() is not None:
                 break
         os.close(main)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.stage import Run_
+from tests.servers import PostgresServer
 
 SECRET = "hunter2"
 
@@ -42,3 +43,12 @@ def test_a_password_cannot_be_asked_for_without_a_terminal(homeostat: Run_, data
     said = homeostat("up", "postgresql://user@host/db", "--password")
     assert said.code == 2
     assert "on a terminal" in said.err
+
+
+def test_a_password_is_typed_unseen(on_terminal: Run_, pg_server: PostgresServer) -> None:
+    url = f"postgresql://postgres@127.0.0.1:{pg_server.port}/postgres"
+    said = on_terminal("up", url, "--password", typed=f"{SECRET}\n")
+    assert said.code == 1
+    assert "Password: " in said.out
+    assert SECRET not in said.out
+    assert "password" in said.out.partition("error:")[2]  # the server was asked and refused it

@@ -89,6 +89,7 @@ def test_an_operator_that_died_is_told_from_one_that_does_not_answer(
     assert "connection refused" in refused
 
 
+@pytest.mark.slow
 def test_a_frozen_operator_is_given_up_after_a_while(homeostat: Run_, data: Path) -> None:
     with listener() as url:
         announce(data, url=url)
@@ -210,6 +211,7 @@ def test_a_reader_that_goes_away_is_no_error(operator: Described, data: Path) ->
     assert err == b""
 
 
+@pytest.mark.slow
 def test_status_starts_at_once(operator: Described, data: Path, tmp_path: Path) -> None:
     """At most 250 ms of CPU with the interpreter, once compiled: a prompt may call it."""
     env = environment(data, {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")})

@@ -97,7 +97,7 @@ def test_an_unknown_remedy_is_an_error(homeostat: Run_, operator: Described) -> 
 def test_json_of_each_command_is_the_shape_that_is_promised(
     homeostat: Run_, operator: Described
 ) -> None:
-    words = {"status": [], "remedy list": []}
+    words: dict[str, list[str]] = {"status": [], "remedy list": []}
     said = {}
     for command, shape in PRINTS.items():
         printed = homeostat(*command.split(), *words.get(command, ["3"]), "--json")

@@ -1,0 +1,120 @@
+"""The commands against the operator itself: `homeostat up` on a file, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from homeostat.clock import SystemClock
+from homeostat.engine import Target, open_engine
+from homeostat.logbook import Logbook
+from tests.cli.stage import EXECUTABLE, Run_, environment, finding, remedy
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def waiting(data: Path, sqlite_path: Path) -> None:
+    """Leave a remedy that waits for a person, as an operator does that ended meanwhile."""
+    engine = open_engine(Target(str(sqlite_path)))
+    key = engine.identity().key
+    engine.close()
+    with Logbook.open(data / "logbook.db", clock=SystemClock()) as book, book.write(None) as tx:
+        found = tx.save_finding(finding(0, database=key))
+        tx.save_remedy(
+            remedy(
+                0,
+                database=key,
+                key="grow-pool",
+                finding=found.id,
+                run=None,
+                state="waiting",
+                applied=None,
+                ended=None,
+                decided=None,
+                decided_by="",
+                verdict="",
+                result={},
+            )
+        )
+
+
+@pytest.fixture
+def up(data: Path, sqlite_path: Path, waiting: None) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [str(EXECUTABLE), "up", str(sqlite_path)],
+        env=environment(data),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until((data / "operator.json").exists, 30, "the operator to start")
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+
+def test_a_person_looks_decides_pauses_and_lets_go(
+    homeostat: Run_, sqlite_path: Path, up: subprocess.Popen[str]
+) -> None:
+    shown = homeostat("status")
+    assert str(sqlite_path) in shown.out
+    assert "1 waiting for you" in shown.out
+    assert "unknown: no agent" in shown.out
+    assert "next: homeostat remedy show 1" in shown.out
+
+    story = homeostat("remedy", "show", "1")
+    assert "next: homeostat remedy approve 1" in story.out
+    assert "next: homeostat remedy reject 1" in story.out
+
+    assert homeostat("pause").code == 0
+    assert homeostat("status", "--json").json()["databases"][0]["state"] == "paused"
+    refused = homeostat("remedy", "approve", "1")
+    assert refused.code == 1
+    assert "homeostat resume" in refused.err
+    assert homeostat("resume").code == 0
+
+    assert homeostat("remedy", "reject", "1", "--json").json()["remedy"]["state"] == "rejected"
+    again = homeostat("remedy", "reject", "1")
+    assert again.code == 1
+    assert "can no longer be rejected" in again.err
+
+    assert homeostat("link").out.startswith("http://127.0.0.1:")
+    assert homeostat("detach", sqlite_path.name).code == 0
+    assert homeostat("status", "--json").json()["databases"] == []
+
+
+def test_ctrl_c_ends_the_operator_and_the_logbook_goes_on_speaking(
+    homeostat: Run_, sqlite_path: Path, data: Path, up: subprocess.Popen[str]
+) -> None:
+    up.send_signal(signal.SIGINT)
+    out, _ = up.communicate(timeout=20)
+    assert up.returncode == 0
+    assert "Traceback" not in out
+    assert "page (sign-in link" in out
+    said = homeostat("status")
+    assert said.code == 0
+    assert said.out.startswith("operator not running; this is what the logbook says")
+    assert f"next: homeostat up {sqlite_path} --data {data}" in said.out
+
+
+def test_up_says_what_is_wrong_with_a_database(homeostat: Run_, tmp_path: Path) -> None:
+    missing = homeostat("up", str(tmp_path / "missing.db"))
+    assert missing.code == 1
+    assert str(tmp_path / "missing.db") in missing.err
+    (tmp_path / "text.db").write_text("this is no database " * 500)
+    text = homeostat("up", str(tmp_path / "text.db"))
+    assert text.code == 1
+    assert "not an SQLite database" in text.err
+    nobody = homeostat("up", "postgresql://user@127.0.0.1:1/db")
+    assert nobody.code == 1
+    for said in (missing, text, nobody):
+        assert said.err.count("\n") == 1
+        assert said.out == ""
