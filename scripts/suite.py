@@ -1,7 +1,7 @@
 """The test command: every stage in turn, with the time it took. Started by `scripts/test`.
 
     scripts/test                      # everything but the long tests; what CI runs
-    scripts/test --quick              # no slow tests: for while you work
+    scripts/test --quick              # only tests that take no time: for while you work
     scripts/test --full               # the long ones too
     scripts/test --only types         # some stages only (may be repeated)
     scripts/test --only tests -- tests/driver -x     # what follows -- goes to pytest
@@ -137,6 +137,8 @@ def stage_tests(options: Options) -> str:
     command = [sys.executable, "-m", "pytest", "--durations=15", "--durations-min=2"]
     if TIERS[options.tier]:
         command += ["-m", TIERS[options.tier]]
+    if options.tier == "quick":
+        command += ["-p", "scripts.durations", "--leave-out-slow"]
     limit = STAGE_SECONDS_MAX[options.tier]
     return run([*command, *options.pytest], show=True, seconds_max=limit)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts import packages, suite
+from scripts import durations, packages, suite
 
 
 def python(code: str, *, show: bool = False, seconds_max: int = 30) -> str:
@@ -54,6 +54,13 @@ def test_the_last_lines_name_what_failed(capsys: pytest.CaptureFixture[str]) -> 
 def test_words_after_two_dashes_go_to_pytest() -> None:
     options = suite.parse(["--quick", "--only", "tests", "--", "tests/driver", "-x"])
     assert options == suite.Options(tier="quick", only=["tests"], pytest=["tests/driver", "-x"])
+
+
+def test_the_quick_set_leaves_out_what_took_long() -> None:
+    seconds = {"tests/a.py::fast": 0.01, "tests/a.py::one[x]": 0.1, "tests/a.py::one[y]": 2.04}
+    text = durations.slow_list(seconds)
+    assert durations.slow_functions(text) == {"tests/a.py::one": 2.0}
+    assert durations.slow_list({}) == durations.HEAD
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may install")
