@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from starlette.applications import Starlette
 
 from homeostat.clock import Clock, SystemClock
 from homeostat.config import WebConfig
@@ -56,6 +57,7 @@ class Site:
     """A server that runs."""
 
     console: FakeConsole
+    app: Starlette
     server: Server
     access: Access
     pump: Pump
@@ -140,7 +142,7 @@ def running_site(
     server = Server(app, listener)
     server.start()
     try:
-        yield Site(console, server, app.state.access, app.state.pump, clock)
+        yield Site(console, app, server, app.state.access, app.state.pump, clock)
     finally:
         server.stop()
 

@@ -85,7 +85,7 @@ def test_endless_evidence_is_cut_and_says_so() -> None:
         ("propose (observe)", "Proposed, only observes"),
         ("apply: verifying", "Applied: measuring"),
         ("verify: kept", "Measured: kept"),
-        ("revert: ineffective", "Undone: undone, did not help"),
+        ("revert: ineffective", "Undone, did not help"),
         ("autonomy: auto", "Set to: acts by itself"),
         ("something new", "Something new"),
     ],

@@ -11,7 +11,7 @@ from typing import Literal
 
 from homeostat.logbook.rows import REMEDY_ENDED, Finding, RemedyRecord
 from homeostat.operate.views import DatabaseStatus, Status
-from homeostat.web.words import ended_how, milliseconds, sentence, worst
+from homeostat.web.words import ended_how, milliseconds, sentence, statement, worst
 
 Tone = Literal["good", "you", "busy", "bad", "quiet"]
 
@@ -109,7 +109,7 @@ def _offered(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> H
     return Headline(
         "bad",
         "Trouble",
-        _what(found),
+        statement(_what(found)),
         f"{_cause(found)} {would}",
         found.opened,
         remedy.id,
@@ -126,7 +126,7 @@ def _found(finding: Finding | None, remedies: Sequence[RemedyRecord]) -> Headlin
         sentence(_stop(finding.mend)),
     ]
     detail = " ".join(part for part in parts if part)
-    return Headline("bad", "Trouble", _what(finding), detail, finding.opened)
+    return Headline("bad", "Trouble", statement(_what(finding)), detail, finding.opened)
 
 
 def _well(database: DatabaseStatus, remedies: Sequence[RemedyRecord]) -> Headline:

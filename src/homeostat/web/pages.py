@@ -379,6 +379,8 @@ def _templates() -> jinja2.Environment:
         "sentence": words.sentence,
         "action": words.action,
         "arrows": words.arrows,
+        "autonomy": words.autonomy,
+        "statement": words.statement,
         "facts": words.facts,
         "moves": moves.moves,
         "strip": moves.strip,

@@ -154,6 +154,17 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def statement(text: str) -> str:
+    """Return a finding's words as a sentence; a name before a colon keeps its own letters."""
+    head = text.split(" ", 1)[0]
+    return text if head.endswith(":") else sentence(text)
+
+
+def autonomy(levels: str) -> str:
+    """Return what remedies may do, from `auto` or `approve, auto`, in words."""
+    return " or ".join(AUTONOMY.get(level, level) for level in levels.split(", "))
+
+
 def arrows(text: str) -> str:
     """Return a text with its arrows as one character."""
     return text.replace(" -> ", " \u2192 ")
@@ -167,6 +178,8 @@ def action(entry: str) -> str:
     if head == "autonomy":
         return f"Set to: {AUTONOMY.get(rest, rest)}"
     said = ACTIONS.get(head, sentence(head))
+    if head == "revert" and rest in {"reverted", "ineffective"}:
+        return STATES[rest]
     ending = STATES.get(rest, rest).lower()
     return f"{said}: {ending}" if rest and ending != said.lower() else said
 

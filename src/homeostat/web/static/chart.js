@@ -12,6 +12,7 @@
   const MARKS_HEIGHT = 52; // three rows of words above the plot
   const POINTS = 400;
   const RELOAD_MS = 60000;
+  const YOUNG_SECONDS = 120; // the shortest time that the chart spans
   const GAP_STEPS = 2.5; // a hole this many steps wide is drawn as one
   const WORDS = { kept: "kept", reverted: "undone", ineffective: "no effect" };
 
@@ -128,15 +129,13 @@
     if (edge > bbox.left + 1) {
       ctx.fillStyle = colour("--hatch");
       ctx.fillRect(bbox.left, bbox.top, edge - bbox.left, bbox.height);
-      ctx.fillStyle = colour("--ink-2");
-      write(ctx, `${12 * devicePixelRatio}px`);
-      const text = "nothing is known of this time";
-      const width = ctx.measureText(text).width;
-      if (width < edge - bbox.left - 16) {
-        const x = bbox.left + (edge - bbox.left - width) / 2;
-        ctx.fillText(text, x, bbox.top + bbox.height - 14 * devicePixelRatio);
-      }
     }
+    ctx.restore();
+  }
+
+  function between(u) {
+    const { ctx, bbox } = u;
+    ctx.save();
     if (promise) {
       const y = u.valToPos(promise, "y", true);
       ctx.strokeStyle = colour("--promise");
@@ -185,6 +184,7 @@
   }
 
   function options() {
+    const times = (u, splits, index, space, step) => splits.map((value) => timed(value, step));
     const axis = {
       stroke: colour("--ink-2"),
       grid: { stroke: colour("--line"), width: 1 },
@@ -208,21 +208,23 @@
         y: { distr: 3, log: 10, range },
       },
       axes: [
-        { ...axis, size: 30, space: 60, values: (u, splits) => splits.map(timed) },
+        { ...axis, size: 30, space: 60, values: times },
         { ...axis, size: 56, values: (u, splits) => splits.map((v) => labelled(v)) },
       ],
       series: [{}, line("p50", "--p50", 1.5), line("p99", "--p99", 2)],
-      hooks: { drawClear: [below], draw: [above], setCursor: [readOut] },
+      hooks: { drawClear: [below], drawAxes: [between], draw: [above], setCursor: [readOut] },
     };
   }
 
   function labelled(value) {
     if (!Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6)) return null;
-    return value >= 1000 ? `${value / 1000} s` : value >= 1 ? `${value} ms` : `${value * 1000} \u00b5s`;
+    if (value >= 1000) return `${value / 1000} s`;
+    return value >= 1 ? `${value} ms` : `${Math.round(value * 1000)} \u00b5s`;
   }
 
-  function timed(value) {
+  function timed(value, step) {
     const at = new Date(value * 1000);
+    if (step < 60) return clock.format(at);
     const midnight = at.getHours() === 0 && at.getMinutes() === 0;
     return (midnight ? axisDay : axisTime).format(at);
   }
@@ -230,7 +232,9 @@
   function window_() {
     const newest = points.length ? points[points.length - 1][0] : 0;
     const end = Math.max(Date.now() / 1000, newest);
-    return [end - seconds, end];
+    const known = knownSince === null ? seconds : end - knownSince;
+    // a young operator: what it knows fills the chart, with a margin for what it does not know
+    return [end - Math.min(seconds, Math.max(known * 1.12, YOUNG_SECONDS)), end];
   }
 
   function draw() {
@@ -239,7 +243,8 @@
     if (none) {
       plot?.destroy();
       plot = null;
-      const since = knownSince ? `Nothing was measured in this time; known since ${moment(knownSince)}.`
+      const since = knownSince
+        ? `Nothing was measured in this time; known since ${moment(knownSince)}.`
         : `Nothing was measured yet; observed since ${moment(attached)}.`;
       document.getElementById("chart-empty").textContent = since;
       caption("");
@@ -293,7 +298,8 @@
     });
   }
 
-  new ResizeObserver(() => plot?.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
+  const fit = () => plot?.setSize({ width: place.clientWidth, height: HEIGHT });
+  new ResizeObserver(fit).observe(place);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
   document.addEventListener("homeostat:tick", (event) => add(event.detail));
   document.addEventListener("homeostat:parts", () => plot && draw());

@@ -139,6 +139,15 @@
     }
   }
 
+  document.body.addEventListener("htmx:error", () => {
+    const notice = document.getElementById("notice");
+    notice.textContent = "";
+    const line = document.createElement("p");
+    line.className = "notice";
+    line.textContent = "The operator could not be reached. What you asked for was not confirmed.";
+    notice.append(line);
+  });
+
   // -- the stream
 
   let source = null;
@@ -153,7 +162,10 @@
     const only = database ? `&database=${encodeURIComponent(database)}` : "";
     source = new EventSource(`/api/v1/events?after=${last}${only}`);
     source.onopen = () => {
-      if (cutSince) everything();
+      if (cutSince) {
+        document.getElementById("notice").textContent = "";
+        everything();
+      }
       alive();
     };
     source.onerror = () => {
@@ -170,8 +182,8 @@
         alive(event);
         refresh(PARTS_OF[kind]);
         const data = JSON.parse(event.data);
-        if (kind === "tick") document.dispatchEvent(new CustomEvent("homeostat:tick", { detail: data }));
-        else tell(kind, data.data);
+        if (kind !== "tick") tell(kind, data.data);
+        else document.dispatchEvent(new CustomEvent("homeostat:tick", { detail: data }));
       });
     }
   }

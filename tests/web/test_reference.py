@@ -1,0 +1,39 @@
+"""docs/reference/api.md lists every route, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from homeostat.access.protocol import REPORT_BYTES_MAX
+from homeostat.web.api import BODY_BYTES_MAX
+from homeostat.web.stream import BEAT_SECONDS, SEND_SECONDS_MAX
+from tests.web.site import Site
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api.md"
+LISTED = re.compile(r"`((?:GET|POST) /[^`]*)`")
+
+
+def routes(app: Starlette) -> set[str]:
+    found = set()
+    for route in app.routes:
+        if isinstance(route, Route):
+            path = re.sub(r":\w+}", "}", route.path)
+            found |= {f"{method} {path}" for method in route.methods or () if method != "HEAD"}
+        elif isinstance(route, Mount):
+            found.add(f"GET {route.path}")
+    return found
+
+
+def test_every_route_is_listed(site: Site) -> None:
+    assert set(LISTED.findall(PAGE.read_text(encoding="utf-8"))) == routes(site.app)
+
+
+def test_the_limits_are_the_ones_in_the_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"{BODY_BYTES_MAX:,} bytes, a report {REPORT_BYTES_MAX:,}" in text
+    assert f"every {BEAT_SECONDS:.0f} s" in text
+    assert f"nothing for {SEND_SECONDS_MAX:.0f} s" in text
