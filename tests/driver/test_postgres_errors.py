@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -61,7 +62,8 @@ def self_signed(directory: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def strict_server() -> Iterator[PostgresServer]:
     """Run a server with TLS and a narrow pg_hba.conf."""
-    settings = self_signed(postgres_directory("homeostat-tls-"))
+    directory = postgres_directory("homeostat-tls-")
+    settings = self_signed(directory)
     with running_server(max_connections=10, settings=settings) as server:
         for role, extra in (
             ("tls_only", ""),
@@ -78,6 +80,7 @@ def strict_server() -> Iterator[PostgresServer]:
             "host all postgres,limited,sleeper,ghost all scram-sha-256",
         )
         yield server
+    shutil.rmtree(directory)
 
 
 def refused(
