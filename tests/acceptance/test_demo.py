@@ -51,7 +51,7 @@ def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str])
         kept = running.until(r"kept .*mean latency", STORY_SECONDS)
         assert re.search(r"\(-\d+%\)", kept), kept
         spoiled = running.until(r"ineffective ", STORY_SECONDS)
-        assert re.search(r"nightly-report", running.text), spoiled
+        assert re.search(r"nightly.report", running.text), spoiled
         waiting = running.until(r"waiting .*needs your word", STORY_SECONDS)
         assert "from 8 to 16" in waiting
         client = running.client()

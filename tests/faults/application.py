@@ -2,8 +2,8 @@
 
     python -m tests.faults.application URL DATA [--serial]
 
-With --serial the threads also take turns on one lock of their own, so that more connections help
-nobody. One line `ready` is printed; the process ends with its standard input.
+With --serial 40 threads also take turns on one lock of their own, so that more connections help
+hardly anybody. One line `ready` is printed; the process ends with its standard input.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from homeostat.errors import HomeostatError
 
 POOL = 2
 THREADS = 8
+THREADS_SERIAL = 40
 HOLD_SECONDS = 0.03
 READ = Operation(name="read", sql="SELECT 1")
 SLOW = "call_partner"
@@ -26,7 +27,8 @@ SLOW = "call_partner"
 
 def main() -> None:
     url, data = sys.argv[1], Path(sys.argv[2])
-    turn = threading.Lock() if "--serial" in sys.argv else contextlib.nullcontext()
+    serial = "--serial" in sys.argv
+    turn = threading.Lock() if serial else contextlib.nullcontext()
     database = Database.open(
         url,
         pool=POOL,
@@ -45,7 +47,10 @@ def main() -> None:
                     time.sleep(HOLD_SECONDS)
                 database.execute(READ)
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
+    threads = [
+        threading.Thread(target=work, daemon=True)
+        for _ in range(THREADS_SERIAL if serial else THREADS)
+    ]
     for thread in threads:
         thread.start()
     sys.stdout.write("ready\n")

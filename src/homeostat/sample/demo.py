@@ -29,7 +29,7 @@ from homeostat.config import Config
 from homeostat.errors import ConfigError, HomeostatError, OperateError
 from homeostat.main import prepare_data
 from homeostat.sample.seed import seed
-from homeostat.sample.story import Story, Strengths
+from homeostat.sample.story import Story
 from homeostat.sample.traffic import POOL_LIMIT, RATE_PER_SECOND
 from homeostat.sample.troubles import STRENGTHS, checked_strength
 
@@ -56,7 +56,6 @@ COLOURS = {
     "failed": "red",
     "asking": "red",
 }
-STORY = Strengths(holders=0.3, lock=0.8, holders_beside=0.45, holders_more=0.75)
 
 
 @dataclass(slots=True)
@@ -136,7 +135,7 @@ def run_demo(
             f"traffic: {RATE_PER_SECOND:.0f} requests a second, a pool of {POOL_LIMIT} connections"
         )
         keys = stack.enter_context(_keyboard())
-        story = Story(client, switch, terminal.say, STORY, keys, clock, stop)
+        story = Story(client, switch, terminal.say, keys, clock, stop)
         with contextlib.suppress(OperateError):
             if trouble is None:
                 story.tell()
@@ -240,7 +239,16 @@ def _reach(
 def _traffic(target: str, data: Path) -> Iterator[Callable[[str, bool, float | None], None]]:
     """Start the traffic in its own process; yield what switches troubles."""
     process = subprocess.Popen(  # noqa: S603  # our own module with our own interpreter
-        [sys.executable, "-m", "homeostat.sample.traffic", "-", "--data", str(data)],
+        [
+            sys.executable,
+            "-m",
+            "homeostat.sample.traffic",
+            "-",
+            "--data",
+            str(data),
+            "--parent",
+            str(os.getpid()),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

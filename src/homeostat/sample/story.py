@@ -15,31 +15,15 @@ from homeostat.clock import Clock
 from homeostat.errors import OperateError
 from homeostat.logbook.rows import Finding, RemedyRecord
 from homeostat.operate.views import RemedyView, Status
-from homeostat.sample.troubles import IDLE_HOLDERS, LOCK_HOLDER
+from homeostat.sample.troubles import IDLE_HOLDERS, LOCK_HOLDER, STORY
 
 POLL_SECONDS = 0.25
 REST_SECONDS = 6.0
 CHAPTER_SECONDS_MAX = 60.0
 REMEDY = "grow-pool"
 RULE = "pool-exhausted"
+FIRST, SECOND, THIRD = STORY
 OVER = ("kept", "reverted", "ineffective", "rejected", "refused", "failed", "asking")
-
-
-@dataclass(frozen=True, slots=True)
-class Strengths:
-    """How strong the troubles of the chapters are; see docs/explanation/sample.md.
-
-    Attributes:
-        holders: share of requests that hold a connection while idle.
-        lock: share of the time that the nightly report holds the lock.
-        holders_beside: share of idle holders while the lock holder is on.
-        holders_more: share of idle holders in the last chapter.
-    """
-
-    holders: float
-    lock: float
-    holders_beside: float
-    holders_more: float
 
 
 class Console(Protocol):
@@ -84,7 +68,6 @@ class Story:
     console: Console
     switch: Switch
     say: Callable[[str, str], None]
-    strengths: Strengths
     keys: Callable[[], str] | None
     clock: Clock
     stop: threading.Event
@@ -133,13 +116,13 @@ class Story:
 
     def _idle_holders(self) -> None:
         self.say("trouble", WORDS[IDLE_HOLDERS])
-        self.switch(IDLE_HOLDERS, True, self.strengths.holders)
+        self.switch(IDLE_HOLDERS, True, FIRST.idle_holders)
         self._until_over()
 
     def _lock_holder(self) -> None:
-        self.switch(IDLE_HOLDERS, True, self.strengths.holders_beside)
+        self.switch(IDLE_HOLDERS, True, SECOND.idle_holders)
         self.say("trouble", WORDS[LOCK_HOLDER])
-        self.switch(LOCK_HOLDER, True, self.strengths.lock)
+        self.switch(LOCK_HOLDER, True, SECOND.lock_holder)
         self._until_over()
         self.switch(LOCK_HOLDER, False, None)
         self.say("trouble", "the nightly report is stopped, as a person would who was told its pid")
@@ -148,7 +131,7 @@ class Story:
         self.console.set_autonomy(REMEDY, "approve")
         self.say("autonomy", f"{REMEDY} is set to approve: from now on it asks first")
         self.say("trouble", "the partner gets slower for more requests")
-        self.switch(IDLE_HOLDERS, True, self.strengths.holders_more)
+        self.switch(IDLE_HOLDERS, True, THIRD.idle_holders)
         self._until_over(patience_seconds=None)
 
     def _until_over(self, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX) -> None:

@@ -54,7 +54,7 @@ class Act:
 
 STORY = (
     Act(idle_holders=0.28, lock_holder=None, pool_short=4, pool_enough=8),
-    Act(idle_holders=0.28, lock_holder=0.85, pool_short=8, pool_enough=None),
+    Act(idle_holders=0.50, lock_holder=0.80, pool_short=8, pool_enough=None),
     Act(idle_holders=0.60, lock_holder=None, pool_short=8, pool_enough=16),
 )
 
