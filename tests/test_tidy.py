@@ -36,6 +36,14 @@ VENDORED = "/vendor/"  # third-party files stay as they were published
 OWN_TEXT = {".py", ".sql", ".css", ".js", ".html", ".toml", ".sh", ".md", ""}
 NARROW = {".py", ".sql", ".css", ".js", ".sh"}  # tables and links make the others wide
 
+# Modules that may ask the system for the time or sleep, each with its reason.
+OWN_TIME = {
+    "src/homeostat/clock.py": "it is the clock",
+    "src/homeostat/cli/text.py": "ages are shown to a person now",
+    "src/homeostat/operate/ownership.py": "waits for a killed process to be gone",
+}
+TIME_CALLS = {"time", "sleep"}  # a statement's deadline may be monotonic: the database is real
+
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.~:/$}])/(?:work|root|home|tmp|Users)/[\w.]")
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)|!\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -146,6 +154,22 @@ def test_one_sqlite_library_in_the_process() -> None:
                 modules = [node.module or ""]
             if any(module.split(".")[0] in {"sqlite3", "_sqlite3"} for module in modules):
                 problems.append(f"{name}:{node.lineno}: imports sqlite3; use homeostat.driver")
+    assert not problems, "\n".join(problems)
+
+
+def test_time_comes_from_the_clock() -> None:
+    """Else a year of schedules could not be lived through in a test."""
+    problems = []
+    for name, tree in trees().items():
+        if not name.startswith("src/") or name in OWN_TIME:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id == "time" and node.attr in TIME_CALLS:
+                    problems.append(f"{name}:{node.lineno}: time.{node.attr}: use a Clock")
+            elif isinstance(node, ast.ImportFrom) and node.module == "time":
+                taken = {alias.name for alias in node.names} & TIME_CALLS
+                problems += [f"{name}:{node.lineno}: imports {one}: use a Clock" for one in taken]
     assert not problems, "\n".join(problems)
 
 
