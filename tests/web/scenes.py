@@ -16,7 +16,12 @@ SEGMENTS = ("INTJ", "ENFP", "ISTJ", "INFP", "ESTP", "ENTJ", "ISFJ", "undeclared"
 
 
 def tick(
-    console: FakeConsole, *, p50: float = 4.1, p99: float = 21.0, limit: int = 4, use: float = 1.9
+    console: FakeConsole,
+    *,
+    p50: float | None = 4.1,
+    p99: float | None = 21.0,
+    limit: int = 4,
+    use: float = 1.9,
 ) -> Tick:
     """Return a tick of now."""
     return Tick(
@@ -252,7 +257,32 @@ def observed(console: FakeConsole) -> None:
     console.put_audit("propose (observe)", "remedy 1")
 
 
+def many(console: FakeConsole) -> None:
+    """Every severity and every way that a remedy can stand, under long names."""
+    console.put_tick(tick(console, p50=None, p99=None))
+    console.pause(actor="page", database=KEY)
+    for number, severity in enumerate(("info", "warning", "high", "critical"), 1):
+        console.put_finding(
+            msgspec.structs.replace(
+                finding(console, number),
+                severity=severity,
+                what=f"{'a_long_name_of_something_' * 4}: {severity}",
+                evidence={
+                    "plan": "SCAN assessments\n" * 20 + "USING INDEX " + "x" * 200,
+                    "sessions": [{"pid": i, "wait_ms": 12.5 * i} for i in range(20)],
+                },
+            )
+        )
+    now = console.now()
+    for number, state in enumerate(("rejected", "refused", "failed", "reverted", "asking"), 10):
+        console.put_remedy(
+            remedy(console, state, number, applied=now - 50, ended=now, verdict="why " * 40),
+            *steps(console, "rehearse", "apply", "verify", "revert")[: number - 9],
+        )
+
+
 SCENES = {
+    "many": many,
     "empty": empty,
     "observed": observed,
     "trouble": trouble,

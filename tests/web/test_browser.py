@@ -161,6 +161,18 @@ def test_what_was_opened_stays_open_through_ticks(
     expect(page.locator("#finding-1 summary")).to_be_focused()
 
 
+def test_the_list_of_databases_is_live(site: Site, console: FakeConsole, view: OpenView) -> None:
+    console.keys = [KEY, "postgresql-1-2"]
+    page = enter(site, view)
+    expect(page.locator("#databases .badge").first).to_have_text("Well")
+    console.fields = {"state": "trouble"}
+    console.put_finding(scenes.finding(console))
+    expect(page.locator("#databases .badge").first).to_have_text("Trouble")
+    page.get_by_role("link", name="shop.db").first.click()
+    live(page)
+    expect(page.locator("h1")).to_contain_text("is exhausted")
+
+
 def test_pausing_and_resuming(site: Site, console: FakeConsole, view: OpenView) -> None:
     page = enter(site, view)
     page.get_by_role("button", name="Pause").click()

@@ -247,6 +247,7 @@
         ? `Nothing was measured in this time; known since ${moment(knownSince)}.`
         : `Nothing was measured yet; observed since ${moment(attached)}.`;
       document.getElementById("chart-empty").textContent = since;
+      place.setAttribute("aria-label", since);
       caption("");
       return;
     }
