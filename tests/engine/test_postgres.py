@@ -286,6 +286,22 @@ def test_the_lock_excludes_others_and_ends_with_its_holder(
     other.close()
 
 
+def test_the_lock_outlives_the_servers_limit_for_idle_sessions(
+    engine: Engine, pg_server: PostgresServer
+) -> None:
+    database = engine.identity().label.split(" ")[0]
+    pg_server.execute(f"ALTER DATABASE {database} SET idle_session_timeout = '50ms'")
+    idle = postgres.connect(pg_server.url(database))
+    with control(engine).lock("operator"):
+        gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {idle.backend_pid}"
+        wait_until(lambda: pg_server.execute(gone) == [(0,)], 10, "an idle session to end")
+        other = open_engine(Target(pg_server.url(database)))
+        with control(other).lock("operator") as taken:
+            assert not taken
+        other.close()
+    idle.close()
+
+
 @pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed")
 def test_behind_a_pooler_there_is_no_control(pg_server: PostgresServer, pg_database: str) -> None:
     with running_pgbouncer(pg_server) as port:

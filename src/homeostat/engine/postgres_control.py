@@ -53,6 +53,7 @@ class PostgresControl:
         wire = self._connect()
         try:
             params = {"number": lock_number(name)}
+            wire.execute("SET idle_session_timeout = 0")  # the lock idles as long as it is held
             taken = bool(wire.execute(statement("postgresql", "try_lock"), params).scalar())
             if taken:
                 with self._guard:
