@@ -53,7 +53,7 @@ def play(url: str, data: Path, kill: tuple[str, ...], *, serial: bool) -> Remedy
     """Run the application and an operator that dies; let a successor finish; check the end."""
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
-    more = ["--serial"] if serial else []
+    more = ["serial"] if serial else []
     with ExitStack() as stack:
         application = stack.enter_context(
             running("tests.faults.application", url, str(data), *more)
