@@ -13,6 +13,7 @@ from homeostat.logbook.rows import DatabaseRow, Finding, Owner, RemedyRecord, Ru
 
 DATABASE = "sqlite-1-1"
 DEADLINE_SECONDS = 30.0
+PAGE = 4096
 
 
 def owner(pid: int = 1, *, started: float = 1.0) -> Owner:
@@ -101,3 +102,15 @@ def tell(process: subprocess.Popen[str], line: str) -> None:
     assert process.stdin is not None
     process.stdin.write(line + "\n")
     process.stdin.flush()
+
+
+def fill(disk: Path) -> Path:
+    """Use up all space of a disk; return the file to delete."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(PAGE)) == PAGE:
+                pass
+        except OSError:
+            return ballast
+    return ballast

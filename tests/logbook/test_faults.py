@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,33 +15,7 @@ from homeostat.errors import (
     LogbookLockedError,
 )
 from homeostat.logbook import Logbook
-from tests.logbook.making import child, finding, owner, said, tell
-
-PAGE = 4096
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Use up all space of a disk; return the file to delete."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(PAGE)) == PAGE:
-                pass
-        except OSError:
-            return ballast
-    return ballast
+from tests.logbook.making import PAGE, child, fill, finding, owner, said, tell
 
 
 def test_a_full_disk_writes_nothing_and_heals_without_restart(

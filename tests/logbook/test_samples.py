@@ -3,74 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from homeostat.clock import ManualClock
-from homeostat.config import SamplesConfig
 from homeostat.driver.sqlite import connect
-from homeostat.errors import LogbookFullError, LogbookNewerError
 from homeostat.logbook import SampleStore
-from homeostat.logbook.migrate import migrations_of
 from homeostat.logbook.series import SERIES_MAX, TAIL_MAX
-from homeostat.measure import Histogram, Reading, Sample, Subject, Unknown, merged
-from tests.logbook.making import child, said
-from tests.logbook.test_faults import fill, small_disk
-
-__all__ = ["small_disk"]  # a fixture
-
-CONFIG = SamplesConfig()
-DB = "sqlite-1-1"
-MAIN = Subject(DB)
-HOUR, DAY = 3600.0, 86_400.0
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "samples.db"
-
-
-@pytest.fixture
-def store(path: Path, clock: ManualClock) -> Iterator[SampleStore]:
-    with SampleStore.open(path, clock=clock, config=CONFIG) as opened:
-        yield opened
-
-
-def tick(store: SampleStore, at: float, value: Reading, metric: str = "load") -> None:
-    store.append([Sample(MAIN, metric, at, value)])
-
-
-def live(
-    store: SampleStore,
-    clock: ManualClock,
-    seconds: float,
-    *,
-    every: float = 10.0,
-    values: Sequence[float] = (1.0, 2.0, 6.0),
-) -> list[tuple[float, float]]:
-    """Append a tick at each interval and compact now and then; return what was appended."""
-    made: list[tuple[float, float]] = []
-    until = clock.now() + seconds
-    while clock.now() < until:
-        made.append((clock.now(), values[len(made) % len(values)]))
-        tick(store, *made[-1])
-        clock.advance(every)
-        if len(made) % 30 == 0:
-            store.compact()
-    return made
-
-
-def settle(store: SampleStore, clock: ManualClock) -> None:
-    """Let everything that is due be done."""
-    clock.advance(60)
-    while store.compact():
-        pass
-
-
-def means(points: list[tuple[float, float, float, float]]) -> list[tuple[float, float]]:
-    return [(at, mean) for at, mean, _, _ in points]
+from homeostat.measure import Sample, Subject, Unknown
+from tests.logbook.ticking import CONFIG, DAY, DB, HOUR, live, means, record, settle, tick
 
 
 def test_the_newest_readings_are_there_at_once(store: SampleStore, clock: ManualClock) -> None:
@@ -92,11 +34,11 @@ def test_a_range_holds_its_begin_and_not_its_end(store: SampleStore, clock: Manu
     assert empty == []
 
 
-def test_a_restart_loses_nothing(path: Path, clock: ManualClock) -> None:
+def test_a_restart_loses_nothing(samples_path: Path, clock: ManualClock) -> None:
     start = clock.now()
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
+    with SampleStore.open(samples_path, clock=clock, config=CONFIG) as store:
         made = live(store, clock, 2.5 * HOUR)
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
+    with SampleStore.open(samples_path, clock=clock, config=CONFIG) as store:
         chart = store.range(DB, "load", "database", start=start, end=clock.now(), points=2000)
         assert means(chart) == made
         assert store.recent(DB, "load", "database", 300) == made[-300:]
@@ -138,8 +80,8 @@ def test_a_gap_stays_a_gap(store: SampleStore, clock: ManualClock) -> None:
         assert len(chart) > points / 4
 
 
-def test_unknown_is_a_gap_with_its_newest_reason(path: Path, clock: ManualClock) -> None:
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
+def test_unknown_is_a_gap_with_its_newest_reason(samples_path: Path, clock: ManualClock) -> None:
+    with SampleStore.open(samples_path, clock=clock, config=CONFIG) as store:
         tick(store, clock.now(), 1.0)
         tick(store, clock.now() + 10, Unknown("no agent"))
         tick(store, clock.now() + 20, Unknown("lock held"))
@@ -152,7 +94,7 @@ def test_unknown_is_a_gap_with_its_newest_reason(path: Path, clock: ManualClock)
         )
         assert means(chart) == [(clock.now(), 1.0), (clock.now() + 50, 2.0)]
         assert store.unknown(DB, "load", "database") == (clock.now() + 40, "lock held")
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
+    with SampleStore.open(samples_path, clock=clock, config=CONFIG) as store:
         assert store.unknown(DB, "load", "database") == (clock.now() + 40, "lock held")
         assert store.unknown(DB, "other", "database") == (clock.now() + 60, "never known")
         assert store.unknown(DB, "none", "database") is None
@@ -193,9 +135,11 @@ def test_ticks_faster_than_the_finest_level_are_exact_live_and_rolled_up_later(
         assert (mean, low, high) == (sum(held) / 10, min(held), max(held))
 
 
-def test_fast_ticks_do_not_pile_up(store: SampleStore, clock: ManualClock, path: Path) -> None:
+def test_fast_ticks_do_not_pile_up(
+    store: SampleStore, clock: ManualClock, samples_path: Path
+) -> None:
     live(store, clock, 3 * HOUR, every=1.0)
-    rows = connect(path, readonly=True)
+    rows = connect(samples_path, readonly=True)
     assert int(str(rows.execute("SELECT count(*) FROM ticks").scalar())) < 1200
     settle(store, clock)
     chunks = rows.execute("SELECT count(*) FROM chunks WHERE level = 0").scalar()
@@ -244,10 +188,12 @@ def test_every_level_says_the_same_about_a_past_week(
 
 
 @pytest.mark.slow
-def test_after_400_days_each_level_holds_what_it_promises(path: Path, clock: ManualClock) -> None:
+def test_after_400_days_each_level_holds_what_it_promises(
+    samples_path: Path, clock: ManualClock
+) -> None:
     start = clock.now()
     sizes = []
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
+    with SampleStore.open(samples_path, clock=clock, config=CONFIG) as store:
         for day in range(430):
             for minute in range(0, 1440, 20):
                 tick(store, clock.now(), float(day))
@@ -259,7 +205,7 @@ def test_after_400_days_each_level_holds_what_it_promises(path: Path, clock: Man
         while store.compact():
             pass
     now = clock.now()
-    wire = connect(path, readonly=True)
+    wire = connect(samples_path, readonly=True)
     oldest = {
         level: (now * 1000 - int(str(at))) / 86_400_000
         for level, at in wire.execute("SELECT level, min(start) FROM chunks GROUP BY level").rows
@@ -277,7 +223,7 @@ def test_after_400_days_each_level_holds_what_it_promises(path: Path, clock: Man
     assert int(str(unused)) <= 3  # a grid goes a span after its chunk
     assert int(str(grids)) <= int(str(chunks)) + 3
     assert sizes[-1] <= sizes[20] * 1.2  # no growth once the file is full
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
+    with SampleStore.open(samples_path, clock=clock, config=CONFIG) as store:
         year = store.range(DB, "load", "database", start=start, end=now, points=500)
         assert len(year) > 390
         assert year[0][0] >= now - 433 * DAY
@@ -298,75 +244,6 @@ def test_a_series_that_ended_long_ago_is_forgotten(store: SampleStore, clock: Ma
     assert [metric for metric, _, _, _ in store.subjects(DB)] == ["new", "old"]
 
 
-def record(rng: random.Random, count: int) -> Histogram:
-    histogram = Histogram()
-    for _ in range(count):
-        histogram.record(rng.lognormvariate(9, 0.5))
-    return histogram
-
-
-def test_histograms_are_added_over_ticks_chunks_and_a_restart(
-    path: Path, clock: ManualClock
-) -> None:
-    rng = random.Random(1)
-    start = clock.now()
-    made: list[tuple[float, Histogram]] = []
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-        while clock.now() < start + 2.5 * HOUR:
-            made.append((clock.now(), record(rng, 5)))
-            tick(store, *made[-1], "latency_us")
-            clock.advance(10)
-            store.compact()
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-        for a, b in ((0, 2.5), (0.5, 2.25), (2.2, 2.4), (0.1, 0.101)):
-            first, last = start + a * HOUR, start + b * HOUR
-            expected = merged(one for at, one in made if first <= at < last)
-            found = store.histogram(DB, "latency_us", "database", start=first, end=last)
-            assert found.counts == expected.counts
-            assert found.max == pytest.approx(expected.max)
-            assert found.total == pytest.approx(expected.total)
-        everything = store.histogram(DB, "latency_us", "database", start=0, end=start + 9 * HOUR)
-        assert everything.count == 5 * len(made)
-        quarter = store.quantiles(
-            DB, "latency_us", "database", q=0.99, start=start, end=clock.now(), points=11
-        )
-        assert len(quarter) == 10
-        for at, value in quarter:
-            span = merged(one for t, one in made if at <= t < at + 900)
-            assert value == pytest.approx(span.quantile(0.99))
-        chart = store.range(DB, "latency_us", "database", start=start, end=clock.now(), points=11)
-        assert [at for at, _, _, _ in chart] == [at for at, _ in quarter]
-        assert store.quantiles(DB, "load", "database", q=0.5, start=0, end=9e9, points=3) == []
-        assert store.recent(DB, "latency_us", "database", 3) == []
-
-
-def test_a_histogram_is_kept_as_it_was_when_appended(
-    store: SampleStore, clock: ManualClock
-) -> None:
-    histogram = record(random.Random(1), 3)
-    tick(store, clock.now(), histogram, "latency_us")
-    histogram.record(1.0)
-    found = store.histogram(DB, "latency_us", "database", start=0, end=clock.now() + 1)
-    assert found.count == 3
-
-
-def test_only_so_many_series_hold_histograms(path: Path, clock: ManualClock) -> None:
-    config = SamplesConfig(histogram_series_max=2)
-    with SampleStore.open(path, clock=clock, config=config) as store:
-        one = record(random.Random(1), 3)
-        for _ in range(2):
-            store.append(
-                [
-                    Sample(Subject(DB, name=f"op{i}"), "latency_us", clock.now(), one)
-                    for i in range(4)
-                ]
-            )
-            clock.advance(10)
-        held = [label for _, label, _, _ in store.subjects(DB)]
-        assert held == ["database:op0", "database:op1"]
-        assert store.dropped == {"more than 2 histogram series": 4}
-
-
 def test_plain_readings_and_histograms_do_not_mix(store: SampleStore, clock: ManualClock) -> None:
     tick(store, clock.now(), 1.0)
     tick(store, clock.now() + 1, record(random.Random(1), 3))
@@ -383,120 +260,3 @@ def test_the_number_of_series_is_bounded(store: SampleStore, clock: ManualClock)
     )
     assert len(store.subjects(DB)) == SERIES_MAX
     assert sum(store.dropped.values()) == 5
-
-
-@pytest.mark.parametrize("page", [1, 2, 5])
-def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(
-    path: Path, clock: ManualClock, page: int
-) -> None:
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-        assert store.moved_aside is None
-        live(store, clock, 2 * HOUR)
-    with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xa5" * 4096)
-    damaged = path.read_bytes()
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-        assert store.moved_aside is not None
-        assert store.moved_aside.read_bytes() == damaged
-        assert store.moved_aside.name.startswith("samples.db.corrupt-2023")
-        assert store.subjects(DB) == []
-        tick(store, clock.now(), 1.0)
-        assert store.recent(DB, "load", "database", 1) == [(clock.now(), 1.0)]
-
-
-def test_damage_while_in_use_keeps_what_is_in_memory(path: Path, clock: ManualClock) -> None:
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-        start = clock.now()
-        live(store, clock, HOUR + 300)
-        other = connect(path)
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        other.close()
-        for page in range(2, path.stat().st_size // 4096 + 1):
-            with path.open("r+b") as file:
-                file.seek((page - 1) * 4096)
-                file.write(b"\xa5" * 4096)
-        chart = store.range(DB, "load", "database", start=start, end=clock.now(), points=999)
-        assert store.moved_aside is not None
-        assert len(chart) == 30  # of the hour under way; the one before is lost
-        tick(store, clock.now(), 7.0)
-        clock.advance(HOUR)
-        settle(store, clock)
-    with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-        assert store.moved_aside is None
-        chart = store.range(DB, "load", "database", start=start, end=clock.now(), points=999)
-        assert len(chart) == 31
-        assert store.subjects(DB)[0][2] == chart[0][0]  # it says since when it knows
-
-
-def test_only_two_damaged_files_are_kept(path: Path, clock: ManualClock) -> None:
-    for _ in range(4):
-        path.write_bytes(b"damaged " * 1000)
-        SampleStore.open(path, clock=clock, config=CONFIG).close()
-        clock.advance(60)
-    kept = sorted(found.name for found in path.parent.glob("samples.db.corrupt-*"))
-    assert kept == [
-        "samples.db.corrupt-20231114T000200Z",
-        "samples.db.corrupt-20231114T000300Z",
-    ]
-
-
-def test_a_newer_file_is_not_touched(path: Path, clock: ManualClock) -> None:
-    SampleStore.open(path, clock=clock, config=CONFIG).close()
-    newer = connect(path)
-    newer.execute(f"PRAGMA user_version = {migrations_of('samples')[-1].level + 2}")
-    newer.close()
-    before = path.read_bytes()
-    with pytest.raises(LogbookNewerError):
-        SampleStore.open(path, clock=clock, config=CONFIG)
-    assert path.read_bytes() == before
-
-
-def test_a_full_disk_loses_nothing_that_fits_into_memory(
-    small_disk: Path,
-    clock: ManualClock,
-) -> None:
-    with SampleStore.open(small_disk / "samples.db", clock=clock, config=CONFIG) as store:
-        start = clock.now()
-        made = live(store, clock, 100)
-        ballast = fill(small_disk)
-        failures = 0
-        for _ in range(200):
-            made.append((clock.now(), 5.0))
-            try:
-                tick(store, *made[-1])
-            except LogbookFullError:
-                failures += 1
-            clock.advance(10)
-        assert failures > 50
-        chart = store.range(DB, "load", "database", start=start, end=clock.now(), points=999)
-        assert means(chart) == made
-        ballast.unlink()
-        clock.advance(HOUR)
-        settle(store, clock)
-        made += live(store, clock, 100)
-        chart = store.range(DB, "load", "database", start=start, end=clock.now(), points=999)
-        assert means(chart) == made
-
-
-@pytest.mark.slow
-def test_killed_in_the_middle_nothing_is_seen_twice(path: Path, clock: ManualClock) -> None:
-    for turn in range(8):
-        path.unlink(missing_ok=True)
-        with child("sampler", path) as sampler:
-            for _ in range(2 + turn % 3):
-                last = int(said(sampler))
-            sampler.kill()
-        with SampleStore.open(path, clock=clock, config=CONFIG) as store:
-            assert store.moved_aside is None
-            ((_, _, first, _), *_) = store.subjects("d")
-            clock.advance(max(0.0, first + 2 * DAY - clock.now()))
-            for metric in ("m0", "m19"):
-                chart = store.range(
-                    "d", metric, "database", start=first, end=first + 2 * DAY, points=99_999
-                )
-                values = [value for _, value, _, _ in chart]
-                assert values == [float(number) for number in range(len(values))]
-                assert len(values) > last
-        for leftover in path.parent.glob("samples.db-*"):
-            leftover.unlink()
