@@ -93,7 +93,8 @@ def test_an_interrupted_remedy_asks_with_its_reason(console: FakeConsole) -> Non
     )
     line = shown(console)
     assert (line.tone, line.remedy) == ("you", 1)
-    assert "Whether the change is in force cannot be seen." in line.title
+    assert "grow the pool of shop from 4 to 8 connections" in line.title
+    assert "Whether the change is in force cannot be seen." in line.detail
 
 
 @pytest.mark.parametrize(("state", "badge"), [("unreachable", "Unreachable"), ("ok", "Logbook")])

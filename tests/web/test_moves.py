@@ -47,6 +47,13 @@ def shown(
             "Keep or revert",
         ),
         ("asking", ("rehearse", "apply"), True, "done done you ahead ahead", "Keep or revert"),
+        (
+            "asking",
+            ("rehearse", "apply", "verify", "revert"),
+            True,
+            "done done done done you",
+            "Keep or revert",
+        ),
         ("kept", ("rehearse", "apply", "verify"), False, "done done done done done", "Keep"),
         (
             "reverting",

@@ -82,7 +82,8 @@ def _asked(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> Hea
     found = next((f for f in findings if f.id == remedy.finding), None)
     detail = f"Found: {_about(found)}" if found else f"Why: {_stop(remedy.why)}"
     if remedy.state == "asking":
-        title = f"Needs you: {remedy.title}. {sentence(_stop(remedy.verdict))}"
+        title = f"It cannot be told how this stands: {remedy.title}."
+        detail = f"{sentence(_stop(remedy.verdict))} {detail}"
         return Headline("you", "Needs you", title, detail, remedy.proposed, remedy.id)
     title = f"{sentence(remedy.title)}?"
     return Headline("you", "Your decision", title, detail, remedy.proposed, remedy.id)

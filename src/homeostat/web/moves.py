@@ -140,7 +140,8 @@ def _decision(remedy: RemedyRecord) -> str:
 
 def _ending(remedy: RemedyRecord, steps: dict[str, Step]) -> Move:
     if remedy.state == "asking":
-        return Move("Keep or revert", "ahead", SAID["ahead"])
+        at_the_end: MoveState = "you" if "revert" in steps else "ahead"
+        return Move("Keep or revert", at_the_end, SAID[at_the_end])
     name, ending = ENDINGS.get(remedy.state, ("Keep or revert", "ahead"))
     state: MoveState = ending  # type: ignore[assignment]
     if remedy.state == "failed" and "revert" in steps:

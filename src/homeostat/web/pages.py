@@ -126,7 +126,7 @@ class Pages:
         async def handle(request: Request) -> Response:
             session = self.access.session(request)
             if not session:
-                raise SignInRequiredError
+                raise SignInRequiredError("This browser is not signed in, or its sign-in is over.")
             return await endpoint(request, Visitor("page", session))
 
         return handle
