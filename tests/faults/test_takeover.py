@@ -126,6 +126,6 @@ def test_the_work_of_a_killed_operator_is_ended_before_its_successor_looks(
     try:
         operator.attach(pg_database)
         assert sleeping() == 0
-        assert all(one.locked for one in operator.attached.values())
+        assert all(one.lock.held for one in operator.attached.values())
     finally:
         operator.stop()

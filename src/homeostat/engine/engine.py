@@ -123,6 +123,10 @@ class Control(Protocol):
         """Hold the named advisory lock while in the context; yields False when it is taken."""
         ...
 
+    def holds(self, name: str) -> bool:
+        """Return whether the named lock, taken by `lock`, is still held (asks the server)."""
+        ...
+
     def work(
         self, *, purpose: str, lock: str, statement_timeout_ms: int
     ) -> AbstractContextManager[Wire]:

@@ -40,7 +40,7 @@ class PostgresControl:
         self._open = connect
         self._statement_timeout_ms = statement_timeout_ms
         self._own_pids = own_pids
-        self._locks: set[PostgresWire] = set()
+        self._locks: dict[str, PostgresWire] = {}
         self._guard = threading.Lock()
 
     @contextmanager
@@ -57,12 +57,25 @@ class PostgresControl:
             taken = bool(wire.execute(statement("postgresql", "try_lock"), params).scalar())
             if taken:
                 with self._guard:
-                    self._locks.add(wire)
+                    self._locks[name] = wire
             yield taken
         finally:
             with self._guard:
-                self._locks.discard(wire)
+                if self._locks.get(name) is wire:
+                    del self._locks[name]
             wire.close()
+
+    def holds(self, name: str) -> bool:
+        """Return whether the named lock is still held: its session has to answer."""
+        with self._guard:
+            wire = self._locks.get(name)
+        if wire is None:
+            return False
+        try:
+            wire.execute("SELECT 1", deadline_ms=self._statement_timeout_ms)
+        except DatabaseError:
+            return False
+        return True
 
     @contextmanager
     def work(self, *, purpose: str, lock: str, statement_timeout_ms: int) -> Iterator[PostgresWire]:
@@ -123,13 +136,13 @@ class PostgresControl:
     def close(self) -> None:
         """Close the connections of the locks that are still held."""
         with self._guard:
-            wires, self._locks = self._locks, set()
-        for wire in wires:
+            wires, self._locks = self._locks, {}
+        for wire in wires.values():
             wire.close()
 
     def _end_all(self, wire: PostgresWire, prefix: str) -> int:
         with self._guard:
-            own = [*self._own_pids(), *(lock.backend_pid for lock in self._locks)]
+            own = [*self._own_pids(), *(lock.backend_pid for lock in self._locks.values())]
         params = {"prefix": prefix, "own": own}
         ended: set[tuple[object, ...]] = set()
         until = monotonic() + END_SECONDS_MAX

@@ -164,6 +164,10 @@ class SqliteControl:
         self._connect = connect
         self.lock = self._locks.hold
 
+    def holds(self, name: str) -> bool:  # noqa: ARG002  the facet's signature
+        """Return True: flock lasts as long as its process."""
+        return True
+
     @contextmanager
     def work(
         self,

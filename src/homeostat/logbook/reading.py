@@ -73,6 +73,15 @@ class Reading:
         """Return remedies, the newest first."""
         return self._newest("remedies", RemedyRecord, database, states, limit)
 
+    def remedy_states(self, database: str) -> dict[str, int]:
+        """Return how many remedies of a database are in each state."""
+        with self._file.reading() as session:
+            rows = session.execute(
+                "SELECT state, count(*) FROM remedies WHERE database = :database GROUP BY state",
+                {"database": database},
+            ).rows
+        return {str(state): int(str(count)) for state, count in rows}
+
     def remedy(self, number: int) -> RemedyRecord:
         """Return one remedy.
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from importlib.metadata import version as distribution_version
-
 import msgspec
 
 from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
 from homeostat.errors import ConfigError, HomeostatError
 from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord
-from homeostat.measure import Sample, Severity, Subject, Unknown
-from homeostat.operate.desk import Desk
-from homeostat.operate.operator import Attached, Operator
-from homeostat.operate.views import (
-    DatabaseStatus,
-    Latest,
-    Point,
-    RemedyView,
-    Series,
-    Status,
-    Tick,
-)
+from homeostat.measure import Severity
+from homeostat.operate.attached import Attached
+from homeostat.operate.live import status_of, tick_of
+from homeostat.operate.operator import Operator
+from homeostat.operate.own_findings import LOGBOOK_FAILING
+from homeostat.operate.views import Point, RemedyView, Series, Status, Tick
 
 AUTONOMIES = ("observe", "approve", "auto")
 REPLY_SECONDS_REFUSED = 5.0
-FRESH_TICKS = 3  # a reading older than this many ticks is no longer now
-LOGBOOK_RULE = "logbook-failing"
 
 
 class OperatorConsole:
@@ -44,84 +33,7 @@ class OperatorConsole:
 
     def status(self) -> Status:
         """Return the state of everything."""
-        operator = self._operator
-        databases = [self._database_status(one) for one in operator.attached.values()]
-        state, detail = "ok", "watching"
-        if operator.lost is not None:
-            state, detail = "lost", str(operator.lost)
-        elif operator.logbook_error is not None:
-            state, detail = "logbook", str(operator.logbook_error)
-        elif any(one.state in {"trouble", "unreachable"} for one in databases):
-            state = "trouble"
-            detail = f"{sum(one.findings for one in databases)} open findings"
-        elif databases and all(one.state == "paused" for one in databases):
-            state, detail = "paused", "observing; nothing is applied"
-        return Status(
-            version=distribution_version("homeostat"),
-            state=state,
-            detail=detail,
-            pid=operator.owner.pid,
-            epoch=max((one.ownership.epoch for one in operator.attached.values()), default=0),
-            uptime_seconds=operator.clock.now() - operator.started,
-            databases=databases,
-            next_command=self._next_command(),
-        )
-
-    def _database_status(self, one: Attached) -> DatabaseStatus:
-        unknown: dict[str, str] = {}
-        records = self._operator.logbook.remedies(database=one.row.key, limit=10_000)
-        states = Counter(record.state for record in records)
-        findings = one.findings.open()
-        serious = [f for f in findings if Severity(f.severity).rank >= Severity.WARNING.rank]
-        state = "ok"
-        if one.watch.error:
-            state = "unreachable"
-        elif self._operator.is_paused(one.row.key):
-            state = "paused"
-        elif serious:
-            state = "trouble"
-
-        def known(metric: str, name: str) -> float | None:
-            reading, reason = self._now(one, metric, Subject(one.row.key))
-            if reading is None:
-                unknown[name] = reason
-            return reading
-
-        return DatabaseStatus(
-            key=one.row.key,
-            label=one.row.label,
-            dialect=one.row.dialect,
-            version=one.row.version,
-            state=state,
-            since=one.row.attached,
-            promise_ms=self._operator.config.monitor.promise_ms,
-            p50_ms=known("operation.p50_ms", "p50_ms"),
-            p99_ms=known("operation.p99_ms", "p99_ms"),
-            operations_per_second=known("operation.rate", "operations_per_second"),
-            agents=len(one.watch.agents.views(self._operator.clock.now())),
-            findings=len(findings),
-            healed=states["kept"],
-            reverted=states["reverted"] + states["ineffective"],
-            waiting=states["waiting"] + states["asking"],
-            autonomy=self._autonomy(one.desk),
-            unknown=unknown,
-        )
-
-    def _autonomy(self, desk: Desk) -> str:
-        kinds = sorted({desk.autonomy_of(remedy.key) for remedy in desk.remedies})
-        return ", ".join(kinds) if kinds else self._operator.config.operate.autonomy
-
-    def _next_command(self) -> str:
-        waiting: list[RemedyRecord] = []
-        for one in self._operator.attached.values():
-            waiting += self._operator.logbook.remedies(
-                database=one.row.key, states=["waiting", "asking"], limit=1
-            )
-        if waiting:
-            return f"homeostat remedy show {waiting[0].id}"
-        if self._operator.logbook.remedies(limit=1):
-            return "homeostat remedy list"
-        return "homeostat link"
+        return status_of(self._operator)
 
     def findings(self, *, database: str | None = None, open_only: bool = True) -> list[Finding]:
         """Return findings, the newest first; a failing logbook comes before all."""
@@ -143,7 +55,7 @@ class OperatorConsole:
         return Finding(
             database=one.row.key,
             kind="logbook",
-            rule=LOGBOOK_RULE,
+            rule=LOGBOOK_FAILING,
             severity=str(Severity.CRITICAL),
             what=f"the logbook cannot be written, so nothing is applied: {error}",
             cause=error,
@@ -222,68 +134,7 @@ class OperatorConsole:
 
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
-        one = self._operator.find(database)
-        whole = Subject(one.row.key)
-        recent = one.watch.recent
-        fresh = self._fresh()
-        latest = []
-        for metric in recent.metrics():
-            spec = self._operator.registry.spec(metric)
-            for subject in recent.subjects(metric, since=fresh):
-                sample = recent.last(metric, subject)
-                if sample is not None and spec is not None:
-                    latest += _latest(sample, spec.unit)
-        segments = {
-            subject.name: rate
-            for subject in recent.subjects("operation.rate", since=fresh)
-            if subject.kind == "segment"
-            and (rate := self._now(one, "operation.rate", subject)[0]) is not None
-        }
-        errors = self._now(one, "operation.errors", whole)[0]
-        return Tick(
-            database=one.row.key,
-            at=self._operator.clock.now(),
-            p50_ms=self._now(one, "operation.p50_ms", whole)[0],
-            p99_ms=self._now(one, "operation.p99_ms", whole)[0],
-            operations_per_second=self._now(one, "operation.rate", whole)[0],
-            errors_per_second=None
-            if errors is None
-            else errors / self._operator.config.monitor.performance_seconds,
-            segments=segments,
-            pools=self._pools(one),
-            latest=latest,
-        )
-
-    def _pools(self, one: Attached) -> list[Json]:
-        pools: list[Json] = []
-        applications = {
-            f"agent:{a.name}": a for a in one.watch.agents.views(self._operator.clock.now())
-        }
-        for subject in one.watch.recent.subjects("pool.limit", since=self._fresh()):
-            agent = applications.get(subject.instance)
-            if agent is None:
-                continue
-            pool: Json = {"name": subject.name, "agent": agent.name}
-            pool["application"] = agent.application
-            for metric in ("limit", "in_use_mean", "waiting", "wait_ms", "use_share"):
-                pool[metric] = self._now(one, f"pool.{metric}", subject)[0]
-            pools.append(pool)
-        return pools
-
-    def _fresh(self) -> float:
-        monitor = self._operator.config.monitor
-        interval = max(monitor.performance_seconds, monitor.health_seconds)
-        return self._operator.clock.now() - FRESH_TICKS * interval
-
-    def _now(self, one: Attached, metric: str, subject: Subject) -> tuple[float | None, str]:
-        sample = one.watch.recent.last(metric, subject)
-        if sample is None:
-            return None, "not measured yet"
-        if sample.at < self._fresh():
-            return None, "not measured lately"
-        if isinstance(sample.value, Unknown):
-            return None, sample.value.reason
-        return (sample.value, "") if isinstance(sample.value, float) else (None, "a distribution")
+        return tick_of(self._operator, self._operator.find(database))
 
     # -- deciding
 
@@ -348,24 +199,3 @@ def _refused(epoch: int, error: str) -> Reply:
         settings=Settings(0, 0.0, {}),
         error=error,
     )
-
-
-def _latest(sample: Sample, unit: str) -> list[Latest]:
-    label = sample.subject.label
-    if isinstance(sample.value, Unknown):
-        reason = sample.value.reason
-        return [
-            Latest(
-                subject=label,
-                metric=sample.metric,
-                unit=unit,
-                at=sample.at,
-                value=None,
-                reason=reason,
-            )
-        ]
-    if isinstance(sample.value, float):
-        return [
-            Latest(subject=label, metric=sample.metric, unit=unit, at=sample.at, value=sample.value)
-        ]
-    return []

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,9 +18,8 @@ import msgspec
 from homeostat.clock import Clock
 from homeostat.config import Config
 from homeostat.engine import Unsupported, open_engine
-from homeostat.engine.engine import Engine, Identity, Target
+from homeostat.engine.engine import Identity, Target
 from homeostat.errors import (
-    DatabaseError,
     HomeostatError,
     LogbookError,
     NotFoundError,
@@ -29,20 +27,12 @@ from homeostat.errors import (
     OwnershipLostError,
 )
 from homeostat.logbook import Logbook, SampleStore
-from homeostat.logbook.rows import DatabaseRow, RemedyRecord
-from homeostat.measure import Severity, Subject
 from homeostat.operate import agents
-from homeostat.operate.desired import DesiredSettings
-from homeostat.operate.desk import Desk
-from homeostat.operate.findings import FindingBook
+from homeostat.operate.attached import Attached, Surroundings, assemble
 from homeostat.operate.ownership import Ownership, Succession, this_process
 from homeostat.operate.registry import Registry
 from homeostat.operate.room import Room
-from homeostat.operate.rule import Judgement, View
-from homeostat.operate.run import Footing
 from homeostat.operate.schedule import Routine, Scheduler, Task, thread_executor
-from homeostat.operate.watch import Watch, WatchHands
-from homeostat.secret import without_password
 
 log = logging.getLogger(__name__)
 
@@ -51,20 +41,6 @@ COMPACT_SECONDS = 600.0
 RULE_TASK = "task-failed"
 RULE_REMEDY = "remedy-needs-person"
 PAUSE_ALL = "paused"
-
-
-@dataclass(slots=True)
-class Attached:
-    """One database with all that belongs to it."""
-
-    row: DatabaseRow
-    engine: Engine
-    watch: Watch
-    desk: Desk
-    ownership: Ownership
-    findings: FindingBook
-    stack: contextlib.ExitStack
-    locked: bool = False  # whether the second lock, the database's own, is held
 
 
 class Operator:
@@ -95,9 +71,25 @@ class Operator:
         self._ticks = 0
         self._executor = thread_executor()
         self._scheduler = Scheduler(
-            clock, self._task_failed, self._task_recovered, executor=self._executor
+            clock,
+            on_error=self._about_task,
+            on_success=lambda routine, task: self._about_task(routine, task, None),
+            executor=self._executor,
         )
         self._threads: list[threading.Thread] = []
+        self._around = Surroundings(
+            config,
+            clock,
+            rooms,
+            self.logbook,
+            self.samples,
+            self.registry,
+            self.stop_event,
+            self.started,
+            is_paused=self.is_paused,
+            on_tick=self._ticked,
+            on_logbook=self._logbook_state,
+        )
         self._unsubscribe = self.logbook.subscribe(lambda *_: self._changed())
 
     # -- life
@@ -121,7 +113,7 @@ class Operator:
         for thread in self._threads:
             thread.join(STOP_SECONDS_MAX)
         for one in self.attached.values():
-            self._let_go(one)
+            one.let_go()
         self.attached.clear()
         self._unsubscribe()
         self.samples.close()
@@ -153,15 +145,13 @@ class Operator:
             )
             succession = ownership.take()
             stack.callback(ownership.release)
-            one = self._assemble(url, engine, identity, ownership, stack)
+            one = assemble(self._around, url, engine=engine, ownership=ownership, stack=stack)
             self._succeed(one, succession)
         except BaseException:
             with contextlib.suppress(HomeostatError):
                 stack.close()
             raise
         self.attached[identity.key] = one
-        if one.locked:
-            one.desk.go_on()
         self._scheduler.add(one.watch.routine())
         return identity
 
@@ -178,7 +168,7 @@ class Operator:
             tx.audit(actor=actor, action="detach", database=row.key, subject="", detail={})
         self._scheduler.remove(one.watch.routine().name)
         del self.attached[one.row.key]
-        self._let_go(one)
+        one.let_go()
 
     def find(self, name: str) -> Attached:
         """Return an attached database by its key or label.
@@ -193,128 +183,24 @@ class Operator:
             "No attached database has this name. `homeostat status` lists them.", where=name
         )
 
-    def _assemble(
-        self,
-        url: str,
-        engine: Engine,
-        identity: Identity,
-        ownership: Ownership,
-        stack: contextlib.ExitStack,
-    ) -> Attached:
-        findings = FindingBook(self.logbook, identity.key, ownership)
-        desired = DesiredSettings(
-            self.logbook,
-            identity.key,
-            ownership,
-            expires_seconds=self.config.agent.expires_seconds,
-        )
-
-        def consider(view: View) -> None:
-            if one.locked:
-                one.desk.consider(view.findings, view)
-
-        watch = Watch(
-            engine,
-            identity,
-            self.rooms,
-            self.config,
-            self.clock,
-            self.samples,
-            self.registry,
-            findings,
-            desired,
-            epoch=lambda: ownership.epoch,
-            consider=consider,
-            on_tick=self._ticked,
-            on_logbook=self._logbook_state,
-        )
-        footing = Footing(
-            self.logbook,
-            ownership,
-            self.clock,
-            self.config.operate,
-            WatchHands(watch, ownership, self.config.operate.lease_seconds),
-            self.stop_event,
-            self.started,
-            still_open=lambda number: findings.get(number) is not None,
-        )
-        row = self._save_database(url, identity, ownership)
-        desk = Desk(
-            identity.key,
-            [remedy for room in self.rooms for remedy in room.remedies],
-            footing,
-            self.config,
-            is_paused=lambda: self.is_paused(identity.key),
-            on_failure=lambda record, why: self._remedy_failed(findings, record, why),
-        )
-        one = Attached(row, engine, watch, desk, ownership, findings, stack)
-        return one
-
-    def _save_database(self, url: str, identity: Identity, ownership: Ownership) -> DatabaseRow:
-        known = {row.key: row for row in self.logbook.databases()}
-        old = known.get(identity.key)
-        row = DatabaseRow(
-            key=identity.key,
-            dialect=identity.dialect,
-            label=identity.label,
-            url=without_password(url),
-            version=identity.version,
-            attached=old.attached if old else self.clock.now(),
-            paused=old.paused if old else False,
-        )
-        with self.logbook.write(ownership.tenure) as tx:
-            tx.save_database(row)
-            tx.audit(
-                actor="homeostat",
-                action="attach",
-                database=row.key,
-                subject="",
-                detail={"url": row.url, "epoch": ownership.epoch},
-            )
-        return row
-
     def _succeed(self, one: Attached, succession: Succession) -> None:
         """End the database work of the operator before, then take the database's own lock."""
         control = one.engine.control
-        if isinstance(control, Unsupported):
-            log.warning("no second lock: %s", control.reason)
-            one.locked = True
-            return
-        if succession.previous is not None:
-            before = self._application_name(succession.previous.owner.pid)
-            ended = control.end_work(before)
-            log.info("succeeded epoch %d: %d sessions ended", succession.previous.epoch, ended)
-        if not self._lock_database(one) and succession.previous is None:
+        previous = succession.previous
+        if previous is not None and not isinstance(control, Unsupported):
+            ended = control.end_work(self._application_name(previous.owner.pid))
+            log.info("succeeded epoch %d: %d sessions ended", previous.epoch, ended)
+        one.keep_lock()
+        if not one.lock.held and previous is None and not isinstance(control, Unsupported):
             message = (
                 "An operator with another data directory has this database. Use that one, or stop "
                 "it first."
             )
-            raise OwnedElsewhereError(message, where=one.row.label)
+            raise OwnedElsewhereError(message, where=one.row.label, detail=one.lock.reason)
 
     def _application_name(self, pid: int) -> str:
         """Return the name that all sessions of an operator of this data directory begin with."""
         return f"homeostat {hashlib.sha256(str(self.data).encode()).hexdigest()[:8]} {pid}."
-
-    def _lock_database(self, one: Attached) -> bool:
-        """Take the database's own lock if it is free, and tell; without it nothing is applied.
-
-        A stopped operator keeps it, until it is ended or goes on and finds that it lost ownership.
-        """
-        control = one.engine.control
-        if one.locked or isinstance(control, Unsupported):
-            return False
-        inner = contextlib.ExitStack()
-        taken = inner.enter_context(control.lock(f"homeostat:{one.row.key}"))
-        if taken:
-            one.stack.push(inner.pop_all())
-            one.locked = True
-        else:
-            inner.close()
-        return taken
-
-    def _let_go(self, one: Attached) -> None:
-        with contextlib.suppress(HomeostatError):
-            one.stack.close()
 
     # -- pausing
 
@@ -384,42 +270,11 @@ class Operator:
             for one in list(self.attached.values()):
                 try:
                     one.ownership.renew()
-                    if self._lock_database(one):
-                        one.desk.go_on()
+                    one.keep_lock()
                 except LogbookError as error:
                     self._logbook_state(error)
-                except DatabaseError as error:
-                    log.warning("the database's lock could not be taken: %s", error)
-
-    def _task_failed(self, routine: str, task: str, error: Exception) -> None:
-        self._about_task(routine, task, error)
-
-    def _task_recovered(self, routine: str, task: str) -> None:
-        self._about_task(routine, task, None)
 
     def _about_task(self, routine: str, task: str, error: Exception | None) -> None:
         for one in list(self.attached.values()):
-            if routine != one.watch.routine().name:
-                continue
-            subject = Subject(one.row.key, kind="task", name=task)
-            now = self.clock.now()
-            with contextlib.suppress(LogbookError):
-                if error is None:
-                    one.findings.clear_finding(RULE_TASK, subject, at=now)
-                    continue
-                what = f"the task {task} failed: {error}"
-                mend = "The other tasks go on. Look into the log; report it if it comes back."
-                judgement = Judgement(subject, Severity.HIGH, what, mend=mend)
-                one.findings.raise_finding(RULE_TASK, judgement, at=now)
-
-    def _remedy_failed(self, findings: FindingBook, record: RemedyRecord, why: str) -> None:
-        subject = Subject(record.database, kind="remedy", name=str(record.id))
-        judgement = Judgement(
-            subject,
-            Severity.HIGH,
-            f"remedy {record.id} ({record.title}) needs a person: {why}",
-            cause=why,
-            mend=f"Run `homeostat remedy show {record.id}`.",
-        )
-        with contextlib.suppress(LogbookError):
-            findings.raise_finding(RULE_REMEDY, judgement, at=self.clock.now())
+            if routine == one.watch.routine().name:
+                one.own.task(task, error)

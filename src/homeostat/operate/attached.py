@@ -1,0 +1,163 @@
+"""Put together all that belongs to one attached database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from threading import Event
+
+from homeostat.clock import Clock
+from homeostat.config import Config
+from homeostat.engine import Engine
+from homeostat.errors import DatabaseError, HomeostatError, LogbookError
+from homeostat.logbook import Logbook, SampleStore
+from homeostat.logbook.rows import DatabaseRow
+from homeostat.operate.database_lock import DatabaseLock
+from homeostat.operate.desired import DesiredSettings
+from homeostat.operate.desk import Desk
+from homeostat.operate.findings import FindingBook
+from homeostat.operate.own_findings import OwnFindings
+from homeostat.operate.ownership import Ownership
+from homeostat.operate.registry import Registry
+from homeostat.operate.room import Room
+from homeostat.operate.rule import View
+from homeostat.operate.run import Footing
+from homeostat.operate.watch import Watch, WatchHands
+from homeostat.secret import without_password
+
+
+@dataclass(slots=True)
+class Attached:
+    """One database with all that belongs to it; `stack` lets it go."""
+
+    row: DatabaseRow
+    engine: Engine
+    watch: Watch
+    desk: Desk
+    ownership: Ownership
+    findings: FindingBook
+    own: OwnFindings
+    lock: DatabaseLock
+    stack: ExitStack
+
+    def keep_lock(self) -> None:
+        """Take or check the database's lock; once it is held, go on with what was left."""
+        before = self.lock.held
+        try:
+            held = self.lock.keep()
+        except DatabaseError as error:
+            self.lock.release()
+            self.lock.reason = str(error)
+            held = False
+        self.own.standing_by("" if held else self.lock.reason)
+        if held and not before:
+            self.desk.go_on()
+
+    def let_go(self) -> None:
+        """Release the lock and the ownership, close every connection."""
+        with suppress(HomeostatError):
+            self.stack.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all databases of an operator share."""
+
+    config: Config
+    clock: Clock
+    rooms: Sequence[Room]
+    logbook: Logbook
+    samples: SampleStore
+    registry: Registry
+    stop: Event
+    started: float
+    is_paused: Callable[[str], bool]
+    on_tick: Callable[[], None]
+    on_logbook: Callable[[LogbookError | None], None]
+
+
+def assemble(
+    around: Surroundings, url: str, *, engine: Engine, ownership: Ownership, stack: ExitStack
+) -> Attached:
+    """Return an attached database, stored in the logbook; nothing runs yet.
+
+    Raises:
+        LogbookError: it could not be stored.
+    """
+    identity = engine.identity()
+    key = identity.key
+    config = around.config
+    findings = FindingBook(around.logbook, key, ownership)
+    own = OwnFindings(findings, key, around.clock)
+    desired = DesiredSettings(
+        around.logbook, key, ownership, expires_seconds=config.agent.expires_seconds
+    )
+    lock = DatabaseLock(engine, key)
+    stack.callback(lock.release)
+
+    def consider(view: View) -> None:
+        if lock.held:
+            desk.consider(view.findings, view)
+
+    watch = Watch(
+        engine,
+        identity,
+        around.rooms,
+        config,
+        around.clock,
+        around.samples,
+        around.registry,
+        findings,
+        desired,
+        epoch=lambda: ownership.epoch,
+        consider=consider,
+        on_tick=around.on_tick,
+        on_logbook=around.on_logbook,
+    )
+    footing = Footing(
+        around.logbook,
+        ownership,
+        around.clock,
+        config.operate,
+        WatchHands(watch, ownership, config.operate.lease_seconds),
+        around.stop,
+        around.started,
+        still_open=lambda number: findings.get(number) is not None,
+    )
+    desk = Desk(
+        key,
+        [remedy for room in around.rooms for remedy in room.remedies],
+        footing,
+        config,
+        is_paused=lambda: around.is_paused(key),
+        on_failure=own.remedy,
+    )
+    row = _save_database(around, url, engine, ownership)
+    return Attached(row, engine, watch, desk, ownership, findings, own, lock, stack)
+
+
+def _save_database(
+    around: Surroundings, url: str, engine: Engine, ownership: Ownership
+) -> DatabaseRow:
+    identity = engine.identity()
+    old = {row.key: row for row in around.logbook.databases()}.get(identity.key)
+    row = DatabaseRow(
+        key=identity.key,
+        dialect=identity.dialect,
+        label=identity.label,
+        url=without_password(url),
+        version=identity.version,
+        attached=old.attached if old else around.clock.now(),
+        paused=old.paused if old else False,
+    )
+    with around.logbook.write(ownership.tenure) as tx:
+        tx.save_database(row)
+        tx.audit(
+            actor="homeostat",
+            action="attach",
+            database=row.key,
+            subject="",
+            detail={"url": row.url, "epoch": ownership.epoch},
+        )
+    return row

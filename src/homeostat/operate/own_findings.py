@@ -1,0 +1,103 @@
+"""Findings about the operator itself: a task that fails, a remedy that needs a person, standing by.
+
+They are opened and cleared like any other; a logbook that fails keeps them in memory only.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from homeostat.clock import Clock
+from homeostat.errors import LogbookError
+from homeostat.logbook.rows import RemedyRecord
+from homeostat.measure import Severity, Subject
+from homeostat.operate.findings import FindingBook
+from homeostat.operate.rule import Judgement
+
+TASK_FAILED, NEEDS_PERSON, STANDING_BY, LOGBOOK_FAILING = (
+    "task-failed",
+    "remedy-needs-person",
+    "standing-by",
+    "logbook-failing",
+)
+HELP = {
+    TASK_FAILED: (
+        "A periodic task raised an error. The other tasks go on; it clears when the task succeeds."
+    ),
+    NEEDS_PERSON: (
+        "A remedy failed, or after a take-over it cannot be told what was done. "
+        "`homeostat remedy show` tells more."
+    ),
+    STANDING_BY: (
+        "The database's own lock is not held, so nothing is applied: another operator has it, or "
+        "the URL leads to a pooler. Observing goes on."
+    ),
+    LOGBOOK_FAILING: (
+        "The logbook cannot be written, so nothing is applied. It clears by itself as soon as the "
+        "cause is gone."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFindings:
+    """The operator's findings about itself on one database."""
+
+    findings: FindingBook
+    database: str
+    clock: Clock
+
+    def task(self, name: str, error: Exception | None) -> None:
+        """Tell that a task failed, or works again."""
+        subject = Subject(self.database, kind="task", name=name)
+        if error is None:
+            self._clear(TASK_FAILED, subject)
+            return
+        self._raise(
+            TASK_FAILED,
+            Judgement(
+                subject,
+                Severity.HIGH,
+                f"the task {name} failed: {error}",
+                mend="The other tasks go on. Look into operator.log; report it if it comes back.",
+            ),
+        )
+
+    def remedy(self, record: RemedyRecord, why: str) -> None:
+        """Tell that a remedy needs a person."""
+        self._raise(
+            NEEDS_PERSON,
+            Judgement(
+                Subject(record.database, kind="remedy", name=str(record.id)),
+                Severity.HIGH,
+                f"remedy {record.id} ({record.title}) needs a person: {why}",
+                cause=why,
+                mend=f"Run `homeostat remedy show {record.id}`.",
+            ),
+        )
+
+    def standing_by(self, reason: str) -> None:
+        """Tell why nothing is applied; an empty reason: it is again."""
+        subject = Subject(self.database, kind="lock", name="operator")
+        if not reason:
+            self._clear(STANDING_BY, subject)
+            return
+        self._raise(
+            STANDING_BY,
+            Judgement(
+                subject,
+                Severity.WARNING,
+                "the database's own lock is not held, so nothing is applied",
+                cause=reason,
+                mend="Remove the cause; the lock is asked for again at every heartbeat.",
+            ),
+        )
+
+    def _raise(self, rule: str, judgement: Judgement) -> None:
+        with suppress(LogbookError):
+            self.findings.raise_finding(rule, judgement, at=self.clock.now())
+
+    def _clear(self, rule: str, subject: Subject) -> None:
+        with suppress(LogbookError):
+            self.findings.clear_finding(rule, subject, at=self.clock.now())
