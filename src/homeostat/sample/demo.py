@@ -130,7 +130,7 @@ def run_demo(
         if not traffic:
             terminal.note("no traffic was asked for; Ctrl-C ends it")
             return _wait(operator, stop)
-        switch = stack.enter_context(_traffic(target, data))
+        switch = stack.enter_context(_traffic(target, data, beside=operator))
         terminal.note(
             f"traffic: {RATE_PER_SECOND:.0f} requests a second, a pool of {POOL_LIMIT} connections"
         )
@@ -236,8 +236,13 @@ def _reach(
 
 
 @contextmanager
-def _traffic(target: str, data: Path) -> Iterator[Callable[[str, bool, float | None], None]]:
-    """Start the traffic in its own process; yield what switches troubles."""
+def _traffic(
+    target: str, data: Path, *, beside: subprocess.Popen[bytes]
+) -> Iterator[Callable[[str, bool, float | None], None]]:
+    """Start the traffic in its own process; yield what switches troubles.
+
+    At the end it and the process beside it are told at once, so that they end side by side.
+    """
     process = subprocess.Popen(  # noqa: S603  # our own module with our own interpreter
         [
             sys.executable,
@@ -271,6 +276,8 @@ def _traffic(target: str, data: Path) -> Iterator[Callable[[str, bool, float | N
     try:
         yield switch
     finally:
+        process.terminate()
+        beside.terminate()
         _end(process)
 
 
