@@ -41,6 +41,7 @@ HomeostatError
 │   ├── LogbookCorruptError
 │   ├── LogbookNewerError
 │   ├── OwnedElsewhereError
+│   ├── LeaseExpiredError
 │   └── OwnershipLostError
 ├── OperateError
 │   ├── NotFoundError
@@ -259,6 +260,10 @@ class OwnedElsewhereError(LogbookError):
     """Another operator runs this database. Use that one, or stop it first."""
 
     tenure: Any = None  # the logbook's Tenure of who holds it
+
+
+class LeaseExpiredError(LogbookError):
+    """The lease ran out before it could be renewed, so nothing is applied. It renews by itself."""
 
 
 class OwnershipLostError(LogbookError):

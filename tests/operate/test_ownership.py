@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from homeostat.clock import ManualClock
-from homeostat.errors import OwnedElsewhereError, OwnershipLostError
+from homeostat.errors import LeaseExpiredError, OwnedElsewhereError, OwnershipLostError
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import Owner
 from homeostat.operate.ownership import Ownership, is_alive, this_process
@@ -118,7 +118,7 @@ def test_a_lease_that_ran_out_writes_nothing_until_it_is_renewed(
     mine = claim(book, clock, this_process())
     mine.take()
     clock.advance(LEASE + 1)
-    with pytest.raises(OwnershipLostError):
+    with pytest.raises(LeaseExpiredError):
         _ = mine.tenure
     mine.renew()
     assert mine.tenure.epoch == mine.epoch

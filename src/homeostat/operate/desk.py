@@ -45,6 +45,7 @@ class Desk:
     declined: dict[int, dict[str, str]] = field(default_factory=dict)  # finding -> remedy -> why
     _runs: dict[int, RemedyRun] = field(default_factory=dict)
     _threads: dict[int, threading.Thread] = field(default_factory=dict)
+    _stranded: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def autonomy_of(self, key: str) -> str:
@@ -53,9 +54,13 @@ class Desk:
         return self.autonomy.get(key) or operate.remedies.get(key, operate.autonomy)
 
     def go_on(self) -> None:
-        """Take up the runs that an earlier operator left, by observing their targets first."""
+        """Take up the runs that nobody carries, by observing their targets first.
+
+        An earlier operator left them, or the logbook failed under them.
+        """
+        self._stranded = False
         for record in self._records(UNDER_WAY):
-            if record.run is None:
+            if record.run is None or record.id in self._runs:
                 continue
             run = self.footing.logbook.run(record.run)
             remedy = self._remedy(record.key)
@@ -71,6 +76,8 @@ class Desk:
         Raises:
             LogbookError: nothing can be stored, so nothing is applied.
         """
+        if self._stranded:
+            self.go_on()
         open_numbers = {finding.id for finding in findings}
         self.declined = {n: why for n, why in self.declined.items() if n in open_numbers}
         for finding in findings:
@@ -256,7 +263,8 @@ class Desk:
         except StoppedError:
             log.info("remedy %d is left to the next start", number)
         except LogbookError as error:
-            self.on_failure(carried.record, str(error))
+            self._stranded = True
+            log.warning("remedy %d waits for the logbook: %s", number, error)
         except Exception as error:
             log.exception("remedy %d broke off", number)
             self.on_failure(carried.record, f"it broke off: {error}")

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from homeostat.clock import Clock
-from homeostat.errors import OwnedElsewhereError, OwnershipLostError
+from homeostat.errors import LeaseExpiredError, OwnedElsewhereError, OwnershipLostError
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import Owner, Tenure
 
@@ -121,12 +121,15 @@ class Ownership:
         """Return the tenure to write under.
 
         Raises:
-            OwnershipLostError: nothing was claimed, or it ran out without being renewed.
+            OwnershipLostError: nothing is claimed, or another operator took over.
+            LeaseExpiredError: it ran out; `renew` brings it back unless somebody took over.
         """
         with self._lock:
             tenure = self._tenure
-        if tenure is None or tenure.expires <= self._clock.now():
+        if tenure is None:
             raise OwnershipLostError(where=self._scope)
+        if tenure.expires <= self._clock.now():
+            raise LeaseExpiredError(where=self._scope)
         return tenure
 
     @property
