@@ -27,6 +27,7 @@ from homeostat.cli.root import root
 from homeostat.logbook import rows
 from homeostat.main import rooms
 from homeostat.operate import agents, views
+from homeostat.operate.own_findings import HELP
 from homeostat.operate.room import Room
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,14 +42,6 @@ UNITS = {
     "bytes": "bytes",
     "share": "0 to 1",
     "ticks": "ticks",
-}
-
-# Findings that the operator makes itself, without a rule of a room.
-OWN_FINDINGS = {
-    "task-failed": "A periodic task raised an error; the others go on. The finding names the task "
-    "and the error and clears when the task works again.",
-    "remedy-needs-person": "A remedy could not be brought to an end by itself, or a take-over "
-    "could not tell what had been done. `homeostat remedy show` says what is possible.",
 }
 
 ENVIRONMENT = {
@@ -207,33 +200,18 @@ def metrics_page() -> str:
 
 def findings_page() -> str:
     """Return the page of findings."""
-    missing = own_finding_names() ^ set(OWN_FINDINGS)
-    if missing:
-        raise GeneratorError(f"OWN_FINDINGS and the operator's code differ in {sorted(missing)}")
     lines = [
         [f"`{rule.name}`", room.name, rule.after, str(rule.clear_ticks), rule.help]
         for room in all_rooms()
         for rule in room.rules
     ]
-    lines += [[f"`{name}`", "operate", "", "", text] for name, text in OWN_FINDINGS.items()]
+    lines += [[f"`{name}`", "operate", "", "", text] for name, text in HELP.items()]
     head = ["finding", "room", "judged after", "clears after", "what it means and what to do"]
     intro = (
         "What Homeostat can find. A finding opens when its rule says so after a tick of a probe, "
         "and clears\nafter so many quiet ticks."
     )
     return page("Findings", intro, table(head, sorted(lines)))
-
-
-def own_finding_names() -> set[str]:
-    """Return the values of the constants RULE_* in the operate room."""
-    found = set()
-    for path in (ROOT / "src" / "homeostat" / "operate").glob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-                if any(name.startswith("RULE_") for name in names):
-                    found.add(str(node.value.value))
-    return found
 
 
 def remedies_page() -> str:

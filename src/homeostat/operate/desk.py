@@ -256,6 +256,7 @@ class Desk:
 
     def _carry(self, carried: RemedyRun) -> None:
         number = carried.record.id
+        stranded = False
         try:
             record = carried.carry()
             if record.state in {"asking", "failed"}:
@@ -263,7 +264,7 @@ class Desk:
         except StoppedError:
             log.info("remedy %d is left to the next start", number)
         except LogbookError as error:
-            self._stranded = True
+            stranded = True
             log.warning("remedy %d waits for the logbook: %s", number, error)
         except Exception as error:
             log.exception("remedy %d broke off", number)
@@ -271,6 +272,7 @@ class Desk:
         finally:
             self._runs.pop(number, None)
             self._threads.pop(number, None)
+            self._stranded = self._stranded or stranded  # only now may it be taken up again
 
     def _ask(self, record: RemedyRecord, run: Run, why: str) -> None:
         record = msgspec.structs.replace(record, state="asking", verdict=why)

@@ -141,7 +141,7 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
     change = (new_median - old_median) / old_median if old_median > 0 else 0.0
     numbers = (
         f"{demand.name} {_number(old_median)} -> {_number(new_median)} {demand.unit} "
-        f"({change:+.0%})"
+        f"({change_in_words(change)})"
     )
     fell = rank_sum_probability(new, old)
     rose = rank_sum_probability(old, new)
@@ -162,6 +162,13 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
     else:
         outcome, reason = _credit(before, after, demand, fell)
     return Verdict(outcome, f"{numbers}: {reason}", old_median, new_median, probability, seen)
+
+
+def change_in_words(change: float) -> str:
+    """Return a relative change as percent; what is left of a large fall is not rounded away."""
+    if -1 < change < -0.99:
+        return f"-{math.floor(-change * 1000) / 10:.1f}%"
+    return f"{change:+.0%}"
 
 
 def _credit(
