@@ -1,8 +1,8 @@
 """What the tests need from the operating system, and how to get it.
 
-PostgreSQL's server programs with the contrib extensions, and Chromium. Installs only what is
-missing, through apt-get, as root or with a sudo that asks for no password; otherwise it returns the
-line to run. It never starts a server: the cluster that Debian's package would make is not made.
+PostgreSQL's server programs with the contrib extensions, PgBouncer, and Chromium. Installs only
+what is missing, through apt-get, as root or with a sudo that asks for no password; otherwise it
+returns the line to run. It never starts a server: the cluster that Debian's package would make is not made.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def missing() -> list[Need]:
         needs.append(Need(f"PostgreSQL {POSTGRES_OLDEST} or newer (server)", ("postgresql",)))
     if not _has_contrib():
         needs.append(Need("PostgreSQL contrib extensions", ("postgresql-contrib",)))
+    if not _which("pgbouncer"):
+        needs.append(Need("PgBouncer", ("pgbouncer",)))
     if not any(shutil.which(name) for name in CHROMIUM_NAMES):
         needs.append(Need("Chromium", ("chromium", "fonts-liberation")))
     return needs
@@ -53,6 +55,11 @@ def postgres_homes() -> list[Path]:
     if on_path and not found:
         found.append((0, Path(on_path).resolve().parent))
     return [home for _, home in sorted(found, reverse=True)]
+
+
+def _which(name: str) -> str | None:
+    """Return where a program is; Debian puts servers where only root's PATH looks."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def _has_contrib() -> bool:

@@ -22,7 +22,7 @@ from homeostat.errors import (
     RightMissingError,
 )
 from homeostat.measure import Kind, Unknown
-from tests.servers import PostgresServer, pgbouncer_program, running_pgbouncer, wait_until
+from tests.servers import PostgresServer, running_pgbouncer, wait_until
 
 Connect = Callable[..., PostgresWire]
 
@@ -302,7 +302,6 @@ def test_the_lock_outlives_the_servers_limit_for_idle_sessions(
     idle.close()
 
 
-@pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed")
 def test_behind_a_pooler_there_is_no_control(pg_server: PostgresServer, pg_database: str) -> None:
     with running_pgbouncer(pg_server) as port:
         url = pg_database.replace(f":{pg_server.port}/", f":{port}/")
