@@ -2,7 +2,8 @@
 
 PostgreSQL's server programs with the contrib extensions, PgBouncer, and Chromium. Installs only
 what is missing, through apt-get, as root or with a sudo that asks for no password; otherwise it
-returns the line to run. It never starts a server: the cluster that Debian's package would make is not made.
+returns the line to run. It never starts a server: the cluster that Debian's package would make is
+not made.
 """
 
 from __future__ import annotations
