@@ -257,7 +257,7 @@ def _pool_samples(subject: Subject, pool: _PoolSum, at: float) -> list[Sample]:
         "pool.in_use_mean": mean,
         "pool.in_use_max": float(pool.in_use_max),
         "pool.in_use_ms": pool.in_use,
-        "pool.use_share": mean / last.limit if last.limit else 0.0,
+        "pool.use_share": min(1.0, mean / last.limit) if last.limit else 0.0,
         "pool.waiting": float(last.waiting),
         "pool.wait_ms": wait / 1000 if isinstance(wait, float) else 0.0,
         "pool.acquired": float(pool.wait.count),
