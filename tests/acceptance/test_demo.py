@@ -49,7 +49,7 @@ def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str])
         running.until(r"found .*pool of 4 connections is exhausted", STORY_SECONDS)
         running.until(r"cause .*held while idle.*sync_partner_profile", 5.0)
         kept = running.until(r"kept .*mean latency", STORY_SECONDS)
-        assert re.search(r"\(-\d+%\)", kept), kept
+        assert re.search(r"\(-[\d.]+%\)", kept), kept
         spoiled = running.until(r"ineffective ", STORY_SECONDS)
         assert re.search(r"nightly.report", running.text), spoiled
         waiting = running.until(r"waiting .*needs your word", STORY_SECONDS)

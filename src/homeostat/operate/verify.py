@@ -16,6 +16,7 @@ The rank-sum distribution is exact, with midranks for ties (Wilcoxon 1945; Mann 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence

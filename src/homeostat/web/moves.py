@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from homeostat.logbook.rows import REMEDY_ENDED, Json, RemedyRecord, Step
+from homeostat.operate.verify import change_in_words
 from homeostat.operate.views import RemedyView
 from homeostat.web.words import STATES, milliseconds, number, percent, sentence
 
@@ -164,7 +165,7 @@ def measured(result: Json) -> str:
     if not isinstance(before, int | float) or not isinstance(after, int | float):
         return ""
     numbers = f"{_quantity(before, result)} \u2192 {_quantity(after, result)}"
-    return f"{numbers} ({(after - before) / before:+.0%})" if before > 0 else numbers
+    return f"{numbers} ({change_in_words((after - before) / before)})" if before > 0 else numbers
 
 
 def _quantity(value: float, result: Json) -> str:
