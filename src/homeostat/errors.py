@@ -283,7 +283,7 @@ class DecisionRefusedError(OperateError):
 
 
 class OperatorUnreachableError(OperateError):
-    """No operator answers. Start one with `homeostat up URL`; the logbook is read meanwhile."""
+    """No operator answers. Start one with `homeostat up URL`."""
 
 
 class ReportRefusedError(OperatorUnreachableError):

@@ -186,7 +186,9 @@ class Channel:
         try:
             connection.connect()
         except OSError as error:
-            raise OperatorUnreachableError(where=repr(endpoint), detail=str(error)) from None
+            raise OperatorUnreachableError(
+                where=f"{endpoint.host}:{endpoint.port}", detail=error.strerror or str(error)
+            ) from None
         self._connection, self._token = connection, endpoint.token
         return connection
 

@@ -243,6 +243,7 @@ def _traffic(
 
     At the end it and the process beside it are told at once, so that they end side by side.
     """
+    log = (data / "traffic.log").open("ab")
     process = subprocess.Popen(  # noqa: S603  # our own module with our own interpreter
         [
             sys.executable,
@@ -256,8 +257,10 @@ def _traffic(
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        stderr=log,
         start_new_session=True,
     )
+    log.close()
     pipe = process.stdin
     assert pipe is not None, "it was asked for"  # noqa: S101
 
