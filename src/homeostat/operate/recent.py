@@ -1,17 +1,22 @@
 """The newest samples of every series, in memory, for rules to judge.
 
 Bounded: so many ticks a series, so many series a metric. What falls off is still in samples.db.
+Histograms are kept packed, a tenth of their size: with 300 series they would be most of the
+operator's memory. Every read makes new ones, so nobody changes what others read.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from homeostat.measure import Reading, Sample, Subject
+from homeostat.logbook import histograms
+from homeostat.measure import Histogram, Reading, Sample, Subject, Unknown
 
 TICKS_MAX = 512
+
+_Kept = tuple[float, float | Unknown | bytes, Mapping[str, str] | None]  # at, value, texts
 
 
 class Recent:
@@ -19,7 +24,7 @@ class Recent:
 
     def __init__(self, *, ticks_max: int = TICKS_MAX) -> None:
         self._lock = threading.Lock()
-        self._rings: dict[str, dict[Subject, deque[Sample]]] = defaultdict(dict)
+        self._rings: dict[str, dict[Subject, deque[_Kept]]] = defaultdict(dict)
         self._ticks_max = ticks_max
 
     def add(self, samples: Iterable[Sample]) -> None:
@@ -30,13 +35,15 @@ class Recent:
                 ring = rings.get(sample.subject)
                 if ring is None:
                     ring = rings[sample.subject] = deque(maxlen=self._ticks_max)
-                ring.append(sample)
+                value = sample.value
+                kept = histograms.pack(value) if isinstance(value, Histogram) else value
+                ring.append((sample.at, kept, sample.texts or None))
 
     def subjects(self, metric: str, *, since: float = 0.0) -> list[Subject]:
         """Return the subjects with a sample of the metric at or after a time."""
         with self._lock:
             rings = self._rings.get(metric, {})
-            return [subject for subject, ring in rings.items() if ring[-1].at >= since]
+            return [subject for subject, ring in rings.items() if ring[-1][0] >= since]
 
     def metrics(self) -> list[str]:
         """Return the metrics seen."""
@@ -47,13 +54,14 @@ class Recent:
         """Return the newest sample of a series, or None."""
         with self._lock:
             ring = self._rings.get(metric, {}).get(subject)
-            return ring[-1] if ring else None
+            return _sample(subject, metric, ring[-1]) if ring else None
 
     def window(self, metric: str, subject: Subject, *, ticks: int) -> list[Sample]:
         """Return the newest so many samples of a series, the oldest first, unknown ones too."""
         with self._lock:
             ring = self._rings.get(metric, {}).get(subject)
-            return list(ring)[-ticks:] if ring else []
+            kept = list(ring)[-ticks:] if ring else []
+        return [_sample(subject, metric, one) for one in kept]
 
     def values(self, metric: str, subject: Subject, *, ticks: int) -> list[float]:
         """Return the known plain values among the newest so many samples."""
@@ -66,7 +74,8 @@ class Recent:
             ring = self._rings.get(metric, {}).get(subject)
             if not ring:
                 return []
-            return [sample.value for sample in ring if start < sample.at <= end]
+            kept = list(ring)
+        return [_reading(value) for at, value, _ in kept if start < at <= end]
 
     def forget(self, instance: str) -> None:
         """Drop every series of an instance, e.g. of an agent that went away."""
@@ -74,3 +83,12 @@ class Recent:
             for rings in self._rings.values():
                 for subject in [s for s in rings if s.instance == instance]:
                     del rings[subject]
+
+
+def _reading(kept: float | Unknown | bytes) -> Reading:
+    return histograms.unpack(kept) if isinstance(kept, bytes) else kept
+
+
+def _sample(subject: Subject, metric: str, kept: _Kept) -> Sample:
+    at, value, texts = kept
+    return Sample(subject, metric, at, _reading(value), texts or {})
