@@ -146,7 +146,7 @@ def _save_database(
         key=identity.key,
         dialect=identity.dialect,
         label=identity.label,
-        url=without_password(url),
+        url=identity.label if identity.dialect == "sqlite" else without_password(url),
         version=identity.version,
         attached=old.attached if old else around.clock.now(),
         paused=old.paused if old else False,
