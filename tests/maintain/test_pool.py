@@ -123,6 +123,12 @@ def test_three_exhausted_ticks_of_five_are_a_finding_with_its_cause() -> None:
     assert one.evidence["since"] == NOW - 3 * TICK
 
 
+def test_a_pool_that_gives_connections_back_is_no_more_than_full() -> None:
+    over = {"pool.use_share": 1.9}  # made smaller a moment ago
+    one = only(view(CALM, CALM, over, over, over))
+    assert "100% in use" in one.what
+
+
 @pytest.mark.parametrize(
     "ticks",
     [

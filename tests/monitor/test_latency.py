@@ -22,7 +22,7 @@ def test_a_broken_promise_is_found_after_three_ticks_and_clears_after_three(
         found = one.open("promise-broken")
         assert found is not None
         assert found.severity == "high"
-        assert "50 ms are promised" in found.what
+        assert "past the promised 50 ms at 3 readings" in found.what
         assert found.cause == "unknown"
         [slowest] = found.evidence["slowest"]
         assert slowest["operation"] == "report.read"

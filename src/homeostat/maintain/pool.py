@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from homeostat.logbook.rows import Finding
 from homeostat.measure import Severity, Subject
-from homeostat.operate.rule import AgentView, Judgement, Undecided, View
+from homeostat.operate.rule import AgentView, Judgement, Undecided, View, brief
 
 IDLE_SHARE = 0.5  # more than half of the time held without a statement: held while idle
 EXHAUSTED, OVERSIZED, NO_AGENT, LOCK_HOLDER = (
@@ -56,7 +56,8 @@ def look(view: View, subject: Subject) -> PoolWindow | None:
     if use[-1].at < view.at - 2 * interval:
         return None  # the agent is silent
     waits = view.recent.values("pool.wait_ms", subject, ticks=len(use))
-    shares = [sample.value if isinstance(sample.value, float) else 0.0 for sample in use]
+    # a pool made smaller keeps busy connections until they are freed: more than all are in use
+    shares = [min(1.0, s.value) if isinstance(s.value, float) else 0.0 for s in use]
     exhausted = [
         share >= pool.use_share_high and wait >= pool.wait_ms
         for share, wait in zip(shares, waits, strict=False)
@@ -181,7 +182,7 @@ def cause_of(view: View, window: PoolWindow) -> tuple[str, str]:
         cause = f"connections are held while idle ({window.idle_share:.0%} of the time held)"
         if window.holders:
             cause += f", most by {window.holders}"
-        mend = "Grow the pool now; then give connections back before waiting for anything else."
+        mend = "Give connections back before waiting for anything else; until then more may help."
         return cause, mend
     return "unknown", "Look at which operations hold the connections, and for how long."
 
@@ -193,7 +194,9 @@ def holder_of(view: View) -> str:
             return finding.cause if finding.cause != "unknown" else finding.what
     if view.activity is not None and view.activity.holders:
         holder = view.activity.holders[0]
-        return f"pid {holder.pid} ({holder.application or holder.user}) holds it: {holder.what}"
+        return (
+            f"pid {holder.pid} ({holder.application or holder.user}) holds it: {brief(holder.what)}"
+        )
     return ""
 
 

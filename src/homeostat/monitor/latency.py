@@ -46,14 +46,14 @@ class PromiseBroken:
             return
         if len(values) < monitor.promise_ticks or min(values) <= monitor.promise_ms:
             return
-        seconds = monitor.promise_ticks * monitor.performance_seconds
         yield Judgement(
             view.subject(),
             Severity.HIGH,
-            f"the p99 of operations is {values[-1]:.0f} ms; {monitor.promise_ms:g} ms are promised "
-            f"and were passed for {seconds:.0f} s",
+            f"p99 is {values[-1]:,.0f} ms, past the promised {monitor.promise_ms:g} ms at "
+            f"{len(values)} readings in a row",
             cause=_cause(view),
-            mend="Mend the cause; if it is unknown, begin with the slowest operations named.",
+            mend="Mend the cause; if it is unknown, begin with the slowest operations in the "
+            "evidence.",
             evidence={"p99_ms": values, "slowest": _slowest(view, monitor.promise_ticks)},
         )
 

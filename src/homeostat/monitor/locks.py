@@ -16,7 +16,7 @@ from homeostat.logbook.rows import Json
 from homeostat.measure import Severity, Subject
 from homeostat.monitor.metrics import BLOCKED, HOLDERS
 from homeostat.monitor.performance import crowds, name_of
-from homeostat.operate.rule import Judgement, Undecided, View
+from homeostat.operate.rule import Judgement, Undecided, View, brief
 
 NAME = "lock-holder"
 BLOCKED_TICKS = 2  # at one reading a crowd may be chance
@@ -82,9 +82,7 @@ def _lock_bound(view: View) -> tuple[str, Severity] | None:
         return None
     subject, share = worst
     pool = f"the pool {subject.name}" if subject.kind == "pool" else "the pools"
-    what = (
-        f"{share:.0%} of the time that connections of {pool} are held goes into waiting for locks"
-    )
+    what = f"connections of {pool} wait for locks {share:.0%} of the time that they are held"
     return what, Severity.HIGH
 
 
@@ -121,7 +119,7 @@ def holder_in_words(view: View, activity: Activity) -> tuple[str, str]:
             return holder.what, "Commit or roll back the prepared transaction."
         held = "" if holder.held_seconds is None else f" for {holder.held_seconds:.0f} s"
         user = f", user {holder.user}" if holder.user else ""
-        cause = f"pid {holder.pid} ({name_of(holder)}{user}) holds it{held}: {holder.what}"
+        cause = f"pid {holder.pid} ({name_of(holder)}{user}) holds it{held}: {brief(holder.what)}"
         end = f"SELECT pg_terminate_backend({holder.pid})"
         return cause, f"Make its transaction shorter, or end it: {end}."
     return _seen_holding(view)

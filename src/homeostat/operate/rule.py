@@ -5,6 +5,7 @@ A rule never acts, and never asks the database: it looks at what probes and agen
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,6 +16,8 @@ from homeostat.engine.engine import Activity, Identity
 from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Severity, Subject
 from homeostat.operate.recent import Recent
+
+STATEMENT_CHARS_MAX = 64  # of a statement that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ class Judgement:
     cause: str = "unknown"
     mend: str = ""
     evidence: Json = field(default_factory=dict)
+
+
+def brief(text: str) -> str:
+    """Return the beginning of a statement, for a sentence about it; evidence has all of it."""
+    return textwrap.shorten(text, STATEMENT_CHARS_MAX, placeholder=" \u2026")
 
 
 @dataclass(frozen=True, slots=True)
