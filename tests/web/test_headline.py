@@ -48,6 +48,13 @@ def test_a_decision_that_waits_comes_before_the_trouble_itself(console: FakeCons
     assert line.remedy == 1
 
 
+def test_who_decides_is_told_that_the_same_was_tried_before(console: FakeConsole) -> None:
+    scenes.waiting(console)
+    assert "Tried before" not in shown(console).detail
+    console.put_remedy(scenes.remedy(console, "ineffective", 0))
+    assert "Tried before: it did not help and was undone." in shown(console).detail
+
+
 def test_what_is_being_done_is_said_with_what_was_found(console: FakeConsole) -> None:
     scenes.trouble(console)
     line = shown(console)

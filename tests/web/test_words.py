@@ -64,7 +64,7 @@ def test_evidence_becomes_lines_with_units() -> None:
     assert [(fact.name, fact.value, fact.kind) for fact in lines] == [
         ("Use", "97 %", "text"),
         ("Wait", "142 ms", "text"),
-        ("Cpu", "unknown", "text"),
+        ("CPU", "unknown", "text"),
         ("Holders", "report.monthly: 6.1", "text"),
         ("Plan", "a\nb", "long"),
         ("Since", "2023-11-14 22:13:20 UTC", "time"),

@@ -24,6 +24,13 @@ UNDER_WAY = {
 }
 
 
+TRIED = {
+    "kept": "it helped then.",
+    "reverted": "it was undone.",
+    "ineffective": "it did not help and was undone.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Headline:
     """What matters most now.
@@ -86,6 +93,9 @@ def _asked(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> Hea
         detail = f"{sentence(_stop(remedy.verdict))} {detail}"
         return Headline("you", "Needs you", title, detail, remedy.proposed, remedy.id)
     title = f"{sentence(remedy.title)}?"
+    tried = next((r for r in remedies if r.title == remedy.title and r.state in TRIED), None)
+    if tried is not None:
+        detail += f" Tried before: {TRIED[tried.state]}"
     return Headline("you", "Your decision", title, detail, remedy.proposed, remedy.id)
 
 

@@ -150,8 +150,10 @@ def duration(seconds: float | None) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text that starts with a capital letter."""
-    return text[:1].upper() + text[1:]
+    """Return a text that starts with a capital letter, unless it starts with a name like p99."""
+    first = text.split(" ", 1)[0]
+    named = first[:1].isalpha() and any(letter.isdigit() for letter in first)
+    return text if named else text[:1].upper() + text[1:]
 
 
 def statement(text: str) -> str:
@@ -189,7 +191,7 @@ def label(name: str) -> str:
     words = re.split(r"[_.\s]+", name)
     if len(words) > 1 and words[-1] in FORMATS:
         words = words[:-1]
-    return sentence(" ".join(words))
+    return sentence(" ".join("CPU" if word == "cpu" else word for word in words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@
   const HEIGHT = 280;
   const MARKS_HEIGHT = 52; // three rows of words above the plot
   const POINTS = 400;
+  const VALUES_WIDTH = 56; // of the axis at the left, in pixels
+  const EDGE = 8; // free at the right
+  const LABEL_HALF = 30; // of the widest time at the axis below
   const RELOAD_MS = 60000;
   const YOUNG_SECONDS = 120; // the shortest time that the chart spans
   const GAP_STEPS = 2.5; // a hole this many steps wide is drawn as one
@@ -184,7 +187,8 @@
   }
 
   function options() {
-    const times = (u, splits, index, space, step) => splits.map((value) => timed(value, step));
+    const times = (u, splits, index, space, step) =>
+      splits.map((value) => (fits(u, value) ? timed(value, step) : null));
     const axis = {
       stroke: colour("--ink-2"),
       grid: { stroke: colour("--line"), width: 1 },
@@ -201,7 +205,7 @@
       width: place.clientWidth,
       height: HEIGHT,
       legend: { show: false },
-      padding: [marked ? MARKS_HEIGHT : 12, 8, 0, 0],
+      padding: [marked ? MARKS_HEIGHT : 12, EDGE, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { time: true, range: () => window_() },
@@ -209,7 +213,7 @@
       },
       axes: [
         { ...axis, size: 30, space: 60, values: times },
-        { ...axis, size: 56, values: (u, splits) => splits.map((v) => labelled(v)) },
+        { ...axis, size: VALUES_WIDTH, values: (u, splits) => splits.map((v) => labelled(v)) },
       ],
       series: [{}, line("p50", "--p50", 1.5), line("p99", "--p99", 2)],
       hooks: { drawClear: [below], drawAxes: [between], draw: [above], setCursor: [readOut] },
@@ -220,6 +224,13 @@
     if (!Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6)) return null;
     if (value >= 1000) return `${value / 1000} s`;
     return value >= 1 ? `${value} ms` : `${Math.round(value * 1000)} \u00b5s`;
+  }
+
+  function fits(u, value) {
+    const { min, max } = u.scales.x;
+    const width = place.clientWidth - VALUES_WIDTH - EDGE;
+    const left = ((value - min) / (max - min)) * width;
+    return left >= LABEL_HALF && left <= width + EDGE - LABEL_HALF;
   }
 
   function timed(value, step) {
@@ -276,7 +287,8 @@
     const at = pointed ? index : u.data[0].length - 1;
     document.getElementById("read-p50").textContent = latency(u.data[1][at]);
     document.getElementById("read-p99").textContent = latency(u.data[2][at]);
-    document.getElementById("read-at").textContent = pointed ? moment(u.data[0][at]) : "now";
+    const past = pointed || "cut" in document.body.dataset;
+    document.getElementById("read-at").textContent = past ? moment(u.data[0][at]) : "now";
   }
 
   function caption(text) {

@@ -169,7 +169,7 @@
       alive();
     };
     source.onerror = () => {
-      cut("The operator does not answer; trying again by itself. What you see may be old.");
+      cut("The operator does not answer; trying again by itself.");
       if (source.readyState === EventSource.CLOSED) later();
     };
     source.addEventListener("beat", (event) => alive(event));
@@ -205,14 +205,19 @@
     if (event?.lastEventId) last = Number(event.lastEventId);
     if (event?.type === "reset") last = Number(event.lastEventId || 0);
     cutSince = 0;
+    delete document.body.dataset.cut;
     document.getElementById("cut").hidden = true;
     show("live", "Live");
   }
 
   function cut(text) {
+    const first = !cutSince;
     cutSince ||= Date.now();
-    document.getElementById("cut-text").textContent = text;
+    const then = `${text} What you see is from ${today.format(heard)}.`;
+    document.getElementById("cut-text").textContent = then;
     document.getElementById("cut").hidden = false;
+    document.body.dataset.cut = "";
+    if (first) document.dispatchEvent(new CustomEvent("homeostat:parts"));
     show("cut", "Cut off");
   }
 
