@@ -68,7 +68,13 @@ class Ward:
         sample = self.watch.recent.last(metric, Subject(self.key))
         return None if sample is None else sample.value
 
-    def report(self, *, latency_ms: float = 1.0, lock_share: float | None = 0.0) -> None:
+    def report(
+        self,
+        *,
+        latency_ms: float = 1.0,
+        lock_share: float | None = 0.0,
+        segment: str = "free",
+    ) -> None:
         """Let an agent report one operation latency and one pool of 8, all in use."""
         self.sequence += 1
         reply = self.watch.report(
@@ -86,7 +92,7 @@ class Ward:
                 cpu_share=0.1,
                 cores=2,
                 pools=[_pool(lock_share)],
-                operations=[OperationReport("report.read", "free", _wire(latency_ms))],
+                operations=[OperationReport("report.read", segment, _wire(latency_ms))],
                 applied_version=0,
             )
         )

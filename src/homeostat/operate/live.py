@@ -110,11 +110,6 @@ def tick_of(operator: Operator, one: Attached) -> Tick:
     def now(metric: str, subject: Subject = whole) -> float | None:
         return reading(operator, one, metric, subject)[0]
 
-    rates = {
-        subject.name: now("operation.rate", subject)
-        for subject in recent.subjects("operation.rate", since=fresh)
-        if subject.kind == "segment"
-    }
     errors = now("operation.errors")
     seconds = operator.config.monitor.performance_seconds
     return Tick(
@@ -124,10 +119,26 @@ def tick_of(operator: Operator, one: Attached) -> Tick:
         p99_ms=now("operation.p99_ms"),
         operations_per_second=now("operation.rate"),
         errors_per_second=None if errors is None else errors / seconds,
-        segments={name: rate for name, rate in rates.items() if rate is not None},
+        segments=_segments(one, since=fresh),
         pools=_pools(operator, one),
         latest=latest,
     )
+
+
+def _segments(one: Attached, *, since: float) -> dict[str, float]:
+    """Return operations per second by segment; 0 for one that the newest reading has none of."""
+    recent = one.watch.recent
+    known = {
+        subject.name: sample
+        for subject in recent.subjects("operation.rate", since=since)
+        if subject.kind == "segment" and (sample := recent.last("operation.rate", subject))
+    }
+    newest = max((sample.at for sample in known.values()), default=0.0)
+    return {
+        name: sample.value if sample.at == newest else 0.0
+        for name, sample in known.items()
+        if isinstance(sample.value, float)
+    }
 
 
 def _pools(operator: Operator, one: Attached) -> list[Json]:
