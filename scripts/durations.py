@@ -1,5 +1,7 @@
 """A pytest plugin that knows which tests take long: the quick set leaves them out.
 
+It also leaves out tests that need a PostgreSQL server; each makes a database of its own.
+
     scripts/test --only tests -- -p scripts.durations --record-slow    # measure again
     scripts/test --quick                                               # uses the list
 
@@ -58,9 +60,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--leave-out-slow") or not LIST.exists():
         return
     slow = slow_functions(LIST.read_text(encoding="utf-8"))
-    out = [item for item in items if function_of(item.nodeid) in slow]
+    out = [item for item in items if function_of(item.nodeid) in slow or _needs_server(item)]
     config.hook.pytest_deselected(items=out)
-    items[:] = [item for item in items if function_of(item.nodeid) not in slow]
+    left = set(items) - set(out)
+    items[:] = [item for item in items if item in left]
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return "[postgresql" in item.nodeid or any(name.startswith("pg_") for name in fixtures)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
