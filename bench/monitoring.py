@@ -187,9 +187,8 @@ def load_figures(bench: Bench, directory: Path, *, rounds: int) -> Iterator[Figu
             with operator(bench.url, directory / "data") as one:
                 engine = one.version
                 time.sleep(SETTLE_SECONDS)
-                ran: list[Turn] = []
-                turns.shares.append(watched(bench.url, lambda ran=ran: ran.append(bench.turn())))
-                turns.attached += ran
+                share = watched(bench.url, lambda: turns.attached.append(bench.turn()))
+                turns.shares.append(share)
     parameters: dict[str, object] = {
         "clients": CLIENTS,
         "scale": bench.scale,

@@ -1,0 +1,203 @@
+"""How long `homeostat demo` takes, from its start as a person starts it to what they see.
+
+- The first answer of the page: the sign-in link is printed, and the page behind it was received.
+- The first paint of that page in a headless Chromium that is open already, by the browser's own
+  clock (Paint Timing); also the time from opening the link to that paint.
+- Traffic is live and its p99 known; the first remedy was applied, measured and kept.
+
+Each start has a new data directory. All is wall-clock time: on a machine with other work it is
+longer, so the load average at the start is told. Needs playwright and Chromium for the paint:
+`uv run --group dev python -m bench.demo`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser
+
+from bench.harness import Figure, Options, Repeats, main, progress, rounded
+from bench.processes import PROGRAM, stop, wait_for
+from homeostat.cli.client import Client
+from tests.browser import chromium
+
+USERS = 100_000
+USERS_QUICK = 10_000
+STARTS = 3
+LINK_SECONDS_MAX = 120.0
+EVENT_SECONDS_MAX = 120.0
+EVENT_SECONDS_MAX_QUICK = 30.0
+SEEN_GOAL_SECONDS = 60.0
+KEPT_GOAL_SECONDS = 90.0  # after the start of the traffic
+PAINTED = "() => performance.getEntriesByType('paint').length > 1"
+PAINT = """() => Object.fromEntries(performance.getEntriesByType('paint').map(
+    entry => [entry.name, (performance.timeOrigin + entry.startTime) / 1000]))"""
+ORIGIN = "() => performance.timeOrigin / 1000"
+
+
+@dataclass(slots=True)
+class Start:
+    """One start of the demo: seconds since its start, unless said otherwise.
+
+    Attributes:
+        answer: the page was received.
+        paint, content: first paint, and first paint of content.
+        opening: seconds from opening the link to the first paint of content.
+        live: p99 is known.
+        kept: the first remedy was kept; None: not in the time given.
+    """
+
+    answer: float
+    paint: float
+    content: float
+    opening: float
+    live: float
+    kept: float | None
+
+
+@contextmanager
+def demo(data: Path, *, users: int) -> Iterator[str]:
+    """Run the demo; yield its first sign-in link."""
+    process = subprocess.Popen(
+        [*PROGRAM, "demo", "--data", str(data), "--users", str(users)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    lines: list[str] = []
+
+    def read() -> None:
+        if process.stdout is not None:
+            lines.extend(process.stdout)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+
+    def link() -> str | None:
+        if process.poll() is not None:
+            raise RuntimeError("the demo ended:\n" + "".join(lines))
+        return next((line.split()[-1] for line in list(lines) if "/login?" in line), None)
+
+    try:
+        wait_for(link, LINK_SECONDS_MAX, "the sign-in link")
+        yield link() or ""
+    finally:
+        stop(process)
+        reader.join()
+
+
+def fetch(link: str) -> None:
+    """Open a sign-in link and receive the page, as a browser does.
+
+    Raises:
+        RuntimeError: it was not answered with a page.
+    """
+    parts = urlsplit(link)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    path, cookies = f"{parts.path}?{parts.query}", ""
+    for _ in range(3):
+        connection.request("GET", path, headers={"Cookie": cookies, "Accept": "text/html"})
+        answer = connection.getresponse()
+        body = answer.read()
+        cookies = (answer.headers["Set-Cookie"] or cookies).split(";")[0]
+        if answer.status == http.HTTPStatus.OK and b"</html>" in body:
+            connection.close()
+            return
+        path = answer.headers["Location"] or path
+    connection.close()
+    message = f"the page was answered with {answer.status}"
+    raise RuntimeError(message)
+
+
+def paint(browser: Browser, link: str) -> tuple[float, float, float]:
+    """Open a link; return when it was opened, first painted, and first showed content."""
+    page = browser.new_page()
+    try:
+        page.goto(link, wait_until="commit")
+        page.wait_for_function(PAINTED, timeout=10_000)
+        times = page.evaluate(PAINT)
+        opened = float(page.evaluate(ORIGIN))
+        return opened, float(times["first-paint"]), float(times["first-contentful-paint"])
+    finally:
+        page.close()
+
+
+def measure(browser: Browser, *, users: int, patience: float) -> Start:
+    """Start the demo once in a new data directory."""
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        began, wall = time.monotonic(), time.time()
+        with demo(data, users=users) as link:
+            fetch(link)
+            answer = time.monotonic() - began
+            client = Client(data)
+            opened, painted, content = paint(browser, client.link())
+            wait_for(lambda: p99(client) is not None, patience, "a known p99")
+            live = time.monotonic() - began
+            kept = None
+            try:
+                wait_for(lambda: "kept" in states(client), patience, "a remedy that is kept")
+                kept = time.monotonic() - began
+            except RuntimeError as error:
+                progress(str(error))
+        return Start(answer, painted - wall, content - wall, content - opened, live, kept)
+
+
+def p99(client: Client) -> float | None:
+    """Return the p99 that the operator knows."""
+    databases = client.status().databases
+    return databases[0].p99_ms if databases else None
+
+
+def states(client: Client) -> list[str]:
+    """Return the states of all remedies."""
+    return [record.state for record in client.remedies()]
+
+
+def figures(options: Options) -> Iterator[Figure]:
+    """Start the demo so many times; yield medians."""
+    users = USERS_QUICK if options.quick else USERS
+    patience = EVENT_SECONDS_MAX_QUICK if options.quick else EVENT_SECONDS_MAX
+    load = os.getloadavg()[0]
+    starts = []
+    with chromium() as browser:
+        for number in range(count := 1 if options.quick else STARTS):
+            progress(f"start {number + 1} of {count}, {users} users")
+            starts.append(measure(browser, users=users, patience=patience))
+    parameters = {"users": users, "load_average": rounded(load)}
+    seen = ("answer", "paint", "content", "live")
+    for name in seen:
+        repeats = Repeats(tuple(getattr(one, name) for one in starts))
+        yield _figure(name, repeats, goal=SEEN_GOAL_SECONDS, parameters=parameters)
+    opening = Repeats(tuple(one.opening for one in starts))
+    yield opening.figure("demo.page_paint", "ms", scale=1000, parameters=parameters)
+    kept = tuple(one.kept for one in starts if one.kept is not None)
+    if len(kept) == len(starts):
+        whole = SEEN_GOAL_SECONDS + KEPT_GOAL_SECONDS
+        yield _figure("kept", Repeats(kept), goal=whole, parameters=parameters)
+
+
+def _figure(name: str, repeats: Repeats, *, goal: float, parameters: dict[str, float]) -> Figure:
+    return repeats.figure(
+        f"demo.{name}",
+        "s",
+        peer=f"the goal of at most {goal:g} s",
+        ratio=repeats.median / goal,
+        engine="sqlite",
+        parameters=parameters,
+    )
+
+
+if __name__ == "__main__":
+    main(figures, about=__doc__ or "")
