@@ -15,6 +15,8 @@ from pathlib import Path
 from homeostat.cli.client import Client
 from tests.servers import wait_until
 
+USERS = "2000"  # enough for the story, seeded in a second
+
 
 class Demo:
     """`homeostat demo` as a person starts it; what it prints is kept."""

@@ -11,22 +11,10 @@ import psutil
 import pytest
 
 from homeostat.driver import sqlite
-from homeostat.secret import split_password
-from tests.acceptance.demo_process import Demo, demo
+from tests.acceptance.demo_process import USERS, Demo, demo
 from tests.servers import wait_until
 
 STORY_SECONDS = 120.0  # 90 are promised on a quiet machine
-USERS = "2000"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def arguments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    if request.param == "sqlite":
-        return ["--users", USERS]
-    url, password = split_password(request.getfixturevalue("pg_database"))
-    assert password is not None
-    monkeypatch.setenv("PGPASSWORD", password)  # the demo takes no password in its arguments
-    return ["--users", USERS, "--engine", "postgresql", "--url", url]
 
 
 def children(running: Demo) -> list[psutil.Process]:

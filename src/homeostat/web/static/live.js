@@ -21,6 +21,7 @@
   };
   const ENDINGS = {
     waiting: "waits for your decision",
+    rehearsing: "is being rehearsed",
     applying: "is being applied",
     verifying: "is applied and being measured",
     kept: "helped and was kept",
