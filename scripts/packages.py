@@ -1,16 +1,18 @@
 """What the tests need from the operating system, and how to get it.
 
-PostgreSQL's server programs with the contrib extensions, PgBouncer, and Chromium. Installs only
-what is missing, through apt-get, as root or with a sudo that asks for no password; otherwise it
-returns the line to run. It never starts a server: the cluster that Debian's package would make is
-not made.
+PostgreSQL's server programs with the contrib extensions, PgBouncer, Chromium, and a library that
+Playwright's driver is linked to. Installs only what is missing, through apt-get, as root or with a
+sudo that asks for no password; otherwise it returns the line to run. It never starts a server:
+while it installs, Debian's packages may neither make a cluster nor start a service.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +22,15 @@ POSTGRES_OLDEST = 14
 POSTGRES_HOMES = Path("/usr/lib/postgresql")
 EXTENSIONS = Path("/usr/share/postgresql")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-CLUSTER_CONFIG = Path("/etc/postgresql-common/createcluster.d/homeostat-tests.conf")
+PLAYWRIGHT_LIBRARY = "libatomic.so.1"
+# Files that are there while packages are installed: their content and rights.
+WHILE_INSTALLING = {
+    Path("/etc/postgresql-common/createcluster.d/homeostat-tests.conf"): (
+        "create_main_cluster = false\n",
+        "644",
+    ),
+    Path("/usr/sbin/policy-rc.d"): ("#!/bin/sh\nexit 101\n", "755"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ def missing() -> list[Need]:
         needs.append(Need("PgBouncer", ("pgbouncer",)))
     if not any(shutil.which(name) for name in CHROMIUM_NAMES):
         needs.append(Need("Chromium", ("chromium", "fonts-liberation")))
+    if sys.platform == "linux" and not _has_library(PLAYWRIGHT_LIBRARY):
+        needs.append(Need(f"{PLAYWRIGHT_LIBRARY} (for Playwright)", ("libatomic1",)))
     return needs
 
 
@@ -61,6 +73,14 @@ def postgres_homes() -> list[Path]:
 def _which(name: str) -> str | None:
     """Return where a program is; Debian puts servers where only root's PATH looks."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def _has_library(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 def _has_contrib() -> bool:
@@ -84,7 +104,7 @@ def install(needs: list[Need]) -> str:
         return f"run as root: {line}"
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     steps = [["update"], ["install", "--yes", "--no-install-recommends", *names]]
-    with _no_cluster(prefix):
+    with _nothing_starts(prefix):
         for step in steps:
             print("  apt-get", *step, flush=True)
             done = subprocess.run(
@@ -112,16 +132,18 @@ def _as_root() -> list[str] | None:
 
 
 @contextmanager
-def _no_cluster(prefix: list[str]) -> Iterator[None]:
-    """Keep Debian's PostgreSQL package from making and starting a cluster while it installs."""
-    if CLUSTER_CONFIG.exists():
-        yield
-        return
-    subprocess.run([*prefix, "mkdir", "-p", CLUSTER_CONFIG.parent], check=True)
-    setting = b"create_main_cluster = false\n"
-    tee = [*prefix, "tee", str(CLUSTER_CONFIG)]
-    subprocess.run(tee, input=setting, stdout=subprocess.DEVNULL, check=True)
+def _nothing_starts(prefix: list[str]) -> Iterator[None]:
+    """Keep packages from making clusters and starting services; leave no trace of it."""
+    ours = [path for path in WHILE_INSTALLING if not path.exists()]
+    for path in ours:
+        content, rights = WHILE_INSTALLING[path]
+        subprocess.run([*prefix, "mkdir", "-p", path.parent], check=True)
+        subprocess.run(
+            [*prefix, "tee", path], input=content.encode(), stdout=subprocess.DEVNULL, check=True
+        )
+        subprocess.run([*prefix, "chmod", rights, path], check=True)
     try:
         yield
     finally:
-        subprocess.run([*prefix, "rm", "-f", CLUSTER_CONFIG], check=True)
+        for path in ours:
+            subprocess.run([*prefix, "rm", "-f", path], check=True)
