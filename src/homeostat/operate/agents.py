@@ -134,6 +134,7 @@ class AgentBook:
         self._config = config
         self._lock = threading.Lock()
         self._agents: dict[str, _Agent] = {}
+        self._gone: set[str] = set()
         self._ever = False
 
     def take(self, report: Report, at: float) -> str:
@@ -160,7 +161,14 @@ class AgentBook:
         with self._lock:
             for name in [n for n, agent in self._agents.items() if agent.heard < oldest]:
                 del self._agents[name]
+                self._gone.add(name)
             return [_view(agent) for agent in self._agents.values()]
+
+    def gone(self) -> list[str]:
+        """Return the instances of agents that went away since the last call and are not back."""
+        with self._lock:
+            gone, self._gone = self._gone - self._agents.keys(), set()
+        return [f"agent:{name}" for name in gone]
 
     def drain(self, at: float) -> list[Sample]:
         """Return the samples of everything reported since the last call."""

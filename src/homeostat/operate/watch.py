@@ -89,6 +89,9 @@ class Watch:
             self.error = str(error)
         if probe.name == AGENT_PROBE:
             samples += self.agents.drain(at)
+            for instance in self.agents.gone():  # each start of an application is a new one
+                self.recent.forget(instance)
+                self.registry.forget(instance)
         samples = self.registry.admit(samples)
         self.recent.add(samples)
         self._store(samples)
