@@ -192,6 +192,14 @@ class Engine(Protocol):
         """Run one reading statement on the reserved connection."""
         ...
 
+    def transaction(self) -> AbstractContextManager[Wire]:
+        """Return a reading transaction on the reserved connection: one moment for all of it."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the reading statement under way, if there is one, from any thread."""
+        ...
+
     @property
     def inspect(self) -> Inspect | Unsupported:
         """Return the Inspect facet."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
 from homeostat.driver import postgres
 from homeostat.driver.identity import identify
 from homeostat.driver.redact import redact
-from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.engine import metrics
 from homeostat.engine.disk import disk_readings
 from homeostat.engine.engine import (
@@ -92,6 +93,14 @@ class PostgresEngine:
         if self._control is None:
             self._control = self._make_control()
         return self._control
+
+    def transaction(self) -> AbstractContextManager[Wire]:
+        """Return a reading transaction on the reserved connection: one moment for all of it."""
+        return self._wire.transaction()
+
+    def cancel(self) -> None:
+        """Stop the reading statement under way, if there is one, from any thread."""
+        self._wire.cancel()
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,12 +1,13 @@
 """The reserved connection: always open, read only, for probes; it opens itself again.
 
-Threads take turns on it. It never writes and never holds a transaction open.
+Threads take turns on it. It never writes, and holds a transaction only while its caller asks.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
@@ -66,6 +67,27 @@ class Reserved(Generic[SomeWire]):
                 if self._closed:
                     raise
             return self.wire().execute(sql, params, deadline_ms=deadline_ms)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Wire]:
+        """Yield the connection in one reading transaction; other threads wait for its end.
+
+        All statements in it see the database at one moment (REPEATABLE READ on PostgreSQL).
+        """
+        with self._lock:
+            wire = self.wire()
+            wire.begin(write=False)
+            try:
+                if wire.dialect == "postgresql":
+                    wire.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                yield wire
+            finally:
+                if not wire.broken:
+                    wire.rollback()
+
+    def cancel(self) -> None:
+        """Stop the statement under way, if there is one, from any thread."""
+        self._wire.cancel()
 
     def close(self) -> None:
         """Close; what runs is stopped first. Closing twice is harmless."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -16,7 +16,7 @@ import psutil
 
 from homeostat.driver import sqlite, sqlite_files
 from homeostat.driver.identity import identify, sqlite_key
-from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.engine import metrics
 from homeostat.engine.disk import disk_readings
 from homeostat.engine.engine import Activity, Identity, LockHolder, Target
@@ -77,6 +77,14 @@ class SqliteEngine:
             raise DatabaseMissingError(message, where=self._identity.label)
         limit = self._target.statement_timeout_ms if deadline_ms is None else deadline_ms
         return self._wire.execute(sql, params, deadline_ms=limit)
+
+    def transaction(self) -> AbstractContextManager[Wire]:
+        """Return a reading transaction on the reserved connection: one moment for all of it."""
+        return self._wire.transaction()
+
+    def cancel(self) -> None:
+        """Stop the reading statement under way, if there is one, from any thread."""
+        self._wire.cancel()
 
     def close(self) -> None:
         """Close the connection."""

@@ -55,7 +55,7 @@ class Attached:
             self.desk.go_on()
 
     def let_go(self) -> None:
-        """Release the lock and the ownership, close every connection."""
+        """Release the lock and the ownership, stop what is being read, close every connection."""
         with suppress(HomeostatError):
             self.stack.close()
 

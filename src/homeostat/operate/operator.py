@@ -108,6 +108,7 @@ class Operator:
         self.stop_event.set()
         self._scheduler.stop()
         for one in self.attached.values():
+            one.engine.cancel()  # a probe under way must not hold up the end
             one.desk.join(STOP_SECONDS_MAX)
         self._executor.shutdown(wait=False, cancel_futures=True)
         for thread in self._threads:
