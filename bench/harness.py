@@ -37,7 +37,7 @@ class Figure:
     """One measured figure.
 
     Attributes:
-        name: unique within the benchmark, words joined by dots.
+        name: words joined by dots; unique within the benchmark together with engine and peer.
         value: the figure; the median where there were repeats.
         unit: `ms`, `MB` (10**6 bytes), `s`, `1/s`, `share`, ...
         peer: what it is compared with, and the peer's value; empty: nothing.

@@ -27,7 +27,7 @@ from homeostat.sample.seed import SQLITE_CACHE_KIB, seed
 from tests.servers import running_server
 
 USERS = 100_000
-USERS_QUICK = 20_000
+USERS_QUICK = 10_000
 SQLITE_TURNS = 3
 FROM_MEMORY = "prepared inserts from memory"
 FROM_COPY = "INSERT ... SELECT from an attached copy"
