@@ -39,7 +39,7 @@ class Headline:
         tone: good, you (a person is asked), busy (a remedy is under way), bad, quiet (not known).
         badge: the state in a word or two.
         title: one sentence.
-        detail: one or two more; may be empty.
+        detail: one or two more, a line each; may be empty.
         since: when this began, seconds since 1970 UTC; None: not a matter of time.
         remedy: the remedy that it is about, whose decision is offered beside it.
     """
@@ -90,12 +90,12 @@ def _asked(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> Hea
     detail = f"Found: {_about(found)}" if found else f"Why: {_stop(remedy.why)}"
     if remedy.state == "asking":
         title = f"It cannot be told how this stands: {remedy.title}."
-        detail = f"{sentence(_stop(remedy.verdict))} {detail}"
+        detail = f"{sentence(_stop(remedy.verdict))}\n{detail}"
         return Headline("you", "Needs you", title, detail, remedy.proposed, remedy.id)
     title = f"{sentence(remedy.title)}?"
     tried = next((r for r in remedies if r.title == remedy.title and r.state in TRIED), None)
     if tried is not None:
-        detail += f" Tried before: {TRIED[tried.state]}"
+        detail += f"\nTried before: {TRIED[tried.state]}"
     return Headline("you", "Your decision", title, detail, remedy.proposed, remedy.id)
 
 
@@ -121,7 +121,7 @@ def _offered(findings: Sequence[Finding], remedies: Sequence[RemedyRecord]) -> H
         "bad",
         "Trouble",
         statement(_what(found)),
-        f"{_cause(found)} {would}",
+        f"{_cause(found)}\n{would}",
         found.opened,
         remedy.id,
     )
@@ -136,7 +136,7 @@ def _found(finding: Finding | None, remedies: Sequence[RemedyRecord]) -> Headlin
         f"Tried: {ended_how(tried)}" if tried else "",
         sentence(_stop(finding.mend)),
     ]
-    detail = " ".join(part for part in parts if part)
+    detail = "\n".join(part for part in parts if part)
     return Headline("bad", "Trouble", statement(_what(finding)), detail, finding.opened)
 
 
@@ -146,7 +146,7 @@ def _well(database: DatabaseStatus, remedies: Sequence[RemedyRecord]) -> Headlin
     if database.p99_ms is None:
         reason = database.unknown.get("p99_ms", "nothing was measured yet")
         title = "Nothing wrong was found. Latency is not known."
-        return Headline("quiet", "Watching", title, f"{sentence(_stop(reason))} {detail}")
+        return Headline("quiet", "Watching", title, f"{sentence(_stop(reason))}\n{detail}")
     p99, promise = milliseconds(database.p99_ms), database.promise_ms
     if promise is None:
         return Headline("good", "Well", f"Nothing hurts: p99 is {p99}.", detail)
@@ -158,7 +158,7 @@ def _well(database: DatabaseStatus, remedies: Sequence[RemedyRecord]) -> Headlin
 
 
 def _about(finding: Finding) -> str:
-    return f"{_what(finding)} {_cause(finding)}".strip()
+    return f"{_what(finding)}\n{_cause(finding)}".strip()
 
 
 def _cause(finding: Finding) -> str:
