@@ -58,24 +58,22 @@ class Recent:
 
     def window(self, metric: str, subject: Subject, *, ticks: int) -> list[Sample]:
         """Return the newest so many samples of a series, the oldest first, unknown ones too."""
-        with self._lock:
-            ring = self._rings.get(metric, {}).get(subject)
-            kept = list(ring)[-ticks:] if ring else []
-        return [_sample(subject, metric, one) for one in kept]
+        return [_sample(subject, metric, one) for one in self._newest(metric, subject, ticks)]
 
     def values(self, metric: str, subject: Subject, *, ticks: int) -> list[float]:
         """Return the known plain values among the newest so many samples."""
-        window = self.window(metric, subject, ticks=ticks)
-        return [sample.value for sample in window if isinstance(sample.value, float)]
+        kept = self._newest(metric, subject, ticks)
+        return [value for _, value, _ in kept if isinstance(value, float)]
 
     def between(self, metric: str, subject: Subject, *, start: float, end: float) -> list[Reading]:
         """Return the readings with start < time <= end, the oldest first."""
+        kept = self._newest(metric, subject, self._ticks_max)
+        return [_reading(value) for at, value, _ in kept if start < at <= end]
+
+    def _newest(self, metric: str, subject: Subject, ticks: int) -> list[_Kept]:
         with self._lock:
             ring = self._rings.get(metric, {}).get(subject)
-            if not ring:
-                return []
-            kept = list(ring)
-        return [_reading(value) for at, value, _ in kept if start < at <= end]
+            return list(ring)[-ticks:] if ring else []
 
     def forget(self, instance: str) -> None:
         """Drop every series of an instance, e.g. of an agent that went away."""
