@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from scripts import durations, packages, suite
+from tests.servers import wait_until
 
 
 def python(code: str, *, show: bool = False, seconds_max: int = 30) -> str:
@@ -36,8 +37,14 @@ def test_a_stage_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None
     )
     assert python(code, show=True, seconds_max=2) == "stopped after 2 s"
     pid = int(child.read_text())
-    gone = not psutil.pid_exists(pid)
-    assert gone or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    def gone() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_until(gone, 10.0, "the end of what the stage had started")
 
 
 def test_stages_get_no_input() -> None:

@@ -201,7 +201,7 @@ def test_settings_expire_when_no_operator_is_heard(
     until(lambda: database.pool.limit == 2)
     operator.start()  # the same settings count again once they are heard again
     until(lambda: database.pool.limit == 8)
-    assert any(report.counters.get("settings_expired") for report in operator.taken)
+    until(lambda: any(report.counters.get("settings_expired") for report in operator.taken))
 
 
 def test_settings_expire_though_the_operator_is_frozen(

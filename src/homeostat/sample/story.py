@@ -121,6 +121,7 @@ class Story:
 
     def _lock_holder(self) -> None:
         self.switch(IDLE_HOLDERS, True, SECOND.idle_holders)
+        self.say("trouble", "the partner gets slow for more requests, and")
         self.say("trouble", WORDS[LOCK_HOLDER])
         self.switch(LOCK_HOLDER, True, SECOND.lock_holder)
         self._until_over()
@@ -130,7 +131,7 @@ class Story:
     def _waits_for_you(self) -> None:
         self.console.set_autonomy(REMEDY, "approve")
         self.say("autonomy", f"{REMEDY} is set to approve: from now on it asks first")
-        self.say("trouble", "the partner gets slower for more requests")
+        self.say("trouble", "the partner gets slower still")
         self.switch(IDLE_HOLDERS, True, THIRD.idle_holders)
         self._until_over(patience_seconds=None)
 
