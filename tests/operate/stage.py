@@ -150,9 +150,8 @@ class TurnDial:
 
     def measure(self, parameters: Json, view: View, *, start: float, end: float) -> Batch | None:
         assert parameters
-        assert view.at >= end > start
         self.script.play("measure")
-        return Batch(10.0, 100.0)
+        return Batch(10.0, 100.0) if start < end <= view.at else None
 
     def explain(self, parameters: Json, view: View) -> str:
         assert parameters
@@ -163,9 +162,11 @@ class TurnDial:
 class Stage:
     """An operator with one database; time passes only where the test says so."""
 
-    def __init__(self, data: Path, url: str, rooms: Sequence[Room], config: Config) -> None:
+    def __init__(
+        self, data: Path, url: str, rooms: Sequence[Room], config: Config, clock: ManualClock
+    ) -> None:
         prepare_data(data)
-        self.clock = ManualClock()
+        self.clock = clock
         self.rooms = rooms
         self.operator = Operator(data, rooms=rooms, config=config, clock=self.clock)
         self.console = OperatorConsole(self.operator)
@@ -206,8 +207,11 @@ class Stage:
 
     def _moving(self, number: int) -> bool:
         self.clock.advance(0.5)
-        carried = any(t.name.startswith("remedy-") for t in threading.enumerate())
-        return carried or self.remedy(number).state in UNDER_WAY
+        return self.carrying() or self.remedy(number).state in UNDER_WAY
+
+    def carrying(self) -> bool:
+        """Return whether a thread carries a remedy."""
+        return any(t.name.startswith("remedy-") for t in threading.enumerate())
 
     def dial(self) -> object:
         """Return what is set."""
@@ -215,8 +219,14 @@ class Stage:
 
 
 @contextmanager
-def stage(data: Path, url: str, rooms: Sequence[Room], config: Config = CONFIG) -> Iterator[Stage]:
-    made = Stage(data, url, rooms, config)
+def stage(
+    data: Path,
+    url: str,
+    rooms: Sequence[Room],
+    config: Config = CONFIG,
+    clock: ManualClock | None = None,
+) -> Iterator[Stage]:
+    made = Stage(data, url, rooms, config, clock or ManualClock())
     try:
         yield made
     finally:
@@ -225,12 +235,18 @@ def stage(data: Path, url: str, rooms: Sequence[Room], config: Config = CONFIG) 
 
 @contextmanager
 def dial_stage(
-    directory: Path, script: Script, url: Path, *, config: Config = CONFIG, **operate: object
+    directory: Path,
+    script: Script,
+    url: Path,
+    *,
+    config: Config = CONFIG,
+    clock: ManualClock | None = None,
+    **operate: object,
 ) -> Iterator[Stage]:
     """Run an operator whose only remedy turns a dial, as the script says."""
     config = msgspec.structs.replace(
         config, operate=msgspec.structs.replace(config.operate, **operate)
     )
     room = Room("dial", probes=(Quiet(),), rules=(DialWrong(script),), remedies=(TurnDial(script),))
-    with stage(directory / "data", str(url), [room], config) as made:
+    with stage(directory / "data", str(url), [room], config, clock) as made:
         yield made

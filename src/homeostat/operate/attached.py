@@ -97,6 +97,7 @@ def assemble(
     stack.callback(lock.release)
 
     def consider(view: View) -> None:
+        own.settle(around.logbook.remedy)
         if lock.held:
             desk.consider(view.findings, view)
 
@@ -124,13 +125,14 @@ def assemble(
         around.stop,
         around.started,
         still_open=lambda number: findings.get(number) is not None,
+        has_lock=lambda: lock.held,
+        is_paused=lambda: around.is_paused(key),
     )
     desk = Desk(
         key,
         [remedy for room in around.rooms for remedy in room.remedies],
         footing,
         config,
-        is_paused=lambda: around.is_paused(key),
         on_failure=own.remedy,
     )
     row = _save_database(around, url, engine, ownership)

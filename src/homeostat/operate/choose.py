@@ -38,6 +38,18 @@ def conflict(records: Sequence[RemedyRecord], label: str) -> str:
     return ""
 
 
+def later_change(records: Sequence[RemedyRecord], record: RemedyRecord) -> str:
+    """Return which kept remedy built on a record's change and has to be undone first, or nothing.
+
+    A record's undo is what was in force before it: it would take later changes along unseen, and
+    theirs would bring it back.
+    """
+    for other in records:
+        if other.resource == record.resource and other.state == "kept" and other.id > record.id:
+            return f"remedy {other.id} changed {record.resource} after it; undo that first"
+    return ""
+
+
 def against(case: Case, records: Sequence[RemedyRecord], operate: OperateConfig) -> str:
     """Return what speaks against doing (or asking for) it now, in words, or nothing.
 
@@ -59,11 +71,10 @@ def against(case: Case, records: Sequence[RemedyRecord], operate: OperateConfig)
 
 
 def _undecided(case: Case, mine: Sequence[RemedyRecord]) -> str:
+    # what was only observed does not keep a remedy back that may do more by now
+    states = FOR_A_PERSON if case.autonomy == "observe" else ("waiting",)
     for record in mine:
-        if record.state in FOR_A_PERSON and (record.key, record.finding) == (
-            case.key,
-            case.finding,
-        ):
+        if record.state in states and (record.key, record.finding) == (case.key, case.finding):
             return f"remedy {record.id} waits for a person"
     return ""
 

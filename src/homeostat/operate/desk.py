@@ -11,35 +11,46 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from homeostat.config import Config
 from homeostat.errors import DecisionRefusedError, LogbookError
 from homeostat.logbook.rows import Finding, RemedyRecord, Run
-from homeostat.operate.choose import FOR_A_PERSON, UNDER_WAY, Case, against, conflict
+from homeostat.operate.choose import (
+    FOR_A_PERSON,
+    UNDER_WAY,
+    Case,
+    against,
+    conflict,
+    later_change,
+)
+from homeostat.operate.records import Records
 from homeostat.operate.remedy import Declined, Proposal, Remedy
 from homeostat.operate.rule import View
-from homeostat.operate.run import KIND, VERSION, Footing, RemedyRun, StoppedError
+from homeostat.operate.run import (
+    KIND,
+    VERSION,
+    Footing,
+    RemedyRun,
+    StandbyError,
+    StoppedError,
+)
 
 log = logging.getLogger(__name__)
-
-HISTORY = 200  # records looked at for budget, rest and distrust
 
 
 @dataclass(slots=True)
 class Desk:
     """The remedies of one database; safe to use from any thread.
 
-    `is_paused` tells whether applying is paused; `on_failure` hears of a run that needs a person.
+    `on_failure` hears of a run that needs a person.
     """
 
     database: str
     remedies: Sequence[Remedy]
     footing: Footing
     config: Config
-    is_paused: Callable[[], bool]
     on_failure: Callable[[RemedyRecord, str], None]
     autonomy: dict[str, str] = field(default_factory=dict)
     declined: dict[int, dict[str, str]] = field(default_factory=dict)  # finding -> remedy -> why
@@ -47,6 +58,12 @@ class Desk:
     _threads: dict[int, threading.Thread] = field(default_factory=dict)
     _stranded: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    records: Records = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find the records in the logbook."""
+        footing = self.footing
+        self.records = Records(self.database, footing.logbook, footing.ownership)
 
     def autonomy_of(self, key: str) -> str:
         """Return what a remedy may do: observe, approve or auto."""
@@ -56,10 +73,10 @@ class Desk:
     def go_on(self) -> None:
         """Take up the runs that nobody carries, by observing their targets first.
 
-        An earlier operator left them, or the logbook failed under them.
+        An earlier operator left them, or the logbook or the database's lock was lost under them.
         """
         self._stranded = False
-        for record in self._records(UNDER_WAY):
+        for record in self.records.of(UNDER_WAY):
             if record.run is None or record.id in self._runs:
                 continue
             run = self.footing.logbook.run(record.run)
@@ -80,6 +97,8 @@ class Desk:
             self.go_on()
         open_numbers = {finding.id for finding in findings}
         self.declined = {n: why for n, why in self.declined.items() if n in open_numbers}
+        with self._lock:
+            self._close_waiting(open_numbers)
         for finding in findings:
             for remedy in self.remedies:
                 if finding.rule in remedy.rules:
@@ -96,9 +115,10 @@ class Desk:
                     f"Remedy {number} is {record.state}, so there is nothing to approve. "
                     "`homeostat remedy list` shows what waits."
                 )
-            if self.is_paused():
+            self._insist_on_lock()
+            if self.footing.is_paused():
                 raise DecisionRefusedError("Applying is paused. Run `homeostat resume` first.")
-            busy = conflict(self._records(None), record.resource)
+            busy = conflict(self.records.history(), record.resource)
             if busy:
                 raise DecisionRefusedError(f"Remedy {number} has to wait: {busy}.")
             self._decided(record, remedy, actor=actor, action="approve")
@@ -121,24 +141,27 @@ class Desk:
                 ended=now,
                 verdict=f"rejected by {actor}",
             )
-            self._save(record, actor=actor, action="reject")
+            self.records.save(record, actor=actor, action="reject")
 
     def revert(self, number: int, *, actor: str) -> None:
-        """Undo a remedy that was kept or is being verified."""
+        """Undo a remedy that was kept or is being verified, or whose undo failed before."""
         with self._lock:
             record = self.footing.logbook.remedy(number)
             running = self._runs.get(number)
             if record.state == "verifying" and running is not None:
-                running.ask_to_revert(actor)
+                if not running.ask_to_revert(actor):
+                    message = f"Remedy {number} is being decided at this moment. Try again."
+                    raise DecisionRefusedError(message)
+                self.records.note(record, actor=actor, action="revert")
                 return
             remedy = self._remedy(record.key)
-            stuck = record.state == "asking" and record.applied is not None
-            if remedy is None or record.run is None or not (record.state == "kept" or stuck):
+            if remedy is None or record.run is None or not self.records.has_undo(record):
                 raise DecisionRefusedError(
                     f"Remedy {number} is {record.state}, so there is nothing to undo."
                 )
-            others = [other for other in self._records(None) if other.id != number]
-            busy = conflict(others, record.resource)
+            self._insist_on_lock()
+            others = [other for other in self.records.history() if other.id != number]
+            busy = conflict(others, record.resource) or later_change(others, record)
             if busy:
                 raise DecisionRefusedError(f"Remedy {number} has to wait: {busy}.")
             run = self.footing.logbook.run(record.run)
@@ -150,17 +173,20 @@ class Desk:
                 result={**record.result, "ending": "reverted"},
             )
             run = msgspec.structs.replace(run, state="running", ended=None)
-            self._save_with_run(record, run, actor=actor, action="revert")
+            self.records.save_with_run(record, run, actor=actor, action="revert")
             self._start(record, run, remedy)
 
     def possible(self, record: RemedyRecord) -> list[str]:
         """Return the decisions that a person can take on a remedy now."""
         if record.state in FOR_A_PERSON:
-            newest = [r for r in self._records(None) if r.resource == record.resource][:1]
+            newest = [r for r in self.records.history() if r.resource == record.resource][:1]
             return ["approve", "reject"] if newest and newest[0].id == record.id else []
-        if record.state in {"kept", "verifying"}:
+        if record.state == "verifying":
             return ["revert"]
-        return ["revert"] if record.state == "asking" and record.applied is not None else []
+        undoable = self.records.has_undo(record) and not later_change(
+            self.records.history(), record
+        )
+        return ["revert"] if undoable else []
 
     def join(self, seconds: float) -> None:
         """Wait for the runs under way to stop, at most so long in all."""
@@ -177,8 +203,8 @@ class Desk:
             return
         autonomy = self.autonomy_of(remedy.key)
         now = self.footing.clock.now()
-        case = Case(remedy.key, finding.id, proposal, autonomy, self.is_paused(), now)
-        reason = against(case, self._records(None), self.config.operate)
+        case = Case(remedy.key, finding.id, proposal, autonomy, self.footing.is_paused(), now)
+        reason = against(case, self.records.history(), self.config.operate)
         if reason:
             self._decline(finding, remedy, reason)
             return
@@ -211,7 +237,7 @@ class Desk:
         if state == "proposed":
             self._decided(record, remedy, actor="homeostat", action="propose")
         else:
-            self._save(record, actor="homeostat", action=f"propose ({autonomy})")
+            self.records.save(record, actor="homeostat", action=f"propose ({autonomy})")
 
     def _decided(self, record: RemedyRecord, remedy: Remedy, *, actor: str, action: str) -> None:
         now = self.footing.clock.now()
@@ -223,27 +249,30 @@ class Desk:
             epoch=self.footing.ownership.tenure.epoch,
             started=now,
         )
-        record, run = self._save_with_run(record, run, actor=actor, action=action)
+        record, run = self.records.save_with_run(record, run, actor=actor, action=action)
         self._start(record, run, remedy)
 
+    def _close_waiting(self, open_numbers: set[int]) -> None:
+        """End what waits for a person in vain: its trouble is over, or it may act by itself now."""
+        for record in self.records.of(("waiting",)):
+            why = ""
+            if record.finding not in open_numbers:
+                why = "the trouble ended by itself before anybody decided"
+            elif self.autonomy_of(record.key) == "auto":
+                why = "it may act by itself now and need not be asked for"
+            if why:
+                now = self.footing.clock.now()
+                ended = msgspec.structs.replace(record, state="refused", ended=now, verdict=why)
+                self.records.save(ended, actor="homeostat", action="withdraw")
+
+    def _insist_on_lock(self) -> None:
+        if not self.footing.has_lock():
+            raise DecisionRefusedError(
+                "This operator does not hold the database's own lock, so it changes nothing. "
+                "`homeostat status` says why."
+            )
+
     # -- storing and starting
-
-    def _save(self, record: RemedyRecord, *, actor: str, action: str) -> RemedyRecord:
-        with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
-            record = tx.save_remedy(record)
-            tx.audit(**_audit(record, actor=actor, action=action))
-        return record
-
-    def _save_with_run(
-        self, record: RemedyRecord, run: Run, *, actor: str, action: str
-    ) -> tuple[RemedyRecord, Run]:
-        with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
-            if not record.id:
-                record = tx.save_remedy(record)  # for its number, which the run carries
-            run = tx.save_run(msgspec.structs.replace(run, remedy=record.id))
-            record = tx.save_remedy(msgspec.structs.replace(record, run=run.id))
-            tx.audit(**_audit(record, actor=actor, action=action))
-        return record, run
 
     def _start(self, record: RemedyRecord, run: Run, remedy: Remedy) -> None:
         carried = RemedyRun(record, run, remedy, self.footing)
@@ -263,6 +292,9 @@ class Desk:
                 self.on_failure(record, record.verdict)
         except StoppedError:
             log.info("remedy %d is left to the next start", number)
+        except StandbyError:
+            stranded = True
+            log.warning("remedy %d waits for the database's own lock", number)
         except LogbookError as error:
             stranded = True
             log.warning("remedy %d waits for the logbook: %s", number, error)
@@ -277,21 +309,8 @@ class Desk:
     def _ask(self, record: RemedyRecord, run: Run, why: str) -> None:
         record = msgspec.structs.replace(record, state="asking", verdict=why)
         run = msgspec.structs.replace(run, state="asking", detail=why)
-        self._save_with_run(record, run, actor="homeostat", action="ask")
+        self.records.save_with_run(record, run, actor="homeostat", action="ask")
         self.on_failure(record, why)
-
-    def _records(self, states: Sequence[str] | None) -> list[RemedyRecord]:
-        return self.footing.logbook.remedies(database=self.database, states=states, limit=HISTORY)
 
     def _remedy(self, key: str) -> Remedy | None:
         return next((remedy for remedy in self.remedies if remedy.key == key), None)
-
-
-def _audit(record: RemedyRecord, *, actor: str, action: str) -> dict[str, Any]:
-    return {
-        "actor": actor,
-        "action": action,
-        "database": record.database,
-        "subject": f"remedy {record.id}",
-        "detail": {"title": record.title, "why": record.why, "state": record.state},
-    }

@@ -5,12 +5,13 @@ They are opened and cleared like any other; a logbook that fails keeps them in m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from homeostat.clock import Clock
 from homeostat.errors import LogbookError
-from homeostat.logbook.rows import RemedyRecord
+from homeostat.logbook.rows import REMEDY_ENDED, RemedyRecord
 from homeostat.measure import Severity, Subject
 from homeostat.operate.findings import FindingBook
 from homeostat.operate.rule import Judgement
@@ -27,7 +28,8 @@ HELP = {
     ),
     NEEDS_PERSON: (
         "A remedy failed, or after a take-over it cannot be told what was done. "
-        "`homeostat remedy show` tells more."
+        "`homeostat remedy show` tells more. It clears when the remedy was undone; for one that "
+        "failed and left nothing behind, when its trouble is over."
     ),
     STANDING_BY: (
         "The database's own lock is not held, so nothing is applied: another operator has it, or "
@@ -76,6 +78,17 @@ class OwnFindings:
                 mend=f"Run `homeostat remedy show {record.id}`.",
             ),
         )
+
+    def settle(self, remedy: Callable[[int], RemedyRecord]) -> None:
+        """Clear what needs no person any more: it was undone, or its trouble is over."""
+        for finding in self.findings.open():
+            if finding.rule == NEEDS_PERSON and not self._needed(remedy(int(finding.name))):
+                self._clear(NEEDS_PERSON, Subject(self.database, kind="remedy", name=finding.name))
+
+    def _needed(self, record: RemedyRecord) -> bool:
+        if record.state == "failed":
+            return record.finding is not None and self.findings.get(record.finding) is not None
+        return record.state not in REMEDY_ENDED
 
     def standing_by(self, reason: str) -> None:
         """Tell why nothing is applied; an empty reason: it is again."""

@@ -9,7 +9,9 @@ whoever takes over observes the target and knows: done, redo, or ask a person.
                  refused      reverting <-----+-> reverted | ineffective | failed
 
 Invariant: at every commit either nothing was changed (before the intent of `apply`), or the undo
-is in the logbook. A run that is interrupted anywhere ends kept or undone, never half.
+is in the logbook. A run that is interrupted anywhere, also by a defect in the remedy, ends kept or
+undone, never half. Nothing is changed without the database's own lock, and nothing new while
+applying is paused; undoing is never held back by a pause.
 """
 
 from __future__ import annotations
@@ -46,6 +48,10 @@ class StoppedError(Exception):
     """The operator is stopping; the run goes on when it starts again."""
 
 
+class StandbyError(Exception):
+    """The database's own lock is not held; the run goes on when it is."""
+
+
 @dataclass(slots=True)
 class Footing:
     """What a run stands on."""
@@ -58,6 +64,8 @@ class Footing:
     stop: threading.Event
     started: float  # when this operator began to measure, in seconds since 1970 UTC
     still_open: Callable[[int], bool]  # whether the finding of this number is still open
+    has_lock: Callable[[], bool]  # whether the database's own lock is held
+    is_paused: Callable[[], bool]  # whether applying is paused
 
 
 @dataclass(slots=True)
@@ -70,21 +78,27 @@ class RemedyRun:
     footing: Footing
     steps: dict[str, Step] = field(default_factory=dict)
     _asked_to_revert: str = ""
+    _judged: bool = False  # the verdict stands: it is too late to ask
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Read the steps that were committed so far."""
         for step in self.footing.logbook.steps(self.run.id):
             self.steps[step.name] = step
 
-    def ask_to_revert(self, actor: str) -> None:
-        """Make the run undo what it did, at the next point where it waits."""
-        self._asked_to_revert = actor
+    def ask_to_revert(self, actor: str) -> bool:
+        """Make the run undo what it did, whatever is measured; False: it is decided already."""
+        with self._asking:
+            if not self._judged:
+                self._asked_to_revert = actor
+            return not self._judged
 
     def carry(self) -> RemedyRecord:
         """Do the moves that are left; return the record as it ended.
 
         Raises:
             StoppedError: the operator is stopping.
+            StandbyError: the database's own lock is not held.
             LogbookError: nothing more can be made durable, so nothing more was done.
         """
         moves: dict[str, Callable[[], None]] = {
@@ -95,7 +109,13 @@ class RemedyRun:
             "reverting": self._revert,
         }
         while (move := moves.get(self.record.state)) is not None:
-            move()
+            try:
+                move()
+            except (StoppedError, StandbyError, LogbookError):
+                raise
+            except Exception as error:
+                log.exception("remedy %d broke off", self.record.id)
+                self._break_off(f"it broke off: {error}")
         return self.record
 
     # -- the moves
@@ -110,9 +130,9 @@ class RemedyRun:
         since = float(self.record.evidence.get("troubled_since", self.record.proposed))
         since = max(since, self.footing.started)
         before = self._batches(since)
-        finding = self.record.finding
-        if finding is not None and not self.footing.still_open(finding):
-            verdict = "the trouble ended by itself before anything was changed"
+        against = self._against()
+        if against:
+            verdict = f"{against} before anything was changed"
             self._end("rehearse", observation, state="refused", verdict=verdict)
             return
         observation["before"] = [msgspec.to_builtins(batch) for batch in before]
@@ -132,6 +152,9 @@ class RemedyRun:
             if seen == "cannot tell":
                 self._ask("whether the change is in force cannot be seen")
                 return
+        if seen == "not done" and self.footing.is_paused():
+            self._turn_back("apply", "refused", "applying was paused before anything was changed")
+            return
         if seen == "not done":
             error = self._attempt(lambda: self.remedy.apply(parameters, self.footing.hands))
             if not error and not self._until(
@@ -156,12 +179,14 @@ class RemedyRun:
             return
         since = self.footing.clock.now() + config.settle_seconds
         after = self._batches(since)
-        if self._asked_to_revert:
-            self._turn_back("verify", "reverted", f"{self._asked_to_revert} asked for it")
-            return
         stored = self.steps["rehearse"].observation.get("before", [])
         before = msgspec.convert(stored, list[Batch])
         verdict = compare(before, after, self.remedy.demand)
+        with self._asking:
+            self._judged, asked = not self._asked_to_revert, self._asked_to_revert
+        if asked:
+            self._turn_back("verify", "reverted", f"{asked} asked for it")
+            return
         measured = _measured(verdict, self.remedy.demand)
         result = {**measured, "before": stored, "after": msgspec.to_builtins(after)}
         good = verdict.outcome == "better" or (
@@ -190,7 +215,29 @@ class RemedyRun:
         ending = str(self.record.result.get("ending", "reverted"))
         self._end("revert", {"seen": "undone"}, state=ending)
 
+    def _break_off(self, why: str) -> None:
+        """End a run whose remedy raised what it must not: undo what may have been changed."""
+        newest = max(self.steps, key=ORDER.index)
+        if newest == "revert":
+            self._ask(f"the change could not be undone: {why}")
+        elif "apply" in self.steps:
+            self._turn_back(newest, "failed", why)
+        else:
+            self._end(newest, {"reason": why}, state="failed", verdict=why)
+
     # -- what the moves are made of
+
+    def _against(self) -> str:
+        """Return what has come to speak against the change since it was proposed, or nothing."""
+        finding = self.record.finding
+        if finding is not None and not self.footing.still_open(finding):
+            return "the trouble ended by itself"
+        if self.footing.is_paused():
+            return "applying was paused"
+        if self.remedy.rehearsal == "dry run":  # what it checked may have changed meanwhile
+            again = self.remedy.rehearse(self.record.parameters, self.footing.hands)
+            return "" if again.ok else again.reason
+        return ""
 
     def _rehearsed(self) -> Rehearsed:
         """Rehearse; while that is not possible yet, again, for as long as a change may take."""
@@ -207,25 +254,17 @@ class RemedyRun:
 
     def _batches(self, since: float) -> list[Batch]:
         """Wait until enough batches have passed since a time, then measure them."""
-        config = self.footing.config
-        count, length = config.verify_batches, config.batch_seconds
-        while (left := since + count * length - self.footing.clock.now()) > 0:
+        config, clock = self.footing.config, self.footing.clock
+        length_all = config.verify_batches * config.batch_seconds
+        # a wall clock that is set meanwhile must not prolong the wait: it leaves nothing to measure
+        deadline = clock.monotonic() + since + length_all - clock.now()
+        while (left := deadline - clock.monotonic()) > 0:
             if self._asked_to_revert:
                 return []
             self._wait(min(left, POLL_SECONDS * 5))
         # the newest ones: the trouble may have stood for long before it was acted on
-        start = max(since, self.footing.clock.now() - count * length)
-        view = self.footing.hands.view()
-        found = [
-            self.remedy.measure(
-                self.record.parameters,
-                view,
-                start=start + number * length,
-                end=start + (number + 1) * length,
-            )
-            for number in range(count)
-        ]
-        return [batch for batch in found if batch is not None]
+        start = max(since, clock.now() - length_all)
+        return _measured_batches(self.remedy, self.record.parameters, self.footing, start=start)
 
     def _attempt(self, action: Callable[[], None]) -> str:
         """Try an action at most 1 + `retries_max` times; return the last error, or nothing."""
@@ -233,6 +272,8 @@ class RemedyRun:
         for attempt in range(1 + self.footing.config.retries_max):
             if attempt:
                 self._wait(2.0 ** (attempt - 1))
+            if not self.footing.has_lock():
+                raise StandbyError
             try:
                 action()
             except LogbookError:
@@ -269,7 +310,6 @@ class RemedyRun:
         )
 
     def _ask(self, why: str) -> None:
-        now = self.footing.clock.now()
         record = msgspec.structs.replace(self.record, state="asking", verdict=why)
         run = msgspec.structs.replace(self.run, state="asking", detail=why)
         with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
@@ -279,7 +319,7 @@ class RemedyRun:
                 action="ask",
                 database=record.database,
                 subject=f"remedy {record.id}",
-                detail={"why": why, "at": now},
+                detail={"why": why},
             )
 
     def _begin(
@@ -296,8 +336,7 @@ class RemedyRun:
             undo=undo or {},
             intended=self.footing.clock.now(),
         )
-        changes: dict[str, Any] = {"state": state}
-        record = msgspec.structs.replace(self.record, **changes)
+        record = msgspec.structs.replace(self.record, state=state)
         run = msgspec.structs.replace(
             self.run, epoch=tenure.epoch, detail=name, progress=PROGRESS[state]
         )
@@ -330,6 +369,16 @@ class RemedyRun:
                 detail={"title": record.title, "verdict": record.verdict},
             )
         self.steps[name] = step
+
+
+def _measured_batches(
+    remedy: Remedy, parameters: Json, footing: Footing, *, start: float
+) -> list[Batch]:
+    """Return what is known of the batches from a time on."""
+    view, length = footing.hands.view(), footing.config.batch_seconds
+    starts = [start + number * length for number in range(footing.config.verify_batches)]
+    found = [remedy.measure(parameters, view, start=at, end=at + length) for at in starts]
+    return [batch for batch in found if batch is not None]
 
 
 def _measured(verdict: Verdict, demand: Demand) -> Json:
