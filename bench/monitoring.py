@@ -80,20 +80,16 @@ class Bench:
 
     def turn(self) -> Turn:
         """Run pgbench once."""
-        before = ended_cpu_seconds(self.server.pid)
+        server = psutil.Process(self.server.pid)
+        known, before = set(server.children()), ended_cpu_seconds(server)
         said = self._run(
             "-n", "-c", str(CLIENTS), "-j", "1", "-M", "prepared", "-T", f"{self.seconds:.0f}"
         )
-        # its sessions end a moment after it: the postmaster has to notice
-        wait_for(lambda: not self._sessions(), 5.0, "the end of pgbench's sessions")
-        spent = ended_cpu_seconds(self.server.pid) - before
+        # its sessions end a moment after it, and only then the postmaster has their times
+        wait_for(lambda: known.issuperset(server.children()), 5.0, "the end of its sessions")
+        spent = ended_cpu_seconds(server) - before
         count = int(found(r"actually processed: (\d+)", said))
         return Turn(float(found(r"^tps = ([\d.]+)", said)), spent / count * 1e6)
-
-    def _sessions(self) -> bool:
-        with closing(connect(self.url)) as wire:
-            sql = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgbench'"
-            return bool(wire.execute(sql).rows)
 
     def _run(self, *options: str) -> str:
         bare, password = split_password(self.url)
@@ -117,9 +113,9 @@ def found(pattern: str, text: str) -> str:
     return match[1]
 
 
-def ended_cpu_seconds(postmaster: int) -> float:
+def ended_cpu_seconds(postmaster: psutil.Process) -> float:
     """Return the CPU of all sessions of a server that have ended."""
-    times = psutil.Process(postmaster).cpu_times()
+    times = postmaster.cpu_times()
     return float(times.children_user + times.children_system)
 
 
