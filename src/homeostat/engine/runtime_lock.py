@@ -60,17 +60,34 @@ class RuntimeLocks:
         """Hold the named lock while in the context; yields False when another holds it.
 
         Raises:
-            PermissionRefusedError: the directory for locks is not usable.
+            PermissionRefusedError: the directory for locks, or the file in it, is not usable.
         """
         digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         path = runtime_directory() / f"{self._key}.{digest}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with _naming(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            with _naming(path):
+                taken = _locked(descriptor)
+            yield taken
         finally:
             os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = "The file of a lock cannot be used. Mend the cause named, or remove the file."
+        raise PermissionRefusedError(
+            message, where=str(path), detail=error.strerror or ""
+        ) from None

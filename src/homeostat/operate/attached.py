@@ -26,6 +26,8 @@ from homeostat.operate.run import Footing
 from homeostat.operate.watch import Watch, WatchHands
 from homeostat.secret import without_password
 
+PAUSE_ALL = "paused"  # also what is attached later is paused
+
 
 @dataclass(slots=True)
 class Attached:
@@ -47,8 +49,7 @@ class Attached:
         try:
             held = self.lock.keep()
         except DatabaseError as error:
-            self.lock.release()
-            self.lock.reason = str(error)
+            self.lock.release(str(error))
             held = False
         self.own.standing_by("" if held else self.lock.reason)
         if held and not before:
@@ -74,7 +75,7 @@ class Surroundings:
     started: float
     is_paused: Callable[[str], bool]
     on_tick: Callable[[], None]
-    on_logbook: Callable[[LogbookError | None], None]
+    on_logbook: Callable[[str, LogbookError], None]
 
 
 def assemble(
@@ -94,7 +95,7 @@ def assemble(
         around.logbook, key, ownership, expires_seconds=config.agent.expires_seconds
     )
     lock = DatabaseLock(engine, key)
-    stack.callback(lock.release)
+    stack.callback(lock.close)
 
     def consider(view: View) -> None:
         own.settle(around.logbook.remedy)
@@ -114,7 +115,7 @@ def assemble(
         epoch=lambda: ownership.epoch,
         consider=consider,
         on_tick=around.on_tick,
-        on_logbook=around.on_logbook,
+        on_logbook=lambda error: around.on_logbook(key, error),
     )
     footing = Footing(
         around.logbook,
@@ -151,7 +152,7 @@ def _save_database(
         url=identity.label if identity.dialect == "sqlite" else without_password(url),
         version=identity.version,
         attached=old.attached if old else around.clock.now(),
-        paused=old.paused if old else False,
+        paused=old.paused if old else bool(around.logbook.value(PAUSE_ALL)),
     )
     with around.logbook.write(ownership.tenure) as tx:
         tx.save_database(row)

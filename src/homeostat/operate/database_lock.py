@@ -7,6 +7,7 @@ that restarts drops it. Without it nothing is applied.
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, suppress
 
 from homeostat.engine import Engine, Unsupported
@@ -14,12 +15,14 @@ from homeostat.errors import HomeostatError
 
 
 class DatabaseLock:
-    """One database's lock; used by one thread at a time."""
+    """One database's lock; safe to use from any thread."""
 
     def __init__(self, engine: Engine, key: str) -> None:
         self._engine = engine
         self._name = f"homeostat:{key}"
         self._stack = ExitStack()
+        self._turn = threading.Lock()
+        self._closed = False
         self.held = False
         self.reason = "it was not asked for yet"
 
@@ -31,26 +34,41 @@ class DatabaseLock:
         Raises:
             DatabaseError: the database could not be asked; the lock counts as not held.
         """
+        with self._turn:
+            return self._keep()
+
+    def release(self, reason: str = "it was given back") -> None:
+        """Give the lock back, if it is held; the reason says why it is not held."""
+        with self._turn:
+            self._give_back(reason)
+
+    def close(self) -> None:
+        """Give the lock back for good: nobody takes it through this any more."""
+        with self._turn:
+            self._closed = True
+            self._give_back("the database was detached")
+
+    def _keep(self) -> bool:
         control = self._engine.control
+        if self._closed:
+            return False
         if isinstance(control, Unsupported):
             self.reason = f"{control.reason} {control.mend}"
             return False
         if self.held and control.holds(self._name):
             return True
-        self.release()
+        self._give_back("it was lost")
         if self._stack.enter_context(control.lock(self._name)):
             self.held = True
             self.reason = ""
         else:
-            self.release()
-            self.reason = (
+            self._give_back(
                 "another operator has the database's lock: stop it, or wait until it has ended"
             )
         return self.held
 
-    def release(self) -> None:
-        """Give the lock back, if it is held."""
+    def _give_back(self, reason: str) -> None:
         self.held = False
-        self.reason = "it was given back"
+        self.reason = reason
         with suppress(HomeostatError):
             self._stack.close()

@@ -28,7 +28,7 @@ from homeostat.errors import (
 )
 from homeostat.logbook import Logbook, SampleStore
 from homeostat.operate import agents
-from homeostat.operate.attached import Attached, Surroundings, assemble
+from homeostat.operate.attached import PAUSE_ALL, Attached, Surroundings, assemble
 from homeostat.operate.ownership import Ownership, Succession, this_process
 from homeostat.operate.registry import Registry
 from homeostat.operate.room import Room
@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX = 2.0
 COMPACT_SECONDS = 600.0
-RULE_TASK = "task-failed"
-RULE_REMEDY = "remedy-needs-person"
-PAUSE_ALL = "paused"
 
 
 class Operator:
@@ -88,7 +85,7 @@ class Operator:
             self.started,
             is_paused=self.is_paused,
             on_tick=self._ticked,
-            on_logbook=self._logbook_state,
+            on_logbook=self._logbook_failed,
         )
         self._unsubscribe = self.logbook.subscribe(lambda *_: self._changed())
 
@@ -147,14 +144,31 @@ class Operator:
             succession = ownership.take()
             stack.callback(ownership.release)
             one = assemble(self._around, url, engine=engine, ownership=ownership, stack=stack)
+            self.attached[identity.key] = one
             self._succeed(one, succession)
         except BaseException:
+            self.attached.pop(identity.key, None)
             with contextlib.suppress(HomeostatError):
                 stack.close()
             raise
-        self.attached[identity.key] = one
-        self._scheduler.add(one.watch.routine())
+        self._scheduler.add(self._routine(one))
         return identity
+
+    def _routine(self, one: Attached) -> Routine:
+        """Return the probes' routine with the look after the database's lock.
+
+        That waits for the database as the probes do, so it may not share the lease's thread.
+        """
+
+        def keep_lock() -> None:
+            try:
+                one.keep_lock()
+            except LogbookError as error:
+                self._logbook_failed(one.row.key, error)
+
+        watching = one.watch.routine()
+        lock = Task("lock", self.config.operate.lease_seconds / 3, keep_lock)
+        return Routine(watching.name, [*watching.tasks, lock])
 
     def detach(self, key: str, *, actor: str) -> None:
         """Stop observing a database; its remedies under way are left as they are.
@@ -207,10 +221,8 @@ class Operator:
 
     def is_paused(self, key: str) -> bool:
         """Return whether nothing may be applied to a database."""
-        if self.logbook_error is not None:
-            return True
         one = self.attached.get(key)
-        return bool(self.logbook.value(PAUSE_ALL)) or (one is not None and one.row.paused)
+        return self.logbook_error is not None or one is None or one.row.paused
 
     def set_paused(self, paused: bool, *, actor: str, name: str | None = None) -> None:  # noqa: FBT001
         """Pause or resume applying, for one database or all."""
@@ -252,28 +264,32 @@ class Operator:
             self._ticks += 1
             self._change.notify_all()
 
-    def _logbook_state(self, error: LogbookError | None) -> None:
+    def _logbook_failed(self, key: str, error: LogbookError) -> None:
+        if key not in self.attached:  # it was detached while something of it was under way
+            return
+        log.error("%s", error)
         if isinstance(error, OwnershipLostError):
-            self._lose(error)
-        elif error is not None or self.logbook_error is not None:
-            if error is not None:
-                log.error("%s", error)
+            self.lost = error
+            self.stop_event.set()
+        else:
             self.logbook_error = error
-
-    def _lose(self, error: OwnershipLostError) -> None:
-        if self.lost is None:
-            log.error("%s", error)
-        self.lost = error
-        self.stop_event.set()
 
     def _heartbeat(self) -> None:
         while not self.clock.wait(self.stop_event, self.config.operate.lease_seconds / 3):
-            for one in list(self.attached.values()):
-                try:
-                    one.ownership.renew()
-                    one.keep_lock()
-                except LogbookError as error:
-                    self._logbook_state(error)
+            try:
+                self.beat()
+            except Exception:  # without this thread every lease would end
+                log.exception("a heartbeat failed")
+
+    def beat(self) -> None:
+        """Renew every lease; that it could be written proves that the logbook works."""
+        for one in list(self.attached.values()):
+            try:
+                one.ownership.renew()
+            except LogbookError as error:
+                self._logbook_failed(one.row.key, error)
+            else:
+                self.logbook_error = None
 
     def _about_task(self, routine: str, task: str, error: Exception | None) -> None:
         for one in list(self.attached.values()):

@@ -42,7 +42,7 @@ class Watch:
     """One attached database; safe to use from any thread.
 
     `consider` is called after every judged tick with the view; `on_tick` after a performance tick;
-    `on_logbook` with a logbook's failure or None when it works again.
+    `on_logbook` with a logbook's failure.
     """
 
     engine: Engine
@@ -57,7 +57,7 @@ class Watch:
     epoch: Callable[[], int]
     consider: Callable[[View], None]
     on_tick: Callable[[], None]
-    on_logbook: Callable[[LogbookError | None], None]
+    on_logbook: Callable[[LogbookError], None]
     recent: Recent = field(default_factory=Recent)
     error: str = ""
     _watched: dict[str, Watched] = field(default_factory=dict)
@@ -156,8 +156,6 @@ class Watch:
                 self.consider(self.view())
         except LogbookError as error:
             self.on_logbook(error)
-        else:
-            self.on_logbook(None)
 
 
 @dataclass(slots=True)

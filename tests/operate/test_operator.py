@@ -1,0 +1,126 @@
+"""An operator whose databases come, go, are paused, or whose logbook and lock fail it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from homeostat.clock import SystemClock
+from homeostat.driver import sqlite
+from homeostat.engine.runtime_lock import runtime_directory
+from homeostat.measure import Sample
+from homeostat.operate.operator import Operator
+from homeostat.operate.own_findings import STANDING_BY
+from homeostat.operate.probe import Watched
+from homeostat.operate.room import Room
+from tests.operate.stage import CONFIG, SECONDS, DialWrong, Quiet, Script, dial_stage, stage
+from tests.servers import wait_until
+
+
+@dataclass(frozen=True)
+class Interrupted(Quiet):
+    """A probe during whose reading something happens."""
+
+    then: list[Callable[[], None]] = field(default_factory=list)
+
+    def read(self, watched: Watched) -> Iterable[Sample]:
+        for action in self.then:
+            action()
+        return super().read(watched)
+
+
+def test_a_database_detached_during_a_tick_does_not_end_the_operator(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    probe = Interrupted()
+    room = Room("dial", probes=(probe,), rules=(DialWrong(Script()),))
+    with stage(tmp_path / "data", str(sqlite_path), [room]) as one:
+        probe.then.append(lambda: one.console.detach(one.key, actor="me"))
+        one.tick()
+        assert one.operator.lost is None
+        assert not one.operator.stop_event.is_set()
+        assert one.console.status().databases == []
+
+
+def test_a_detached_database_is_not_locked_again(sqlite_path: Path, tmp_path: Path) -> None:
+    """The look after its lock may be under way at that moment."""
+    with dial_stage(tmp_path, Script(), sqlite_path) as one:
+        attached = one.one
+        one.console.detach(one.key, actor="me")
+        attached.keep_lock()
+        assert not attached.lock.held
+        with dial_stage(tmp_path / "other", Script(), sqlite_path) as other:
+            assert other.one.lock.held
+
+
+def test_one_database_is_resumed_after_all_were_paused(sqlite_path: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second.db"
+    sqlite.connect(second, create=True).close()
+    with dial_stage(tmp_path, Script(), sqlite_path) as one:
+        other = one.operator.attach(str(second)).key
+        one.console.pause(actor="me")
+        one.console.resume(actor="me", database=one.key)
+        states = {one.key: "ok", other: "paused"}
+        assert {d.key: d.state for d in one.console.status().databases} == states
+        one.tick()
+        assert one.until_over().state == "kept"
+
+
+def test_a_database_attached_while_all_are_paused_is_paused(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second.db"
+    sqlite.connect(second, create=True).close()
+    with dial_stage(tmp_path, Script(), sqlite_path) as one:
+        one.console.pause(actor="me")
+        one.operator.attach(str(second))
+        assert [d.state for d in one.console.status().databases] == ["paused", "paused"]
+
+
+def test_a_failing_logbook_counts_as_failing_until_it_was_written(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    """A tick that has nothing to write says nothing about whether it could."""
+    script = Script()
+    with dial_stage(tmp_path, script, sqlite_path) as one:
+        wire = sqlite.connect(tmp_path / "data" / "logbook.db", mode="foreign")
+        try:
+            wire.begin(write=True)
+            one.tick()
+            assert one.console.status().state == "logbook"
+            script.wrong = False
+            one.tick()
+            assert one.console.status().state == "logbook"
+        finally:
+            wire.close()
+        one.operator.beat()
+        assert one.console.status().state == "ok"
+
+
+def test_a_lock_that_cannot_be_looked_at_is_told_and_asked_for_again(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    operate = msgspec.structs.replace(CONFIG.operate, lease_seconds=1.0)
+    config = msgspec.structs.replace(CONFIG, operate=operate)
+    (tmp_path / "data").mkdir(mode=0o700)
+    operator = Operator(tmp_path / "data", rooms=[], config=config, clock=SystemClock())
+    try:
+        key = operator.attach(str(sqlite_path)).key
+        one = operator.attached[key]
+        operator.start()
+        [file] = runtime_directory().glob(f"{key}.*.lock")
+        file.unlink()
+        file.symlink_to("nowhere")
+        one.lock.release()
+        wait_until(
+            lambda: STANDING_BY in {f.rule for f in one.findings.open()}, SECONDS, "the finding"
+        )
+        file.unlink()
+        wait_until(lambda: one.lock.held, SECONDS, "the lock")
+        wait_until(lambda: one.findings.open() == [], SECONDS, "the finding to clear")
+        assert one.ownership.tenure.expires > SystemClock().now(), "the lease was renewed meanwhile"
+    finally:
+        operator.stop()
