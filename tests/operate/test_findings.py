@@ -8,8 +8,10 @@ import pytest
 
 from homeostat.clock import ManualClock
 from homeostat.logbook import Logbook
+from homeostat.logbook.rows import RemedyRecord
 from homeostat.measure import Severity, Subject
 from homeostat.operate.findings import WRITE_SECONDS, FindingBook
+from homeostat.operate.own_findings import OwnFindings
 from homeostat.operate.ownership import Ownership, this_process
 from homeostat.operate.rule import Judgement, Undecided, View
 
@@ -102,3 +104,31 @@ def test_open_findings_survive_a_restart(book: Logbook, findings: FindingBook) -
     again = FindingBook(book, "db", ownership)
     again.judge(RULE, [bad()], at=2.0)
     assert [f.id for f in again.open()] == [number]
+
+
+def test_a_remedy_that_nobody_looks_after_turns_critical(
+    book: Logbook, findings: FindingBook
+) -> None:
+    clock = ManualClock()
+    own = OwnFindings(findings, "db", clock, escalation_seconds=300.0)
+    with book.write(None) as tx:
+        record = tx.save_remedy(
+            RemedyRecord(
+                database="db",
+                key="k",
+                resource="r",
+                state="asking",
+                autonomy="auto",
+                title="t",
+                why="w",
+                proposed=0.0,
+            )  # fmt: skip
+        )
+    own.remedy(record, "it cannot be told")
+    clock.advance(299.0)
+    own.settle(book.remedy)
+    assert [f.severity for f in findings.open()] == ["high"]
+    clock.advance(1.0)
+    own.settle(book.remedy)
+    assert [f.severity for f in findings.open()] == ["critical"]
+    assert book.findings(database="db")[0].severity == "critical"

@@ -90,7 +90,7 @@ def assemble(
     key = identity.key
     config = around.config
     findings = FindingBook(around.logbook, key, ownership)
-    own = OwnFindings(findings, key, around.clock)
+    own = OwnFindings(findings, key, around.clock, config.operate.escalation_seconds)
     desired = DesiredSettings(
         around.logbook, key, ownership, expires_seconds=config.agent.expires_seconds
     )

@@ -29,7 +29,8 @@ HELP = {
     NEEDS_PERSON: (
         "A remedy failed, or after a take-over it cannot be told what was done. "
         "`homeostat remedy show` tells more. It clears when the remedy was undone; for one that "
-        "failed and left nothing behind, when its trouble is over."
+        "failed and left nothing behind, when its trouble is over. Unresolved for "
+        "`operate.escalation_seconds` (VISION: 5 minutes) it turns critical."
     ),
     STANDING_BY: (
         "The database's own lock is not held, so nothing is applied: another operator has it, or "
@@ -49,6 +50,7 @@ class OwnFindings:
     findings: FindingBook
     database: str
     clock: Clock
+    escalation_seconds: float
 
     def task(self, name: str, error: Exception | None) -> None:
         """Tell that a task failed, or works again."""
@@ -60,7 +62,7 @@ class OwnFindings:
             TASK_FAILED,
             Judgement(
                 subject,
-                Severity.HIGH,
+                Severity.WARNING,
                 f"the task {name} failed: {error}",
                 mend="The other tasks go on. Look into operator.log; report it if it comes back.",
             ),
@@ -68,22 +70,20 @@ class OwnFindings:
 
     def remedy(self, record: RemedyRecord, why: str) -> None:
         """Tell that a remedy needs a person."""
-        self._raise(
-            NEEDS_PERSON,
-            Judgement(
-                Subject(record.database, kind="remedy", name=str(record.id)),
-                Severity.HIGH,
-                f"remedy {record.id} ({record.title}) needs a person: {why}",
-                cause=why,
-                mend=f"Run `homeostat remedy show {record.id}`.",
-            ),
-        )
+        self._raise(NEEDS_PERSON, _needs_person(record, why, Severity.HIGH))
 
     def settle(self, remedy: Callable[[int], RemedyRecord]) -> None:
-        """Clear what needs no person any more: it was undone, or its trouble is over."""
+        """Clear what needs no person any more; make critical what nobody looked after in time."""
         for finding in self.findings.open():
-            if finding.rule == NEEDS_PERSON and not self._needed(remedy(int(finding.name))):
+            if finding.rule != NEEDS_PERSON:
+                continue
+            record = remedy(int(finding.name))
+            if not self._needed(record):
                 self._clear(NEEDS_PERSON, Subject(self.database, kind="remedy", name=finding.name))
+            elif finding.severity != str(Severity.CRITICAL) and (
+                self.clock.now() - finding.opened >= self.escalation_seconds
+            ):
+                self._raise(NEEDS_PERSON, _needs_person(record, finding.cause, Severity.CRITICAL))
 
     def _needed(self, record: RemedyRecord) -> bool:
         if record.state == "failed":
@@ -114,3 +114,13 @@ class OwnFindings:
     def _clear(self, rule: str, subject: Subject) -> None:
         with suppress(LogbookError):
             self.findings.clear_finding(rule, subject, at=self.clock.now())
+
+
+def _needs_person(record: RemedyRecord, why: str, severity: Severity) -> Judgement:
+    return Judgement(
+        Subject(record.database, kind="remedy", name=str(record.id)),
+        severity,
+        f"remedy {record.id} ({record.title}) needs a person: {why}",
+        cause=why,
+        mend=f"Run `homeostat remedy show {record.id}`.",
+    )
