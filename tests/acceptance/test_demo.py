@@ -46,6 +46,7 @@ def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str])
         newest = client.remedies()[0]
         assert newest.state == "waiting"
         client.decide(newest.id, "approve")
+        running.until(r"approved +grow the pool", 30.0)
         running.until(r"(kept|ineffective|reverted) .*", 5.0)
         wait_until(lambda: client.remedies()[0].state == "kept", STORY_SECONDS, "the third growth")
         states = [record.state for record in reversed(client.remedies())]

@@ -53,6 +53,7 @@ COLOURS = {
     "ineffective": "cyan",
     "reverted": "cyan",
     "waiting": "bright_yellow",
+    "approved": "green",
     "failed": "red",
     "asking": "red",
 }

@@ -171,8 +171,10 @@ class Story:
                 self._hear(record)
 
     def _tell_remedy(self, record: RemedyRecord) -> None:
-        if record.state in {"proposed", "rehearsing"} and self._is_news("title", record.id):
-            self.say("proposed", record.title)
+        if record.state in {"proposed", "rehearsing"}:
+            if self._is_news("title", record.id):
+                asked = ("waiting", record.id) in self._told
+                self.say("approved" if asked else "proposed", record.title)
         elif record.state == "waiting":
             self.say("waiting", f"{record.title}: it needs your word")
             how = "press a to approve, r to reject; or" if self.keys else "decide"
