@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
@@ -166,7 +167,7 @@ def test_growth_doubles_the_pool() -> None:
     found = proposed(view(*[{}] * 5))
     assert isinstance(found, Proposal)
     assert (found.parameters["from"], found.parameters["to"]) == (4, 8)
-    assert found.resource.label == "pool:shop/main"
+    assert found.resource.label == "pool:shop", "a limit is set for all pools of an application"
 
 
 @pytest.mark.parametrize(
@@ -294,3 +295,89 @@ def test_other_settings_of_the_application_are_left_as_they_are() -> None:
     assert hands.settings.version == 4, "applied again, it changes nothing"
     remedy.revert(found.parameters, undo, hands)
     assert hands.settings.values == {"cache": 1}
+
+
+def process(number: int, limit: int, default: int = 4, **changes: object) -> AgentView:
+    """Return another process of the same application."""
+    made = agent(limit, default)
+    pools = [msgspec.structs.replace(made.report.pools[0], **changes)]
+    return dataclasses.replace(
+        made,
+        name=f"shop-{number}",
+        report=msgspec.structs.replace(made.report, agent=f"shop-{number}", pools=pools),
+    )
+
+
+def test_growth_stays_below_what_the_application_permits() -> None:
+    seen = view(*[{}] * 5, agents=(process(1, 4, limit_max=6), process(2, 4, limit_max=5)))
+    found = proposed(seen)
+    assert isinstance(found, Proposal)
+    assert found.parameters["to"] == 5
+    none = proposed(view(*[{}] * 5, agents=(process(1, 4, limit_max=4),)))
+    assert isinstance(none, Declined)
+    assert "application" in none.reason
+
+
+def test_a_limit_for_all_is_not_set_where_limits_differ() -> None:
+    """Growing the small pool of one process would shrink the large one of another."""
+    found = proposed(view(*[{}] * 5, agents=(process(1, 4), process(2, 20, 20))))
+    assert isinstance(found, Declined)
+    assert "4 and 20" in found.reason
+    reports = process(2, 20, 20, name="reports")
+    assert isinstance(proposed(view(*[{}] * 5, agents=(process(1, 4), reports))), Declined)
+
+
+def test_it_is_rehearsed_with_whatever_process_of_the_application_runs_now() -> None:
+    found = proposed(view(*[{}] * 5))
+    assert isinstance(found, Proposal)
+    restarted = FakeHands(view(*[{}] * 5, agents=(process(9, 4),)))
+    assert GrowPool().rehearse(found.parameters, restarted).ok
+    larger = FakeHands(view(*[{}] * 5, agents=(process(9, 20, 20),)))
+    rehearsed = GrowPool().rehearse(found.parameters, larger)
+    assert not rehearsed.ok
+    assert "no longer 4" in rehearsed.reason
+
+
+def test_it_is_undone_when_every_process_has_its_own_limit_back() -> None:
+    """Also when one was started anew with another limit of its own meanwhile."""
+    hands = FakeHands(view(*[{}] * 5))
+    hands.settings = Settings(3, 60.0, {})
+    found = proposed(hands.seen)
+    assert isinstance(found, Proposal)
+    remedy = GrowPool()
+    undo = remedy.undo_of(found.parameters, hands)
+    remedy.apply(found.parameters, hands)
+    remedy.revert(found.parameters, undo, hands)
+    version = hands.settings.version
+
+    def undone(*agents: AgentView) -> str:
+        told = tuple(dataclasses.replace(one, applied_version=version) for one in agents)
+        hands.seen = view(*[{}] * 5, agents=told)
+        return remedy.observe_undone(found.parameters, undo, hands)
+
+    assert undone(process(1, 8)) == "not done"
+    assert undone(process(1, 4), process(2, 6, 6)) == "done"
+    assert undone() == "done", "nobody is left; the settings are what the next start gets"
+
+
+def oversized(*agents: AgentView) -> tuple[Finding, View]:
+    ticks = [{"pool.limit": 16.0, "pool.in_use_max": 1.0}] * 5
+    seen = view(*ticks, agents=agents, pool=LONG)
+    (one, *_) = PoolOversized().judge(seen)
+    assert isinstance(one, Judgement)
+    return msgspec.structs.replace(finding(view(*[{}] * 5)), rule="pool-oversized"), seen
+
+
+def test_a_pool_that_another_process_needs_is_not_shrunk() -> None:
+    case, seen = oversized(process(1, 16), process(2, 16))
+    busy = Subject("db", "agent:shop-2", "pool", "main")
+    seen.recent.add([Sample(busy, "pool.in_use_max", NOW - TICK, 15.0)])
+    found = ShrinkPool().propose(case, seen)
+    assert isinstance(found, Declined)
+    assert "15" in found.reason
+
+
+def test_shrinking_stops_at_the_highest_of_the_processes_own_limits() -> None:
+    found = ShrinkPool().propose(*oversized(process(1, 16, 4), process(2, 16, 12)))
+    assert isinstance(found, Proposal)
+    assert found.parameters["to"] == 12

@@ -59,6 +59,10 @@ class Script:
     raising: dict[str, Exception] = field(default_factory=dict)
     unseen: set[str] = field(default_factory=set)  # looks that never see what they look for
     applied: int = 0
+    demand: Demand = HARMLESS
+    batches: dict[int | None, Batch] = field(
+        default_factory=lambda: {None: Batch(10.0, 100.0)}
+    )  # what is measured where the dial stands so; None: elsewhere
 
     def play(self, method: str) -> None:
         error = self.raising.pop(method, None)
@@ -103,7 +107,10 @@ class TurnDial:
     undo: Undo = "exact"
     rehearsal: Rehearsal = "dry run"
     rehearsal_reason: str = "for tests"
-    demand: Demand = HARMLESS
+
+    @property
+    def demand(self) -> Demand:
+        return self.script.demand
 
     def propose(self, finding: Finding, view: View) -> Proposal | Declined:
         self.script.play("propose")
@@ -151,7 +158,11 @@ class TurnDial:
     def measure(self, parameters: Json, view: View, *, start: float, end: float) -> Batch | None:
         assert parameters
         self.script.play("measure")
-        return Batch(10.0, 100.0) if start < end <= view.at else None
+        batches = self.script.batches
+        batch = batches[
+            parameters["to"] if self.script.applied and parameters["to"] in batches else None
+        ]
+        return batch if start < end <= view.at else None
 
     def explain(self, parameters: Json, view: View) -> str:
         assert parameters

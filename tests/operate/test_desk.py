@@ -10,6 +10,7 @@ import pytest
 from homeostat.clock import ManualClock
 from homeostat.errors import DatabaseError, DecisionRefusedError
 from homeostat.operate.own_findings import NEEDS_PERSON
+from homeostat.operate.verify import Batch, Demand
 from tests.operate.stage import SECONDS, Script, Stage, dial_stage
 from tests.servers import wait_until
 
@@ -251,3 +252,16 @@ def test_a_wall_clock_that_is_set_back_does_not_hold_a_verdict_up(
         clock.set_by = -86_400.0
         assert one.until_over().state == "reverted"
         assert one.dial() is None
+
+
+@pytest.mark.parametrize(("share", "state"), [(0.3, "reverted"), (2.0, "kept")])
+def test_how_much_the_load_may_change_is_as_configured(
+    sqlite_path: Path, tmp_path: Path, share: float, state: str
+) -> None:
+    script = Script(
+        demand=Demand("mean latency", "ms", 0.3, "the dial", mechanism_min=0.5),
+        batches={None: Batch(100.0, 100.0), 1: Batch(10.0, 40.0, 1.0)},
+    )
+    with dial_stage(tmp_path, script, sqlite_path, load_drift_share=share) as one:
+        one.tick()
+        assert one.until_over().state == state

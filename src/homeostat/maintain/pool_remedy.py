@@ -2,7 +2,8 @@
 
 A pool grows only when waiting for a connection is the cause: callers wait, the CPU is not used up,
 and the connections are not mostly waiting for locks (then more of them only queue at the lock).
-The undo is exact: the settings that were in force before.
+A limit is set for an application, so it holds for each pool of each of its processes: where their
+limits differ nothing is set. The undo is exact: the settings that were in force before.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from homeostat.access.protocol import PoolReport
 from homeostat.config import PoolConfig
 from homeostat.logbook.rows import Finding, Json
 from homeostat.maintain.pool import (
     EXHAUSTED,
     NO_AGENT,
     OVERSIZED,
+    PoolWindow,
     agent_of,
     finding_subject,
     holder_of,
@@ -77,11 +80,16 @@ class _SizePool:
 
     def observe_undone(self, parameters: Json, undo: Json, hands: Hands) -> Seen:
         """Look whether every live agent went back; without agents the settings are enough."""
-        settings = hands.settings_of(parameters["application"])
+        application = parameters["application"]
+        settings = hands.settings_of(application)
         if dict(settings.values) != undo["values"]:
             return "not done"
-        limits = _limits(hands.view(), parameters, version=settings.version)
-        return "done" if all(limit == parameters["from"] for limit in limits) else "not done"
+        back = [
+            agent.applied_version >= settings.version
+            and pool.limit == settings.values.get(CAPABILITY, pool.limit_default)
+            for agent, pool in _pools(hands.view(), application)
+        ]
+        return "done" if all(back) else "not done"
 
     def measure(self, parameters: Json, view: View, *, start: float, end: float) -> Batch | None:
         """Return mean latency, operations a second, and the share of time above the old limit."""
@@ -152,20 +160,19 @@ class GrowPool(_SizePool):
         window = look(view, finding_subject(finding))
         if window is None or not window.exhausted_now:
             return Declined("the pool is not exhausted at this moment")
-        lock_wait_share = view.config.monitor.lock_wait_share
-        if (window.lock_share or 0.0) >= lock_wait_share:
-            return Declined("lock-bound: more connections would only queue at the lock")
-        if (window.cpu_share or 0.0) >= self.config.cpu_share_max:
-            return Declined("the CPU is used up: more connections would only queue for it")
+        elsewhere = self._elsewhere(view, window) or _differing(view, agent.application)
+        if elsewhere:
+            return Declined(elsewhere)
         limit = window.limit
-        room, why = self._room(view, agent, limit)
+        room, why = self._room(view, agent.application, limit)
         to = min(math.ceil(limit * self.config.growth), room)
         if to <= limit:
             return Declined(f"no room to grow past {limit}: {why}")
         parameters = _parameters(finding, agent, limit, to)
-        locks = "locks" if (window.lock_share or 0.0) >= lock_wait_share / 5 else "no locks"
+        few = view.config.monitor.lock_wait_share / 5
+        locks = "locks" if (window.lock_share or 0.0) >= few else "no locks"
         return Proposal(
-            resource=Resource("pool", f"{agent.application}/{finding.name}"),
+            resource=Resource("pool", agent.application),
             title=f"grow the pool of {agent.application} from {limit} to {to} connections",
             why=finding.what,
             parameters=parameters,
@@ -176,29 +183,40 @@ class GrowPool(_SizePool):
 
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
         """Check again that the application is there and the server has room."""
-        view = hands.view()
-        agent = next((a for a in view.agents if a.name == parameters["agent"]), None)
-        if agent is None:
+        view, application = hands.view(), parameters["application"]
+        limits = {pool.limit for _, pool in _pools(view, application)}
+        if not limits:
             return Rehearsed(ok=False, reason="the application's agent is gone", later=True)
-        limits = {p.limit for p in agent.report.pools if p.name == parameters["pool"]}
         if limits != {parameters["from"]}:
             return Rehearsed(ok=False, reason=f"the limit is no longer {parameters['from']}")
-        room, why = self._room(view, agent, parameters["from"])
+        room, why = self._room(view, application, parameters["from"])
         if parameters["to"] > room:
             return Rehearsed(ok=False, reason=f"the room to grow shrank to {room}: {why}")
         return Rehearsed(ok=True, reason=f"dry run: room for {room} connections ({why})")
 
-    def _room(self, view: View, agent: AgentView, limit: int) -> tuple[int, str]:
-        """Return the highest limit for each process of the application, and what sets it."""
-        processes = [a for a in view.agents if a.application == agent.application]
+    def _elsewhere(self, view: View, window: PoolWindow) -> str:
+        """Return what callers would wait for instead, or nothing."""
+        if (window.lock_share or 0.0) >= view.config.monitor.lock_wait_share:
+            return "lock-bound: more connections would only queue at the lock"
+        if (window.cpu_share or 0.0) >= self.config.cpu_share_max:
+            return "the CPU is used up: more connections would only queue for it"
+        return ""
+
+    def _room(self, view: View, application: str, limit: int) -> tuple[int, str]:
+        """Return the highest limit for each pool of the application, and what sets it."""
+        own = [pool for _, pool in _pools(view, application)]
         most = self.config.limit_max
         why = f"pool.limit_max is {most}"
+        permitted = min((p.limit_max for p in own if p.limit_max is not None), default=most)
+        if permitted < most:
+            most = permitted
+            why = f"the application itself permits {most} (PoolLimits.limit_max)"
         activity = view.activity
         if activity is not None and isinstance(activity.connections_max, float):
             pools = sum(pool.limit for a in view.agents for pool in a.report.pools)
             server = int(activity.connections_max) - self.config.server_reserve
-            others = pools - limit * len(processes)
-            share = (server - others) // max(1, len(processes))
+            others = pools - limit * len(own)
+            share = (server - others) // max(1, len(own))
             if share < most:
                 most = share
                 why = f"the server takes {server}, other pools may use {others}"
@@ -229,11 +247,18 @@ class ShrinkPool(_SizePool):
         if agent is None or not pools or CAPABILITY not in agent.capabilities:
             return Declined("the application's agent is gone")
         pool = pools[0]
-        to = max(pool.limit_default, math.ceil(pool.limit / self.config.growth))
+        differing = _differing(view, agent.application)
+        if differing:
+            return Declined(differing)
+        own = max(other.limit_default for _, other in _pools(view, agent.application))
+        to = max(own, math.ceil(pool.limit / self.config.growth))
         if to >= pool.limit:
             return Declined("the pool is back at the application's own limit")
+        peak = _peak(view, agent.application, seconds=self.config.shrink_after_seconds)
+        if peak > to:
+            return Declined(f"another process of the application used {peak:.0f} connections")
         return Proposal(
-            resource=Resource("pool", f"{agent.application}/{finding.name}"),
+            resource=Resource("pool", agent.application),
             title=f"shrink the pool of {agent.application} from {pool.limit} to {to} connections",
             why=finding.what,
             parameters=_parameters(finding, agent, pool.limit, to),
@@ -244,8 +269,7 @@ class ShrinkPool(_SizePool):
 
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
         """Check that the smaller limit still covers what is in use now."""
-        agents = [a for a in hands.view().agents if a.name == parameters["agent"]]
-        in_use = [p.in_use_max for a in agents for p in a.report.pools]
+        in_use = [p.in_use_max for _, p in _pools(hands.view(), parameters["application"])]
         if not in_use:
             return Rehearsed(ok=False, reason="the application's agent is gone", later=True)
         if max(in_use) > parameters["to"]:
@@ -263,6 +287,40 @@ def _parameters(finding: Finding, agent: AgentView, limit: int, to: int) -> Json
     }
 
 
+def _pools(view: View, application: str) -> list[tuple[AgentView, PoolReport]]:
+    """Return all pools of all live processes of an application, with their agents."""
+    agents = [agent for agent in view.agents if agent.application == application]
+    return [(agent, pool) for agent in agents for pool in agent.report.pools]
+
+
+def _differing(view: View, application: str) -> str:
+    """Return why one limit cannot be set for all pools of an application, or nothing."""
+    limits = sorted({pool.limit for _, pool in _pools(view, application)})
+    if len(limits) < 2:
+        return ""
+    return (
+        f"the pools of {application} have limits of {' and '.join(map(str, limits))}, and one is "
+        "set for all: give them application names of their own"
+    )
+
+
+def _peak(view: View, application: str, *, seconds: float) -> float:
+    """Return the most connections that any process of the application used for so long."""
+    subjects = [
+        subject
+        for subject in view.recent.subjects("pool.in_use_max", since=view.at - seconds)
+        if _is_of(view, subject, application)
+    ]
+    readings = [
+        reading
+        for subject in subjects
+        for reading in view.recent.between(
+            "pool.in_use_max", subject, start=view.at - seconds, end=view.at
+        )
+    ]
+    return max((one for one in readings if isinstance(one, float)), default=0.0)
+
+
 def _is_of(view: View, subject: Subject, application: str) -> bool:
     agent = agent_of(view, subject.instance)
     return agent is not None and agent.application == application
@@ -272,8 +330,5 @@ def _limits(view: View, parameters: Json, *, version: int) -> list[int]:
     """Return the pool's limit in every live agent; -1 for one that has not acknowledged yet."""
     return [
         pool.limit if agent.applied_version >= version else -1
-        for agent in view.agents
-        if agent.application == parameters["application"]
-        for pool in agent.report.pools
-        if pool.name == parameters["pool"]
+        for agent, pool in _pools(view, parameters["application"])
     ]

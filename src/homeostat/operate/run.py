@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -181,7 +181,8 @@ class RemedyRun:
         after = self._batches(since)
         stored = self.steps["rehearse"].observation.get("before", [])
         before = msgspec.convert(stored, list[Batch])
-        verdict = compare(before, after, self.remedy.demand)
+        drift = config.load_drift_share
+        verdict = compare(before, after, replace(self.remedy.demand, load_drift_share=drift))
         with self._asking:
             self._judged, asked = not self._asked_to_revert, self._asked_to_revert
         if asked:

@@ -73,7 +73,8 @@ class Demand:
             only has to do no harm).
         mechanism_min: level in a batch that counts as at work.
         harm_max: relative rise of the median batch that counts as harm.
-        load_drift_share: change of the load past which nothing can be told.
+        load_drift_share: change of the load past which nothing can be told; a run takes it from
+            `operate.load_drift_share`.
     """
 
     name: str
