@@ -122,7 +122,7 @@ def test_a_remedy_that_nobody_looks_after_turns_critical(
                 title="t",
                 why="w",
                 proposed=0.0,
-            )  # fmt: skip
+            )
         )
     own.remedy(record, "it cannot be told")
     clock.advance(299.0)
