@@ -180,18 +180,17 @@ class RemedyRun:
         since = self.footing.clock.now() + config.settle_seconds
         after = self._batches(since)
         stored = self.steps["rehearse"].observation.get("before", [])
-        before = msgspec.convert(stored, list[Batch])
-        drift = config.load_drift_share
-        verdict = compare(before, after, replace(self.remedy.demand, load_drift_share=drift))
+        demand = replace(self.remedy.demand, load_drift_share=config.load_drift_share)
+        verdict = compare(msgspec.convert(stored, list[Batch]), after, demand)
         with self._asking:
             self._judged, asked = not self._asked_to_revert, self._asked_to_revert
         if asked:
             self._turn_back("verify", "reverted", f"{asked} asked for it")
             return
-        measured = _measured(verdict, self.remedy.demand)
+        measured = _measured(verdict, demand)
         result = {**measured, "before": stored, "after": msgspec.to_builtins(after)}
         good = verdict.outcome == "better" or (
-            verdict.outcome == "no effect" and not self.remedy.demand.mechanism
+            verdict.outcome == "no effect" and not demand.mechanism
         )
         if good:
             self._end("verify", result, state="kept", verdict=verdict.reason, result=result)
