@@ -149,6 +149,15 @@ def test_an_agent_that_went_silent_leaves_it_undecided() -> None:
     assert [type(one) for one in judged(seen)] == [Undecided]
 
 
+def test_a_restarted_operator_waits_for_the_agents_before_it_clears() -> None:
+    old = msgspec.structs.replace(finding(view(*[{}] * 5)), opened=1.0, updated=2.0)
+    alone = dataclasses.replace(view(CALM, agents=()), recent=Recent(), findings=(old,))
+    assert list(PoolExhausted().judge(dataclasses.replace(alone, since=NOW - 1.0))) == [
+        Undecided(POOL)
+    ]
+    assert list(PoolExhausted().judge(alone)) == [], "nobody came back"
+
+
 @pytest.mark.parametrize(
     ("changes", "cpu", "word"),
     [

@@ -136,13 +136,11 @@ class PoolExhausted:
                 yield self._judgement(view, subject, window)
 
     def _may_come_back(self, finding: Finding, view: View) -> bool:
-        """Return whether a finding's application was heard of so lately that it may report again.
-
-        After a restart of the operator the agents need some seconds to find it.
-        """
+        """Return whether a finding's application may report again, so that nothing is clear yet."""
         pool, monitor = view.config.pool, view.config.monitor
         grace = monitor.agent_silent_seconds + pool.window_ticks * monitor.performance_seconds
-        return finding.rule == self.name and view.at - finding.updated < grace
+        lately = view.at - finding.updated < grace
+        return finding.rule == self.name and (lately or view.is_young)
 
     def _judgement(self, view: View, subject: Subject, window: PoolWindow) -> Judgement:
         cause, mend = cause_of(view, window)

@@ -36,12 +36,15 @@ class PromiseBroken:
         """Judge the newest ticks."""
         monitor = view.config.monitor
         if not view.agents:
+            if view.is_young:
+                yield Undecided(view.subject())
             return  # nobody measures, so nothing can be said against it
         readings = view.recent.window(
             "operation.p99_ms", view.subject(), ticks=monitor.promise_ticks
         )
         values = [sample.value for sample in readings if isinstance(sample.value, float)]
-        if not readings or isinstance(readings[-1].value, Unknown):
+        few = len(readings) < monitor.promise_ticks and view.is_young
+        if not readings or few or isinstance(readings[-1].value, Unknown):
             yield Undecided(view.subject())
             return
         if len(values) < monitor.promise_ticks or min(values) <= monitor.promise_ms:

@@ -47,6 +47,7 @@ class View:
         agents: agents heard of within `monitor.agent_silent_seconds`.
         findings: findings now open on this database.
         error: why the database could not be asked at the last try; empty: it answered.
+        since: when this operator began to watch; agents need some seconds to find it.
     """
 
     at: float
@@ -57,6 +58,12 @@ class View:
     agents: Sequence[AgentView] = ()
     findings: Sequence[Finding] = ()
     error: str = ""
+    since: float = 0.0
+
+    @property
+    def is_young(self) -> bool:
+        """Return whether agents that were there before may not have found this operator yet."""
+        return self.at - self.since < self.config.monitor.agent_silent_seconds
 
     def subject(self, kind: str = "database", name: str = "") -> Subject:
         """Return a subject of this database's primary."""

@@ -60,12 +60,14 @@ class Watch:
     on_logbook: Callable[[LogbookError], None]
     recent: Recent = field(default_factory=Recent)
     error: str = ""
+    _since: float = field(init=False)
     _watched: dict[str, Watched] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     agents: AgentBook = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepare to hear of agents."""
+        self._since = self.clock.now()
         self.agents = AgentBook(self.identity.key, self.config)
 
     def routine(self) -> Routine:
@@ -113,6 +115,7 @@ class Watch:
             agents=self.agents.views(at),
             findings=self.findings.open(),
             error=self.error,
+            since=self._since,
         )
 
     def report(self, report: Report) -> Reply:
