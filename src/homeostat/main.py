@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ CONFIG_FILE = "homeostat.toml"
 OPERATOR_FILE = "operator.json"
 TOKEN_FILE = "token"  # noqa: S105  # a file's name
 LOG_FILE = "operator.log"
+LOG_BYTES_MAX = 10_000_000  # and as much of what came before, in operator.log.1
 WAIT_SECONDS = 0.5
 
 
@@ -233,8 +235,10 @@ def introduction(running: Running, data: Path, config: Config) -> list[str]:
 
 
 def log_to(path: Path) -> None:
-    """Send warnings of all modules to a file; what people need to know is a finding."""
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    """Send what modules log to a file that stays small; what people need to know is a finding."""
+    handler = RotatingFileHandler(
+        path, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8", delay=True
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.setLevel(logging.INFO)

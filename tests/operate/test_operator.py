@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from homeostat.clock import SystemClock
 from homeostat.driver import sqlite
 from homeostat.engine.runtime_lock import runtime_directory
+from homeostat.errors import ConfigError
 from homeostat.measure import Sample
 from homeostat.operate.operator import Operator
 from homeostat.operate.own_findings import STANDING_BY
@@ -124,3 +126,30 @@ def test_a_lock_that_cannot_be_looked_at_is_told_and_asked_for_again(
         assert one.ownership.tenure.expires > SystemClock().now(), "the lease was renewed meanwhile"
     finally:
         operator.stop()
+
+
+def test_a_remedy_that_there_is_not_is_refused_by_name(sqlite_path: Path, tmp_path: Path) -> None:
+    """What somebody meant to hold back would act."""
+    misspelt = {"turn_dial": "observe"}
+    with (
+        pytest.raises(ConfigError, match="turn-dial"),
+        dial_stage(tmp_path, Script(), sqlite_path, remedies=misspelt),
+    ):
+        pass
+
+
+def test_a_remedy_that_this_version_does_not_know_can_be_closed(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    """An operator of another version left it; its resource must not stay taken for ever."""
+    with dial_stage(tmp_path, Script(), sqlite_path) as one:
+        one.tick()
+        one.until("verifying")
+    room = Room("dial", probes=(Quiet(),), rules=(DialWrong(Script()),))
+    with stage(tmp_path / "data", str(sqlite_path), [room]) as one:
+        assert one.remedy().state == "asking"
+        assert one.console.remedy(1).possible == ["reject"]
+        one.console.decide(1, "reject", actor="me")
+        one.tick()
+        assert one.remedy().state == "rejected"
+        assert {f.rule for f in one.console.findings()} == {"dial-wrong"}

@@ -10,7 +10,7 @@ from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecor
 from homeostat.measure import Severity
 from homeostat.operate.attached import Attached
 from homeostat.operate.live import status_of, tick_of
-from homeostat.operate.operator import Operator
+from homeostat.operate.operator import Operator, known_remedies
 from homeostat.operate.own_findings import LOGBOOK_FAILING
 from homeostat.operate.views import Point, RemedyView, Series, Status, Tick
 
@@ -153,10 +153,7 @@ class OperatorConsole:
         """Set what a remedy may do by itself until the operator restarts."""
         if autonomy not in AUTONOMIES:
             raise ConfigError("Autonomy is observe, approve or auto.", where=autonomy)
-        known = {r.key for room in self._operator.rooms for r in room.remedies}
-        if key not in known:
-            names = ", ".join(sorted(known))
-            raise ConfigError(f"No remedy has this key. There are: {names}.", where=key)
+        known_remedies(self._operator.rooms, [key])
         for one in self._operator.attached.values():
             with self._operator.logbook.write(one.ownership.tenure) as tx:
                 tx.audit(

@@ -7,6 +7,7 @@ application's own defaults.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ Values = Mapping[str, float | int | str | bool]
 
 
 class DesiredSettings:
-    """Settings by application for one database."""
+    """Settings by application for one database; safe to use from any thread."""
 
     def __init__(
         self, logbook: Logbook, database: str, ownership: Ownership, *, expires_seconds: float
@@ -28,16 +29,18 @@ class DesiredSettings:
         self._ownership = ownership
         self._expires_seconds = expires_seconds
         self._cache: dict[str, Settings] = {}
+        self._lock = threading.RLock()  # what is read from the logbook must not hide what was set
 
     def of(self, application: str) -> Settings:
         """Return the settings in force for an application; version 0 and no values: none."""
         known = self._cache.get(application)
-        if known is None:
+        if known is not None:
+            return known
+        with self._lock:
             stored: Any = self._logbook.value(self._key(application))
             found = stored or {"version": 0, "values": {}}
             known = Settings(found["version"], self._expires_seconds, found["values"])
-            self._cache[application] = known
-        return known
+            return self._cache.setdefault(application, known)
 
     def set(self, application: str, values: Values) -> int:
         """Replace the values of an application; return the new version.
@@ -46,11 +49,12 @@ class DesiredSettings:
             OwnershipLostError: another operator took over; nothing was changed.
             LogbookError: it could not be stored; nothing was changed.
         """
-        version = self.of(application).version + 1
-        stored = {"version": version, "values": dict(values)}
-        with self._logbook.write(self._ownership.tenure) as tx:
-            tx.set_value(self._key(application), stored)
-        self._cache[application] = Settings(version, self._expires_seconds, dict(values))
+        with self._lock:
+            version = self.of(application).version + 1
+            stored = {"version": version, "values": dict(values)}
+            with self._logbook.write(self._ownership.tenure) as tx:
+                tx.set_value(self._key(application), stored)
+            self._cache[application] = Settings(version, self._expires_seconds, dict(values))
         return version
 
     def _key(self, application: str) -> str:

@@ -124,10 +124,13 @@ class Desk:
             self._decided(record, remedy, actor=actor, action="approve")
 
     def reject(self, number: int, *, actor: str) -> None:
-        """Refuse a remedy that waits for a person; like evidence does not bring it back soon."""
+        """Refuse a remedy that waits for a person; like evidence does not bring it back soon.
+
+        One that nobody can go on with, nor undo, is closed so: its resource is free again.
+        """
         with self._lock:
             record = self.footing.logbook.remedy(number)
-            if record.state not in FOR_A_PERSON:
+            if record.state not in FOR_A_PERSON and not self._is_orphan(record):
                 raise DecisionRefusedError(
                     f"Remedy {number} is {record.state} and can no longer be rejected. "
                     "Use `homeostat remedy revert` to undo it."
@@ -183,6 +186,8 @@ class Desk:
             return ["approve", "reject"] if newest and newest[0].id == record.id else []
         if record.state == "verifying":
             return ["revert"]
+        if self._is_orphan(record):
+            return ["reject"]
         undoable = self.records.has_undo(record) and not later_change(
             self.records.history(), record
         )
@@ -264,6 +269,11 @@ class Desk:
                 now = self.footing.clock.now()
                 ended = msgspec.structs.replace(record, state="refused", ended=now, verdict=why)
                 self.records.save(ended, actor="homeostat", action="withdraw")
+
+    def _is_orphan(self, record: RemedyRecord) -> bool:
+        """Return whether only a person can end it: nothing was changed, or nothing knows how."""
+        known = self._remedy(record.key) is not None and self.records.has_undo(record)
+        return record.state == "asking" and not known
 
     def _insist_on_lock(self) -> None:
         if not self.footing.has_lock():

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from homeostat.config import Config
 from homeostat.engine import Unsupported, open_engine
 from homeostat.engine.engine import Identity, Target
 from homeostat.errors import (
+    ConfigError,
     HomeostatError,
     LogbookError,
     NotFoundError,
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX = 2.0
 COMPACT_SECONDS = 600.0
+UPKEEP = "upkeep"
 
 
 class Operator:
@@ -47,8 +49,10 @@ class Operator:
         """Open the logbook and the samples below the data directory.
 
         Raises:
+            ConfigError: the configuration names a remedy that there is not.
             LogbookError: the logbook cannot be used; nothing was touched.
         """
+        known_remedies(rooms, config.operate.remedies)
         self.data = data
         self.config = config
         self.clock = clock
@@ -93,7 +97,7 @@ class Operator:
 
     def start(self) -> None:
         """Start the routines and the heartbeat."""
-        compact = Routine("upkeep", [Task("compact", COMPACT_SECONDS, self._compact)])
+        compact = Routine(UPKEEP, [Task("compact", COMPACT_SECONDS, self._compact)])
         self._scheduler.add(compact)
         for target, name in ((self._scheduler.run, "schedule"), (self._heartbeat, "heartbeat")):
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -104,12 +108,12 @@ class Operator:
         """Stop everything; runs under way are left for the next start."""
         self.stop_event.set()
         self._scheduler.stop()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS_MAX)
         for one in self.attached.values():
             one.engine.cancel()  # a probe under way must not hold up the end
             one.desk.join(STOP_SECONDS_MAX)
         self._executor.shutdown(wait=False, cancel_futures=True)
-        for thread in self._threads:
-            thread.join(STOP_SECONDS_MAX)
         for one in self.attached.values():
             one.let_go()
         self.attached.clear()
@@ -293,5 +297,18 @@ class Operator:
 
     def _about_task(self, routine: str, task: str, error: Exception | None) -> None:
         for one in list(self.attached.values()):
-            if routine == one.watch.routine().name:
+            if routine in {UPKEEP, one.watch.routine().name}:
                 one.own.task(task, error)
+
+
+def known_remedies(rooms: Sequence[Room], keys: Iterable[str]) -> None:
+    """Refuse keys that no remedy has: what was meant to be held back would act.
+
+    Raises:
+        ConfigError: names the key, and those that there are.
+    """
+    known = {remedy.key for room in rooms for remedy in room.remedies}
+    for key in keys:
+        if key not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"No remedy has this key. There are: {names}.", where=key)
