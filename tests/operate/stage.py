@@ -248,7 +248,7 @@ def stage(
 def dial_stage(
     directory: Path,
     script: Script,
-    url: Path,
+    url: Path | str,
     *,
     config: Config = CONFIG,
     clock: ManualClock | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from homeostat.clock import SystemClock
 from homeostat.driver import sqlite
+from homeostat.engine import Unsupported, open_engine
+from homeostat.engine.engine import Target
 from homeostat.engine.runtime_lock import runtime_directory
 from homeostat.errors import ConfigError
 from homeostat.measure import Sample
@@ -19,7 +22,7 @@ from homeostat.operate.own_findings import STANDING_BY
 from homeostat.operate.probe import Watched
 from homeostat.operate.room import Room
 from tests.operate.stage import CONFIG, SECONDS, DialWrong, Quiet, Script, dial_stage, stage
-from tests.servers import wait_until
+from tests.servers import PostgresServer, wait_until
 
 
 @dataclass(frozen=True)
@@ -153,3 +156,23 @@ def test_a_remedy_that_this_version_does_not_know_can_be_closed(
         one.tick()
         assert one.remedy().state == "rejected"
         assert {f.rule for f in one.console.findings()} == {"dial-wrong"}
+
+
+def test_a_lock_that_the_server_dropped_is_missed_before_anything_is_changed(
+    pg_server: PostgresServer, pg_database: str, tmp_path: Path
+) -> None:
+    """A restarted server forgets it, and another operator may have it before anybody looks."""
+    script = Script()
+    with dial_stage(tmp_path, script, pg_database) as one:
+        one.tick()
+        locks = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+        assert pg_server.execute(locks) == [(True,)]
+        with contextlib.closing(open_engine(Target(pg_database))) as other:
+            assert not isinstance(other.control, Unsupported)
+            with other.control.lock(f"homeostat:{one.key}") as taken:
+                assert taken
+                one.until("applying")
+                wait_until(lambda: not one.carrying(), SECONDS, "the run to stand by")
+                assert (one.remedy().state, script.applied) == ("applying", 0)
+        one.one.keep_lock()
+        assert one.until_over().state == "kept"

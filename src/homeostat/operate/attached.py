@@ -126,7 +126,7 @@ def assemble(
         around.stop,
         around.started,
         still_open=lambda number: findings.get(number) is not None,
-        has_lock=lambda: lock.held,
+        has_lock=lock.still_held,
         is_paused=lambda: around.is_paused(key),
     )
     desk = Desk(

@@ -37,6 +37,14 @@ class DatabaseLock:
         with self._turn:
             return self._keep()
 
+    def still_held(self) -> bool:
+        """Look whether the lock that was held is: for whoever is about to change something."""
+        try:
+            return self.held and self.keep()
+        except HomeostatError as error:
+            self.release(str(error))
+            return False
+
     def release(self, reason: str = "it was given back") -> None:
         """Give the lock back, if it is held; the reason says why it is not held."""
         with self._turn:

@@ -64,7 +64,7 @@ class Footing:
     stop: threading.Event
     started: float  # when this operator began to measure, in seconds since 1970 UTC
     still_open: Callable[[int], bool]  # whether the finding of this number is still open
-    has_lock: Callable[[], bool]  # whether the database's own lock is held
+    has_lock: Callable[[], bool]  # looks whether the database's own lock is still held
     is_paused: Callable[[], bool]  # whether applying is paused
 
 
