@@ -226,7 +226,8 @@ def test_without_an_agent_it_says_what_would_let_it_act() -> None:
 
 def test_locks_make_other_evidence() -> None:
     """What did not help while a lock was held may be tried again when it is gone."""
-    with_locks, without = proposed(view(*[{"pool.lock_share": 0.3}] * 5)), proposed(view(*[{}] * 5))
+    begun = {"pool.lock_share": 0.09}  # a holder that has just begun
+    with_locks, without = proposed(view(*[begun] * 5)), proposed(view(*[{}] * 5))
     assert isinstance(with_locks, Proposal)
     assert isinstance(without, Proposal)
     assert with_locks.likeness != without.likeness
