@@ -3,20 +3,24 @@
 - CPU of the operator's own sessions (application_name begins with `homeostat`), from
   /proc/PID/schedstat, over windows of whole performance ticks at the default intervals; on an idle
   server and under pgbench.
-- Throughput and CPU a transaction of pgbench with the operator attached over without, in turns
-  (without, with, with, without); each turn has a performance tick in it. CPU is that of all
+- Throughput and CPU a transaction of pgbench with the operator attached, over the mean of the runs
+  without it before and after; each run with it has a performance tick in it. CPU is that of all
   pgbench's sessions, which the postmaster adds up when they have ended; the operator's sessions
   and the operator itself are not in it.
 
 pgbench runs its usual script with prepared statements on 4 connections; fsync and autovacuum are
 off, so that neither the disk nor a vacuum is measured. Both cores are busy then, and what else runs
-on the machine moves throughput by more than the operator does: read the ratio with its spread.
+on the machine moves throughput by more than the operator does: read the ratio beside
+`alike_minimum` and `alike_maximum`, the ratios of neighbouring runs that both had no operator.
+`--quick` has one pair of runs and so tells nothing about the noise.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 import time
@@ -169,22 +173,21 @@ def share_figure(
     )
 
 
-def load_figures(bench: Bench, directory: Path, *, rounds: int) -> Iterator[Figure]:
-    """Yield what pgbench does without and with the operator, in turns."""
+def load_figures(bench: Bench, directory: Path, *, pairs: int) -> Iterator[Figure]:
+    """Yield what pgbench does with the operator, between runs without it."""
     turns = Turns()
     engine = ""
-    for number in range(rounds):
-        progress(f"pgbench, round {number + 1} of {rounds}, 2 runs of {bench.seconds:g} s")
-        order = (False, True) if number % 2 == 0 else (True, False)
-        for attached in order:
-            if not attached:
-                turns.without.append(bench.turn())
-                continue
-            with operator(bench.url, directory / "data") as one:
-                engine = one.version
-                time.sleep(SETTLE_SECONDS)
-                share = watched(bench.url, lambda: turns.attached.append(bench.turn()))
-                turns.shares.append(share)
+    runs = 2 * pairs + (0 if pairs == 1 else 1)
+    for number in range(runs):
+        progress(f"pgbench, run {number + 1} of {runs}, {bench.seconds:g} s")
+        if number % 2 == 0:
+            turns.without.append(bench.turn())
+            continue
+        with operator(bench.url, directory / "data") as one:
+            engine = one.version
+            time.sleep(SETTLE_SECONDS)
+            share = watched(bench.url, lambda: turns.attached.append(bench.turn()))
+            turns.shares.append(share)
     parameters: dict[str, object] = {
         "clients": CLIENTS,
         "scale": bench.scale,
@@ -198,16 +201,20 @@ def load_figures(bench: Bench, directory: Path, *, rounds: int) -> Iterator[Figu
 def ratio_figure(
     attribute: str, unit: str, turns: Turns, *, engine: str, parameters: Mapping[str, object]
 ) -> Figure:
-    """Return the median with the operator; the ratio is the median of those of each round."""
+    """Return the median with the operator; the ratio is the median of each run's ratio."""
     attached = Repeats(tuple(getattr(one, attribute) for one in turns.attached))
     without = Repeats(tuple(getattr(one, attribute) for one in turns.without))
-    pairs = zip(attached.values, without.values, strict=True)
+    around = [statistics.mean(without.values[i : i + 2]) for i in range(len(attached.values))]
+    pairs = zip(attached.values, around, strict=True)
     ratios = Repeats(tuple(ours / theirs for ours, theirs in pairs))
     spread = {
-        "rounds": len(ratios.values),
+        "runs": len(ratios.values),
         "ratio_minimum": rounded(ratios.minimum),
         "ratio_maximum": rounded(ratios.maximum),
     }
+    alike = [after / before for before, after in itertools.pairwise(without.values)]
+    if alike:
+        spread |= {"alike_minimum": rounded(min(alike)), "alike_maximum": rounded(max(alike))}
     name = {"rate": "monitoring.pgbench.rate", "transaction_us": "monitoring.pgbench.cpu"}
     return Figure(
         name[attribute],
@@ -227,11 +234,11 @@ def figures(options: Options) -> Iterator[Figure]:
         progress("starting PostgreSQL")
         server = stack.enter_context(running_server(fsync=False, settings={"autovacuum": "off"}))
         url = server.url(server.create_database())
-        bench = Bench(server, url, 9.0 if options.quick else 20.0, 1 if options.quick else SCALE)
+        bench = Bench(server, url, 9.0 if options.quick else 15.0, 1 if options.quick else SCALE)
         bench.prepare()
         windows, ticks = (1, 1) if options.quick else (5, 3)
         yield from idle_figures(bench, directory / "data", windows=windows, ticks=ticks)
-        yield from load_figures(bench, directory, rounds=1 if options.quick else 8)
+        yield from load_figures(bench, directory, pairs=1 if options.quick else 8)
 
 
 if __name__ == "__main__":
