@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from homeostat.access.protocol import DatabaseReport, PoolReport, Report
-from homeostat.config import Config, OperateConfig
+from homeostat.config import Config, MonitorConfig, OperateConfig, PoolConfig
 from homeostat.main import rooms
 from tests.operate.stage import Stage, stage
 from tests.operate.test_agents import EMPTY, pool, report, wire
@@ -76,3 +77,18 @@ def test_an_agent_that_was_held_up_keeps_its_past(sqlite_path: Path, tmp_path: P
         one.tick(seconds=1.0)
         [subject] = one.one.watch.recent.subjects("pool.limit")
         assert len(one.one.watch.recent.window("pool.limit", subject, ticks=9)) == 2
+
+
+@pytest.mark.slow
+def test_a_pool_is_found_oversized_however_short_the_ticks_are(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    monitor = MonitorConfig(performance_seconds=1.0)
+    config = Config(
+        monitor=monitor, pool=PoolConfig(shrink_after_seconds=600.0), operate=CONFIG.operate
+    )
+    with stage(tmp_path / "data", str(sqlite_path), rooms(config), config) as one:
+        for sequence in range(1, 603):
+            one.console.report(told(one, 1, sequence, limit=16, in_use_max=1))
+            one.tick(seconds=1.0)
+        assert "pool-oversized" in {finding.rule for finding in one.console.findings()}

@@ -54,8 +54,10 @@ class AutomatedOperations:
 
     def room(self) -> Room:
         """Return what the operator runs."""
+        unused = self._config.pool.shrink_after_seconds
         return Room(
             "maintain",
+            look_back={"pool.in_use_max": unused, "pool.limit": unused},
             rules=(PoolExhausted(), PoolOversized()),
             remedies=(GrowPool(config=self._config.pool), ShrinkPool(config=self._config.pool)),
         )

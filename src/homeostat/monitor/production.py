@@ -60,4 +60,8 @@ class ProductionMonitoring:
                 PerformanceProbe(monitor.performance_seconds),
             ),
             rules=all_rules(monitor),
+            look_back={
+                "postgresql.connections_used_share": monitor.connections_seconds,
+                "sqlite.wal_bytes": monitor.wal_growing_seconds,
+            },
         )

@@ -26,6 +26,12 @@ class Recent:
         self._lock = threading.Lock()
         self._rings: dict[str, dict[Subject, deque[_Kept]]] = defaultdict(dict)
         self._ticks_max = ticks_max
+        self._longer: dict[str, int] = {}
+
+    def keep(self, metric: str, *, ticks: int) -> None:
+        """Keep at least so many ticks of a metric from now on; say it before its first sample."""
+        with self._lock:
+            self._longer[metric] = max(ticks, self._ticks_max, self._longer.get(metric, 0))
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Add samples; each series must come in order of time."""
@@ -34,7 +40,8 @@ class Recent:
                 rings = self._rings[sample.metric]
                 ring = rings.get(sample.subject)
                 if ring is None:
-                    ring = rings[sample.subject] = deque(maxlen=self._ticks_max)
+                    ticks = self._longer.get(sample.metric, self._ticks_max)
+                    ring = rings[sample.subject] = deque(maxlen=ticks)
                 value = sample.value
                 kept = histograms.pack(value) if isinstance(value, Histogram) else value
                 ring.append((sample.at, kept, sample.texts or None))

@@ -7,6 +7,7 @@ stays attached: its probes fail one by one, a finding says so, and they go on.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,10 @@ class Watch:
         """Prepare to hear of agents."""
         self._since = self.clock.now()
         self.agents = AgentBook(self.identity.key, self.config)
+        interval = self.config.monitor.performance_seconds
+        for room in self.rooms:
+            for metric, seconds in room.look_back.items():
+                self.recent.keep(metric, ticks=math.ceil(seconds / interval))
 
     def routine(self) -> Routine:
         """Return the periodic work: one task a probe."""
