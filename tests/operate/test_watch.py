@@ -92,3 +92,20 @@ def test_a_pool_is_found_oversized_however_short_the_ticks_are(
             one.console.report(told(one, 1, sequence, limit=16, in_use_max=1))
             one.tick(seconds=1.0)
         assert "pool-oversized" in {finding.rule for finding in one.console.findings()}
+
+
+def test_what_is_too_much_to_be_kept_apart_is_told(sqlite_path: Path, tmp_path: Path) -> None:
+    with stage(tmp_path / "data", str(sqlite_path), rooms(CONFIG), CONFIG) as one:
+
+        def told_of() -> set[str]:
+            found = [f for f in one.console.findings() if f.rule == "series-dropped"]
+            return {finding.name for finding in found}
+
+        for pid in range(1, 7):
+            one.console.report(told(one, pid, 1))
+        one.tick(seconds=TICK_SECONDS)
+        assert told_of() == {"pool.in_use_ms"}, "it is kept of four pools"
+        for sequence in (2, 3, 4):
+            one.console.report(told(one, 1, sequence))
+            one.tick(seconds=TICK_SECONDS)
+        assert told_of() == set()

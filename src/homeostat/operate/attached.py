@@ -99,6 +99,7 @@ def assemble(
 
     def consider(view: View) -> None:
         own.settle(around.logbook.remedy)
+        own.dropped(around.registry.take_dropped(key))
         if lock.held:
             desk.consider(view.findings, view)
 

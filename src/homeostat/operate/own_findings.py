@@ -5,7 +5,7 @@ They are opened and cleared like any other; a logbook that fails keeps them in m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,11 +16,12 @@ from homeostat.measure import Severity, Subject
 from homeostat.operate.findings import FindingBook
 from homeostat.operate.rule import Judgement
 
-TASK_FAILED, NEEDS_PERSON, STANDING_BY, LOGBOOK_FAILING = (
+TASK_FAILED, NEEDS_PERSON, STANDING_BY, LOGBOOK_FAILING, SERIES_DROPPED = (
     "task-failed",
     "remedy-needs-person",
     "standing-by",
     "logbook-failing",
+    "series-dropped",
 )
 HELP = {
     TASK_FAILED: (
@@ -39,6 +40,10 @@ HELP = {
     LOGBOOK_FAILING: (
         "The logbook cannot be written, so nothing is applied. It clears by itself as soon as the "
         "cause is gone."
+    ),
+    SERIES_DROPPED: (
+        "A metric has more subjects (operations, segments, pools, processes) than are kept, so "
+        "some are not seen. It clears when they are fewer."
     ),
 }
 
@@ -106,6 +111,26 @@ class OwnFindings:
                 mend="Remove the cause; the lock is asked for again at every heartbeat.",
             ),
         )
+
+    def dropped(self, counts: Mapping[str, int]) -> None:
+        """Tell of which metrics readings were dropped since the last tick; clear the others."""
+        for finding in self.findings.open():
+            if finding.rule == SERIES_DROPPED and finding.name not in counts:
+                self._clear(
+                    SERIES_DROPPED, Subject(self.database, kind="metric", name=finding.name)
+                )
+        for metric, count in counts.items():
+            self._raise(
+                SERIES_DROPPED,
+                Judgement(
+                    Subject(self.database, kind="metric", name=metric),
+                    Severity.INFO,
+                    f"{count} readings of {metric} were not taken: it has too many subjects",
+                    cause="more operations, segments, pools or processes than are kept apart",
+                    mend="Give operations and segments fewer names; docs/reference/metrics.md has "
+                    "the limits.",
+                ),
+            )
 
     def _raise(self, rule: str, judgement: Judgement) -> None:
         with suppress(LogbookError):

@@ -23,7 +23,7 @@ class Registry:
                 raise ConfigError(f"The metric {spec.name} is registered twice, differently.")
         self._series: dict[str, set[Subject]] = {}
         self._lock = threading.Lock()
-        self.dropped: dict[str, int] = {}
+        self._dropped: dict[tuple[str, str], int] = {}  # by database and metric
 
     def specs(self) -> list[MetricSpec]:
         """Return all metrics by name."""
@@ -50,8 +50,17 @@ class Registry:
                     series.add(sample.subject)
                     admitted.append(sample)
                 else:
-                    self.dropped[sample.metric] = self.dropped.get(sample.metric, 0) + 1
+                    key = sample.subject.database, sample.metric
+                    self._dropped[key] = self._dropped.get(key, 0) + 1
         return admitted
+
+    def take_dropped(self, database: str) -> dict[str, int]:
+        """Return how many readings of each metric were dropped since the last call."""
+        with self._lock:
+            found = {key: n for key, n in self._dropped.items() if key[0] == database}
+            for key in found:
+                del self._dropped[key]
+        return {metric: count for (_, metric), count in found.items()}
 
     def forget(self, instance: str) -> None:
         """Give up the series of an instance that went away."""
