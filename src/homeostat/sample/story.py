@@ -190,7 +190,10 @@ class Story:
         pressed = self.keys() if self.keys else ""
         for key, decision in (("a", "approve"), ("r", "reject")):
             if key in pressed.lower():
-                self.console.decide(record.id, decision)
+                try:
+                    self.console.decide(record.id, decision)
+                except OperateError as error:
+                    self.say("refused", str(error))
                 return
 
     def _is_news(self, kind: str, number: object) -> bool:
