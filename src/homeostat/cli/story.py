@@ -9,6 +9,7 @@ from typing import Any
 
 from homeostat.cli.text import Screen, number, table
 from homeostat.logbook.rows import Json, RemedyRecord, Step
+from homeostat.operate.verify import change_in_words
 from homeostat.operate.views import RemedyView
 
 COLOUR_OF_STATE = {
@@ -252,5 +253,4 @@ def _known(value: Any) -> str:
 def _change(old: Any, new: Any) -> str:
     if not isinstance(old, int | float) or not isinstance(new, int | float) or not old:
         return ""
-    change = (new - old) / old
-    return f"{change:+.1%}" if new and change < -0.99 else f"{change:+.0%}"
+    return change_in_words((new - old) / old)
