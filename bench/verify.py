@@ -39,6 +39,7 @@ BATCHES = 6
 STRETCH = 2 * BATCHES + 1
 JUDGED = 200
 WARM_UP_SECONDS = 6.0
+WARM_UP_SECONDS_QUICK = 3.0
 LOADS = {  # requests a second, and the share that holds a connection while idle
     "low": (40.0, None),
     "ordinary": (150.0, None),
@@ -50,10 +51,10 @@ CONFIG = Config(
 )
 
 
-def batches(operator: Running, count: int) -> list[Batch]:
+def batches(operator: Running, count: int, *, warm_up_seconds: float) -> list[Batch]:
     """Wait for so many batches, then return them as the remedy measures them."""
     clock = SystemClock()
-    threading.Event().wait(WARM_UP_SECONDS)
+    threading.Event().wait(warm_up_seconds)
     first = clock.now()
     threading.Event().wait(count * BATCH_SECONDS + TICK_SECONDS)
     view = next(iter(operator.operator.attached.values())).watch.view()
@@ -84,7 +85,7 @@ def at_load(name: str, options: Options, directory: Path) -> Iterator[Figure]:
     rate, held = LOADS[name]
     file, data = directory / "app.db", directory / name
     prepare_data(data)
-    stretches = 20 if options.quick else JUDGED
+    stretches, warm_up = (8, WARM_UP_SECONDS_QUICK) if options.quick else (JUDGED, WARM_UP_SECONDS)
     with ExitStack() as stack:
         operator = start(data, url=str(file), config=CONFIG, clock=SystemClock(), stack=stack)
         traffic = stack.enter_context(
@@ -100,7 +101,7 @@ def at_load(name: str, options: Options, directory: Path) -> Iterator[Figure]:
             command = {"trouble": "idle-holders", "on": True, "strength": held}
             traffic.stdin.write(msgspec.json.encode(command) + b"\n")
             traffic.stdin.flush()
-        found = batches(operator, stretches + STRETCH - 1)
+        found = batches(operator, stretches + STRETCH - 1, warm_up_seconds=warm_up)
     guarded, alone = judged(found)
     parameters = {
         "stretches": len(alone),
