@@ -7,6 +7,7 @@ operator's memory. Every read makes new ones, so nobody changes what others read
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
@@ -74,7 +75,7 @@ class Recent:
 
     def between(self, metric: str, subject: Subject, *, start: float, end: float) -> list[Reading]:
         """Return the readings with start < time <= end, the oldest first."""
-        kept = self._newest(metric, subject, self._ticks_max)
+        kept = self._newest(metric, subject, sys.maxsize)
         return [_reading(value) for at, value, _ in kept if start < at <= end]
 
     def _newest(self, metric: str, subject: Subject, ticks: int) -> list[_Kept]:
