@@ -288,7 +288,7 @@ from homeostat.access import AgentOptions, Caller, Database, Operation
 from pathlib import Path
 file, directory, name, times = sys.argv[1:]
 read = Operation("note.count", "SELECT count(*) FROM note")
-options = AgentOptions(directory=Path(directory))
+options = AgentOptions(directory=Path(directory), close_seconds=10.0)
 database = Database.open(file, agent=options, application=name, operations=[read])
 for _ in range(int(times)):
     database.execute("note.count")
@@ -349,7 +349,7 @@ from homeostat.errors import AccessError
 file, directory = sys.argv[1:]
 write = Operation("note.add", "INSERT INTO note (text) VALUES ('x')", write=True)
 read = Operation("note.count", "SELECT count(*) FROM note")
-options = AgentOptions(directory=Path(directory))
+options = AgentOptions(directory=Path(directory), close_seconds=10.0)
 database = Database.open(file, agent=options, application="forker", operations=[read, write])
 database.execute("note.add")
 try:
