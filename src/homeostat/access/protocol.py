@@ -104,6 +104,38 @@ class OperationReport(msgspec.Struct, frozen=True):
     late: int = 0
 
 
+class CallSample(msgspec.Struct, frozen=True):
+    """One call that was seen whole, for explaining and replaying; bounded per report.
+
+    Attributes:
+        operation: its name; statements of transactions carry the transaction's name too.
+        sql: the statement with `:name` parameters.
+        parameters: the values, JSON-ready (bytes as {"bytes": base64}); those that the operation
+            declares private are left out and named in `private`.
+        at: when it was called, seconds since 1970 UTC.
+        latency_us: of the statement alone, without waiting for a connection.
+        rows: returned or changed.
+        write: whether it changes data.
+        slow: kept because it took longer than expected; others are chosen at random.
+        weight: how many calls of this operation it stands for.
+        plan: the plan as the engine tells it in text, of slow ones, redacted; empty: not asked.
+    """
+
+    operation: str
+    sql: str
+    parameters: dict[str, object]
+    at: float
+    latency_us: float
+    rows: int
+    write: bool
+    slow: bool = False
+    weight: float = 1.0
+    private: list[str] = []
+    transaction: str = ""
+    segment: str = ""
+    plan: str = ""
+
+
 class DatabaseReport(msgspec.Struct, frozen=True):
     """Which database the pools lead to, as the agent sees it (same fields as engine.Identity)."""
 
@@ -145,6 +177,7 @@ class Report(msgspec.Struct, frozen=True):
     applied_version: int
     done: list[CommandDone] = []
     counters: dict[str, float] = {}
+    samples: list[CallSample] = []
 
 
 class Settings(msgspec.Struct, frozen=True):

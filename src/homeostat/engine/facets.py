@@ -1,0 +1,301 @@
+"""Facets for tuning: what statements cost, how they are carried out, copies, and upkeep.
+
+Each is present on an Engine or `Unsupported(reason, mend)`. `Workload` and `Explain` only read.
+`Clone` never writes to the database it copies. `Maintain` changes the database that its Wire leads
+to; on a managed database only a remedy's `Hands.work` gives it one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from homeostat.driver.wire import NO_PARAMS, Params, Wire
+from homeostat.measure import Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One normalised statement and what it has cost since `since`; counters are running totals.
+
+    Attributes:
+        key: equal for the same normalised text (16 hex digits).
+        text: redacted; constants replaced by placeholders.
+        calls: how often it ran.
+        total_ms: execution time of all calls.
+        rows: rows returned or changed, all calls.
+        blocks_hit: pages found in the cache, or Unknown.
+        blocks_read: pages read from below, or Unknown.
+        operations: the operation names under which agents ran it.
+        since: when counting began, seconds since 1970 UTC, or Unknown.
+    """
+
+    key: str
+    text: str
+    calls: float
+    total_ms: float
+    rows: float
+    blocks_hit: float | Unknown
+    blocks_read: float | Unknown
+    operations: tuple[str, ...] = ()
+    since: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+
+
+class Workload(Protocol):
+    """Facet: what the server says of its statements."""
+
+    def statements(self, *, limit: int = 200) -> Sequence[Statement]:
+        """Return the statements of this database with the largest `total_ms`, the largest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One step of a plan; readings that the engine does not give are None.
+
+    Attributes:
+        kind: as the engine calls it: `Seq Scan`, `Index Scan`, `SCAN`, `SEARCH`, ...
+        relation: the table it reads.
+        index: the index it uses.
+        detail: conditions and keys, redacted.
+        rows_estimated: rows per loop that the planner expects.
+        rows: rows per loop that came out.
+        loops: how often it ran.
+        removed: rows per loop that a filter threw away.
+        cost: the planner's total cost.
+        total_ms: time in it and below, all loops.
+    """
+
+    kind: str
+    relation: str | None = None
+    index: str | None = None
+    detail: str = ""
+    rows_estimated: float | None = None
+    rows: float | None = None
+    loops: float | None = None
+    removed: float | None = None
+    cost: float | None = None
+    total_ms: float | None = None
+    children: tuple[PlanNode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a statement is carried out.
+
+    Attributes:
+        shape: equal for plans of the same steps, relations and indexes (16 hex digits).
+        executed: whether it ran, or was only estimated.
+        total_ms: how long it ran; None: it did not.
+        rows_read: rows that its scans read, also those thrown away; None: not known.
+        blocks_read: pages read from below the cache; None: not known.
+    """
+
+    dialect: str
+    root: PlanNode
+    shape: str
+    executed: bool = False
+    total_ms: float | None = None
+    rows_read: float | None = None
+    blocks_hit: float | None = None
+    blocks_read: float | None = None
+
+
+class Explain(Protocol):
+    """Facet: plans as data."""
+
+    def estimate(self, sql: str, params: Params | None = None, *, wire: Wire | None = None) -> Plan:
+        """Return the plan without running the statement.
+
+        Args:
+            sql: one statement, with `:name` parameters or a server's `$1` placeholders.
+            params: values; None: a generic plan.
+            wire: where to ask; None: the engine's reserved connection.
+
+        Raises:
+            StatementError: the statement cannot be planned.
+        """
+        ...
+
+    def execute(
+        self, sql: str, params: Params = NO_PARAMS, *, wire: Wire, deadline_ms: float
+    ) -> Plan:
+        """Run the statement in a transaction that is rolled back; return its plan with readings.
+
+        `wire` leads to a clone, or is read-only.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """An index to build. `where`: the condition of a partial one."""
+
+    table: str
+    columns: tuple[str, ...]
+    name: str
+    schema: str = ""  # PostgreSQL; empty: public
+    where: str | None = None
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """An index that is there.
+
+    Attributes:
+        definition: the SQL that makes it again.
+        valid: False: a build that failed left it behind (PostgreSQL).
+        scans: how often it was used since statistics were reset, or Unknown.
+        constraint: whether it backs a primary key, a unique or an exclusion constraint.
+    """
+
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    definition: str
+    schema: str = ""
+    unique: bool = False
+    constraint: bool = False
+    valid: bool = True
+    where: str | None = None
+    bytes: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+    scans: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """A column. `distinct`: number of values by statistics; negative: a share of the rows."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    distinct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table as the catalogue and its statistics say.
+
+    Attributes:
+        rows: by statistics, or Unknown where there are none.
+        changed: rows changed since statistics were refreshed, or Unknown.
+        analysed: when statistics were refreshed, seconds since 1970 UTC; None: never.
+    """
+
+    name: str
+    columns: tuple[ColumnInfo, ...]
+    schema: str = ""
+    rows: float | Unknown = field(default_factory=lambda: Unknown("no statistics"))
+    bytes: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+    changed: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+    analysed: float | Unknown | None = None
+
+
+class Maintain(Protocol):
+    """Facet: indexes and statistics. Methods that take a `wire` act where that leads."""
+
+    def tables(self, *, wire: Wire | None = None) -> Sequence[TableInfo]:
+        """Return the user's tables; reads only."""
+        ...
+
+    def indexes(self, table: str | None = None, *, wire: Wire | None = None) -> Sequence[IndexInfo]:
+        """Return the user's indexes; reads only."""
+        ...
+
+    def create_index(self, spec: IndexSpec, *, wire: Wire, deadline_ms: float | None) -> float:
+        """Build an index, CONCURRENTLY on PostgreSQL; return the seconds it took.
+
+        An invalid index of this name, which a failed build left behind, is dropped first; a valid
+        one of the same definition counts as built.
+
+        Raises:
+            DatabaseError: it was not built; nothing of it is left, if the wire still worked.
+        """
+        ...
+
+    def drop_index(self, name: str, *, schema: str = "", wire: Wire) -> None:
+        """Drop an index, CONCURRENTLY on PostgreSQL; does nothing when it is not there."""
+        ...
+
+    def rebuild_index(self, name: str, *, schema: str = "", wire: Wire) -> None:
+        """Rebuild an index, CONCURRENTLY on PostgreSQL; leftovers of a failed one are removed."""
+        ...
+
+    def refresh_statistics(self, tables: Sequence[str], *, wire: Wire) -> None:
+        """ANALYZE the tables (on SQLite: on a clone only, see `read_statistics`)."""
+        ...
+
+    def read_statistics(self, *, wire: Wire) -> dict[str, list[list[object]]]:
+        """Return the planner's statistics rows by statistics table (SQLite), JSON-ready.
+
+        Raises:
+            UnsupportedError: PostgreSQL up to 17 cannot give or take them exactly.
+        """
+        ...
+
+    def write_statistics(self, rows: dict[str, list[list[object]]], *, wire: Wire) -> None:
+        """Replace the planner's statistics rows by these, in one transaction (SQLite).
+
+        Other connections use them after `ANALYZE sqlite_schema` or when they are opened again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CloneInfo:
+    """A copy of a database: where, how complete, and until when.
+
+    Attributes:
+        name: unique among the clones of one operator.
+        source: the key of the database it was made from.
+        share: of the rows it holds (1.0: all).
+        seconds: how long the copy took.
+        created, expires: seconds since 1970 UTC.
+        owner: the run that made it, or `person`.
+    """
+
+    name: str
+    source: str
+    url: str
+    bytes: int
+    share: float
+    seconds: float
+    created: float
+    expires: float
+    owner: str
+
+
+class Clone(Protocol):
+    """Facet: copies to try things on. Never opens the source for writing."""
+
+    def create(self, *, owner: str, expires_seconds: float, bytes_max: int) -> CloneInfo:
+        """Copy the database.
+
+        Raises:
+            CloneRefusedError: it is larger than the budget, the disk has too little space, or no
+                place for clones is configured; says what to do.
+        """
+        ...
+
+    def list(self) -> Sequence[CloneInfo]:
+        """Return the clones of this database that exist."""
+        ...
+
+    def connect(self, name: str) -> AbstractContextManager[Wire]:
+        """Yield a read-write connection to a clone.
+
+        Raises:
+            NotFoundError: there is no such clone.
+        """
+        ...
+
+    def drop(self, name: str) -> bool:
+        """Remove a clone and all that belongs to it; return whether it was there."""
+        ...
+
+    def collect(self, *, owners: frozenset[str] = frozenset()) -> int:
+        """Remove expired clones, and all of the owners given; return how many were removed."""
+        ...
