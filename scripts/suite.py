@@ -31,6 +31,7 @@ CODE = [name for name in ("src", "tests", "bench", "scripts") if (ROOT / name).i
 TIERS = {"quick": "not slow and not long", "default": "not long", "full": ""}
 STAGE_SECONDS_MAX = {"quick": 600, "default": 3600, "full": 4 * 3600}  # a hang ends some time
 KILL_SECONDS = 10
+TOGETHER = 2  # processes that share the tests which do not judge by the clock
 
 
 @dataclass(slots=True)
@@ -133,14 +134,24 @@ def stage_doctests(options: Options) -> str:
 
 
 def stage_tests(options: Options) -> str:
-    """Run the tests of the tier."""
+    """Run the tests of the tier: two at a time, then one by one those that judge by the clock."""
+    words = [TIERS[options.tier]] if TIERS[options.tier] else []
+    if options.pytest:
+        return _pytest(options, words, options.pytest)
+    together = _pytest(options, [*words, "not timed"], ["-n", str(TOGETHER)])
+    alone = "" if options.tier == "quick" else _pytest(options, [*words, "timed"], [])
+    problems = {"together": together, "one by one": alone}
+    return ", ".join(f"{problem} ({how})" for how, problem in problems.items() if problem)
+
+
+def _pytest(options: Options, words: list[str], more: list[str]) -> str:
     command = [sys.executable, "-m", "pytest", "--durations=15", "--durations-min=2"]
-    if TIERS[options.tier]:
-        command += ["-m", TIERS[options.tier]]
+    if words:
+        command += ["-m", " and ".join(words)]
     if options.tier == "quick":
         command += ["-p", "scripts.durations", "--leave-out-slow"]
     limit = STAGE_SECONDS_MAX[options.tier]
-    return run([*command, *options.pytest], show=True, seconds_max=limit)
+    return run([*command, *more], show=True, seconds_max=limit)
 
 
 STAGES: dict[str, Callable[[Options], str]] = {

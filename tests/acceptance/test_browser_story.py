@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Request, Response, expect
 from tests.acceptance.demo_process import Demo, demo
 from tests.browser import OpenView, View, browser, view
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 __all__ = ["browser", "view"]  # fixtures
 
 CHAPTER_MS = 120_000  # 90 s are promised for the whole story, on a quiet machine

@@ -31,6 +31,7 @@ def children(running: Demo) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str]) -> None:
     with demo(tmp_path / "data", *arguments) as running:
         running.until(r"shortens the windows", 60.0)
@@ -58,6 +59,7 @@ def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str])
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_control_c_ends_it_with_a_stream_open_and_a_second_start_goes_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with demo(data, "--users", USERS) as running:
@@ -79,6 +81,7 @@ def test_control_c_ends_it_with_a_stream_open_and_a_second_start_goes_on(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
     with demo(tmp_path / "data", "--users", USERS, "--trouble", "lock-holder") as running:
         running.until(r"trouble ", 60.0)

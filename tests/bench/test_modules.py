@@ -47,6 +47,7 @@ def test_there_are_benchmarks() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timed
 @pytest.mark.parametrize("module", MODULES)
 def test_quick_prints_well_formed_figures(module: str, short: Path) -> None:
     temporary, runtime = short / "temporary", short / "runtime"

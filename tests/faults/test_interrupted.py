@@ -108,6 +108,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("serial", "ending"), [(False, "kept"), (True, "ineffective")], ids=["helps", "does-not-help"]
 )

@@ -95,6 +95,7 @@ class StarvePool(GrowPool):
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_harmful_remedy_is_undone(sqlite_path: Path, tmp_path: Path) -> None:
     room = Room("harm", rules=(AlwaysRule(),), remedies=(StarvePool(),))
     with operated(str(sqlite_path), tmp_path / "data", "at-ease", room) as (operator, application):
@@ -105,6 +106,7 @@ def test_a_harmful_remedy_is_undone(sqlite_path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_trouble_that_ended_by_itself_is_not_credited(sqlite_path: Path, tmp_path: Path) -> None:
     with operated(str(sqlite_path), tmp_path / "data", "placebo") as (operator, application):
         record = wait_for_end(operator, "grow-pool")
@@ -113,6 +115,7 @@ def test_a_trouble_that_ended_by_itself_is_not_credited(sqlite_path: Path, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_observe_changes_nothing_and_says_what_it_would_do(
     sqlite_path: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +130,7 @@ def test_observe_changes_nothing_and_says_what_it_would_do(
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_what_a_person_reverts_is_undone_and_not_tried_again(
     sqlite_path: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +147,7 @@ def test_what_a_person_reverts_is_undone_and_not_tried_again(
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_paused_operator_applies_nothing_until_it_is_resumed(
     sqlite_path: Path, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_the_published_story_is_the_one_that_is_told() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_idle_holders_exhaust_a_small_pool_and_a_larger_one_is_enough(seeded_url: str) -> None:
     act = STORY[0]
     with stage(seeded_url, pool=act.pool_short) as on:
@@ -156,6 +157,7 @@ def test_the_lock_holder_is_a_process_with_a_name_that_is_gone_after_stop(seeded
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_lock_holder_fills_the_pool_at_any_size(seeded_url: str) -> None:
     """Act 2: the pool that was enough is exhausted; at first not by locks alone, later by locks."""
     act = STORY[1]
