@@ -53,6 +53,7 @@ HomeostatError
     ├── RequestTooLargeError
     ├── SignInRequiredError
     ├── RequestForbiddenError
+    ├── RoleTooLowError
     └── TooManyStreamsError
 
 A class's docstring is its default message; its second sentence says what to do next. `where` names
@@ -308,6 +309,10 @@ class SignInRequiredError(RequestError):
 
 class RequestForbiddenError(RequestError):
     """This request does not come from Homeostat's own page, so it was refused. Reload the page."""
+
+
+class RoleTooLowError(RequestError):
+    """Your role does not include this. Ask an admin for a token or link that does."""
 
 
 class TooManyStreamsError(RequestError):

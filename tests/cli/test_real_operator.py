@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from homeostat.clock import SystemClock
 from homeostat.engine import Target, open_engine
 from homeostat.logbook import Logbook
+from homeostat.operate.views import TokenView
 from tests.cli.stage import EXECUTABLE, Run_, environment, finding, remedy
 from tests.servers import wait_until
 
@@ -118,3 +120,23 @@ def test_up_says_what_is_wrong_with_a_database(homeostat: Run_, tmp_path: Path) 
     for said in (missing, text, nobody):
         assert said.err.count("\n") == 1
         assert said.out == ""
+
+
+def test_a_token_is_made_used_listed_and_revoked(
+    homeostat: Run_, up: subprocess.Popen[str]
+) -> None:
+    made = json.loads(homeostat("token", "create", "alice", "--role", "viewer", "--json").out)
+    TokenView(**made)
+    printed = homeostat("token", "create", "bob", "--role", "operator", "--days", "7")
+    assert printed.out.startswith("hs_")
+    assert "shown once" in printed.err
+    listed = homeostat("token", "list")
+    assert [line.split()[0] for line in listed.out.splitlines()] == ["alice", "bob"]
+    assert made["token"] not in listed.out
+    assert "no longer opens" in homeostat("token", "revoke", "bob").out
+    left = json.loads(homeostat("token", "list", "--json").out)
+    assert [one["name"] for one in left] == ["alice"]
+    again = homeostat("token", "revoke", "bob")
+    assert again.code == 1
+    assert "No token has this name" in again.err
+    assert homeostat("link", "--role", "viewer", "--name", "no name").code == 1

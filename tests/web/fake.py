@@ -14,6 +14,7 @@ from homeostat.logbook.rows import (
     AuditEntry,
     Event,
     Finding,
+    Json,
     RemedyRecord,
     Run,
     Step,
@@ -219,6 +220,10 @@ class FakeConsole:
             raise NotFoundError
         self.keys.remove(database)
         self.put_audit("detach", database, actor=actor)
+
+    def note(self, action: str, subject: str, detail: Json, *, actor: str) -> None:  # noqa: ARG002
+        self._fail()
+        self.put_audit(action, subject, actor=actor)
 
     def series(
         self,

@@ -104,15 +104,17 @@ def test_a_sign_in_ends(site: Site, clock: ManualClock) -> None:
     assert site.page(f"/db/{KEY}", cookie=cookie).status == 401
 
 
-@pytest.mark.parametrize("change", ["longer", "name", "signature", "none"])
+@pytest.mark.parametrize("change", ["longer", "name", "role", "signature", "none"])
 def test_a_cookie_that_was_changed_is_worth_nothing(site: Site, change: str) -> None:
     name, value = site.sign_in().split("=", 1)
-    session, until, signature = value.split(".")
+    session, actor, role, until, signature = value.split(".")
+    assert (actor, role) == ("page", "admin")
     changed = {
-        "longer": f"{session}.{int(until) + 1}.{signature}",
-        "name": f"x{session}.{until}.{signature}",
-        "signature": f"{session}.{until}.{signature[:-1]}",
-        "none": f"{session}.{until}.",
+        "longer": f"{session}.{actor}.{role}.{int(until) + 1}.{signature}",
+        "name": f"x{session}.{actor}.{role}.{until}.{signature}",
+        "role": f"{session}.{actor}.operator.{until}.{signature}",
+        "signature": f"{session}.{actor}.{role}.{until}.{signature[:-1]}",
+        "none": f"{session}.{actor}.{role}.{until}.",
     }[change]
     assert site.page(f"/db/{KEY}", cookie=f"{name}={changed}").status == 401
 

@@ -18,7 +18,7 @@ from homeostat import errors
 from homeostat.cli.place import OperatorFile, alive, read_operator, read_token
 from homeostat.errors import HomeostatError, OperateError, OperatorUnreachableError
 from homeostat.logbook.rows import Finding, RemedyRecord
-from homeostat.operate.views import RemedyView, Status
+from homeostat.operate.views import RemedyView, Status, TokenView
 
 TIMEOUT_SECONDS = 5.0
 ANSWER_BYTES_MAX = 32_000_000
@@ -118,9 +118,24 @@ class Client:
         body = {"remedy": remedy, "autonomy": autonomy}
         self._ask("POST", "/api/v1/autonomy", object, body=body)
 
-    def link(self) -> str:
-        """Return a new sign-in link for the page, good once."""
-        return self._ask("POST", "/api/v1/link", LinkAnswer, body={}).url
+    def link(self, *, name: str = "page", role: str = "admin") -> str:
+        """Return a new sign-in link for the page, good once, for somebody with a role."""
+        body = {"name": name, "role": role}
+        return self._ask("POST", "/api/v1/link", LinkAnswer, body=body).url
+
+    def tokens(self) -> list[TokenView]:
+        """Return the named tokens that are good."""
+        return self._ask("GET", "/api/v1/tokens", list[TokenView])
+
+    def create_token(self, name: str, role: str, *, days: float | None) -> TokenView:
+        """Make a named token; only this answer shows it."""
+        body = {"name": name, "role": role, "days": days}
+        return self._ask("POST", "/api/v1/tokens", TokenView, body=body)
+
+    def revoke_token(self, name: str) -> TokenView:
+        """End a named token."""
+        path = f"/api/v1/tokens/{quote(name, safe='')}/revoke"
+        return self._ask("POST", path, TokenView, body={})
 
     def _ask(
         self, method: str, path: str, shape: type[T], *, body: Mapping[str, object] | None = None

@@ -1,4 +1,4 @@
-"""`homeostat pause`, `resume`, `detach` and `link`: what a person tells the operator to do."""
+"""`homeostat pause`, `resume` and `detach`: what a person tells the operator to do."""
 
 from __future__ import annotations
 
@@ -48,13 +48,6 @@ def detach(database: str, data: str | None) -> None:
     key = find_database(client.status(), database)
     client.detach(key)
     emit([f"detached {clean(database)}: it is no longer observed, and was not changed"])
-
-
-@click.command()
-@data_option
-def link(data: str | None) -> None:
-    """Print a new sign-in link for the page; it is good once."""
-    emit([deciding(place(data)).link()])
 
 
 def find_database(status: Status, name: str) -> str:

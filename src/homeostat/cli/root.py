@@ -14,7 +14,8 @@ COMMANDS = {
     "pause": "homeostat.cli.control:pause",
     "resume": "homeostat.cli.control:resume",
     "detach": "homeostat.cli.control:detach",
-    "link": "homeostat.cli.control:link",
+    "link": "homeostat.cli.sign_in:link",
+    "token": "homeostat.cli.sign_in:token",
 }
 
 

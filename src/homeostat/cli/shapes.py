@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from homeostat.logbook.rows import Finding, RemedyRecord
-from homeostat.operate.views import RemedyView, Status
+from homeostat.operate.views import RemedyView, Status, TokenView
 
 
 class StatusReport(Status, frozen=True, kw_only=True):
@@ -31,5 +31,8 @@ PRINTS: dict[str, object] = {
     "remedy approve": RemedyView,
     "remedy reject": RemedyView,
     "remedy revert": RemedyView,
+    "token create": TokenView,
+    "token list": list[TokenView],
+    "token revoke": TokenView,
 }
 """Command -> shape; the rest print text for people only."""

@@ -177,6 +177,11 @@ class OperatorConsole:
         """Stop observing a database; what it learned stays in the logbook."""
         self._operator.detach(database, actor=actor)
 
+    def note(self, action: str, subject: str, detail: Json, *, actor: str) -> None:
+        """Write to the audit log what a person did that concerns no database."""
+        with self._operator.logbook.write(None) as tx:
+            tx.audit(actor=actor, action=action, database="", subject=subject, detail=detail)
+
     def report(self, report: Report) -> Reply:
         """Take an agent's report and answer it."""
         one = self._operator.attached.get(report.database.key)

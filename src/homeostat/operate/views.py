@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -100,6 +100,20 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     latest: list[Latest]
 
 
+Role = Literal["agent", "viewer", "operator", "admin"]
+"""What the owner of a token or link may: report; read; decide; everything."""
+
+
+class TokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """A named token: times in seconds since 1970 UTC; `token` only in the answer that made it."""
+
+    name: str
+    role: Role
+    created: float
+    expires: float | None
+    token: str | None = None
+
+
 class Console(Protocol):
     """The operator as the web page, the API and the CLI see it; safe to call from any thread.
 
@@ -140,6 +154,10 @@ class Console(Protocol):
 
     def detach(self, database: str, *, actor: str) -> None:
         """Stop observing a database; what it learned stays in the logbook."""
+        ...
+
+    def note(self, action: str, subject: str, detail: Json, *, actor: str) -> None:
+        """Write to the audit log what a person did that concerns no database."""
         ...
 
     def series(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar, get_args
+from typing import Annotated, Literal, ParamSpec, TypeVar, get_args
 
 import anyio
 import anyio.to_thread
@@ -26,11 +26,12 @@ from homeostat.errors import (
     LogbookError,
     NotFoundError,
     RequestError,
+    RoleTooLowError,
     SignInRequiredError,
     TooManyStreamsError,
 )
-from homeostat.operate.views import Console
-from homeostat.web.auth import Access, Visitor
+from homeostat.operate.views import Console, Role, TokenView
+from homeostat.web.auth import PERSON, Access, Visitor
 from homeostat.web.guard import Json, read_body
 from homeostat.web.stream import EventStream, Pump
 
@@ -42,6 +43,7 @@ THREADS_CALLS = 16
 THREADS_REPORTS = 8  # of their own: pages that wait never hold up agents
 DECISIONS = ("approve", "reject", "revert")
 
+PersonRole = Literal["viewer", "operator", "admin"]
 P = ParamSpec("P")
 T = TypeVar("T")
 Endpoint = Callable[[Request, Visitor], Awaitable[Response]]
@@ -57,6 +59,17 @@ class _Target(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Detach(msgspec.Struct, forbid_unknown_fields=True):
     database: str
+
+
+class _Link(msgspec.Struct, forbid_unknown_fields=True):
+    name: str = PERSON
+    role: PersonRole = "admin"
+
+
+class _Token(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    role: Role
+    days: Annotated[float, msgspec.Meta(gt=0, le=3660)] | None = None
 
 
 class _Autonomy(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,35 +121,43 @@ class Api:
             "audit": self.audit,
             "events": self.events,
         }
-        changes: dict[str, Endpoint] = {
-            "remedies/{id:int}/{decision}": self.decide,
-            "pause": self.pause,
-            "resume": self.resume,
-            "detach": self.detach,
-            "autonomy": self.autonomy,
-            "link": self.link,
+        changes: dict[str, tuple[Role, Endpoint]] = {
+            "remedies/{id:int}/{decision}": ("operator", self.decide),
+            "pause": ("operator", self.pause),
+            "resume": ("operator", self.resume),
+            "detach": ("admin", self.detach),
+            "autonomy": ("admin", self.autonomy),
+            "link": ("admin", self.link),
+            "tokens": ("admin", self.create_token),
+            "tokens/{name}/revoke": ("admin", self.revoke_token),
         }
         return [
             *(Route(f"/api/v1/{path}", self._read(f)) for path, f in reads.items()),
             *(
-                Route(f"/api/v1/{path}", self._change(f), methods=["POST"])
-                for path, f in changes.items()
+                Route(f"/api/v1/{path}", self._change(role, f), methods=["POST"])
+                for path, (role, f) in changes.items()
             ),
+            Route("/api/v1/tokens", self._read(self.list_tokens, "admin")),
             Route(REPORT_PATH, self.report, methods=["POST"]),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
         ]
 
-    def _read(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def _read(
+        self, endpoint: Endpoint, role: Role = "viewer"
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            return await endpoint(request, self.access.visitor(request))
+            visitor = self.access.visitor(request)
+            visitor.need(role)
+            return await endpoint(request, visitor)
 
         return handle
 
-    def _change(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def _change(self, role: Role, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             visitor = self.access.visitor(request)
             self.access.check_change(request, visitor)
+            visitor.need(role)
             return await endpoint(request, visitor)
 
         return handle
@@ -242,17 +263,55 @@ class Api:
         await self.call(self.console.set_autonomy, wish.remedy, wish.autonomy, actor=visitor.actor)
         return Json(await self.call(self.console.status))
 
-    async def link(self, _request: Request, _visitor: Visitor) -> Response:
+    async def link(self, request: Request, _visitor: Visitor) -> Response:
         """POST /api/v1/link."""
-        return Json({"url": self.access.new_link()})
+        wish = await _body(request, _Link)
+        return Json({"url": self.access.new_link(actor=wish.name, role=wish.role)})
+
+    # -- tokens
+
+    async def list_tokens(self, _request: Request, _visitor: Visitor) -> Response:
+        """GET /api/v1/tokens."""
+        return Json(await self.call(self.access.tokens.list))
+
+    async def create_token(self, request: Request, visitor: Visitor) -> Response:
+        """POST /api/v1/tokens."""
+        wish = await _body(request, _Token)
+
+        def create() -> TokenView:
+            made = self.access.tokens.create(wish.name, wish.role, days=wish.days)
+            detail = {"role": made.role, "expires": made.expires}
+            try:
+                self.console.note("create token", made.name, detail, actor=visitor.actor)
+            except HomeostatError:
+                self.access.tokens.revoke(made.name)  # none that the audit log does not know
+                raise
+            return made
+
+        return Json(await self.call(create))
+
+    async def revoke_token(self, request: Request, visitor: Visitor) -> Response:
+        """POST /api/v1/tokens/{name}/revoke."""
+
+        def revoke() -> TokenView:
+            gone = self.access.tokens.revoke(request.path_params["name"])
+            self.console.note("revoke token", gone.name, {"role": gone.role}, actor=visitor.actor)
+            return gone
+
+        return Json(await self.call(revoke))
 
     # -- agents and health
 
     async def report(self, request: Request) -> Response:
-        """POST /agent/v1/report: with the token only."""
-        if self.access.program(request) is None:
-            message = "An agent sends the token of the operator's data directory."
+        """POST /agent/v1/report: with the operator's own token, or one of role agent or admin."""
+        program = self.access.program(request)
+        if program is None:
+            message = (
+                "An agent sends the token of the operator's data directory, or one of its own."
+            )
             raise SignInRequiredError(message)
+        if program.role not in {"agent", "admin"}:
+            raise RoleTooLowError(f"An agent's token has the role agent; this is {program.role}.")
         body = await read_body(request, bytes_max=REPORT_BYTES_MAX)
         version = _decode(body, _Version).v
         if version != PROTOCOL_VERSION:

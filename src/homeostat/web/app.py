@@ -23,6 +23,7 @@ from homeostat.web.auth import Access, read_key
 from homeostat.web.guard import Guard
 from homeostat.web.pages import STATIC, Pages
 from homeostat.web.stream import Pump
+from homeostat.web.tokens import TokenBook
 
 FOREVER = "public, max-age=31536000, immutable"  # addresses carry a digest of the content
 
@@ -57,7 +58,14 @@ def create_app(
     Raises:
         SecretError: the key cannot be read or made.
     """
-    access = Access(token=token, key=read_key(directory), port=port, config=config, clock=clock)
+    access = Access(
+        token=token,
+        key=read_key(directory),
+        port=port,
+        config=config,
+        clock=clock,
+        tokens=TokenBook(directory, clock=clock),
+    )
     pump = Pump(console)
     pages = Pages(console, access=access, clock=clock)
     api = Api(console, access=access, pump=pump, config=config, clock=clock)

@@ -22,7 +22,14 @@ from starlette.responses import Response
 
 from homeostat.clock import Clock
 from homeostat.config import WebConfig
-from homeostat.errors import RequestForbiddenError, SecretError, SignInRequiredError
+from homeostat.errors import (
+    RequestForbiddenError,
+    RoleTooLowError,
+    SecretError,
+    SignInRequiredError,
+)
+from homeostat.operate.views import Role
+from homeostat.web.tokens import TokenBook, check_name, may
 
 KEY_FILE = "session.key"
 KEY_BYTES = 32
@@ -37,12 +44,41 @@ class Visitor:
     """Who makes a request.
 
     Attributes:
-        actor: the name for the audit log: `page`, or what a program calls itself.
-        session: the session of a browser; empty for a program with the token.
+        actor: the name for the audit log: `page`, what a program with the operator's own token
+            calls itself, or the name of the token or link.
+        session: the session of a browser; empty for a program with a token.
+        role: what they may.
     """
 
     actor: str
     session: str = ""
+    role: Role = "admin"
+
+    def may(self, needed: Role) -> bool:
+        """Return whether their role includes this one."""
+        return may(self.role, needed)
+
+    def need(self, needed: Role) -> None:
+        """Refuse who has too small a role.
+
+        Raises:
+            RoleTooLowError: names both roles.
+        """
+        if not self.may(needed):
+            message = f"This needs the role {needed}; yours is {self.role}. Ask an admin for it."
+            raise RoleTooLowError(message)
+
+
+PERSON = "page"  # what the audit log calls a browser that a link without a name signed in
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A sign-in link that was not used yet: until when, and who is signed in by it."""
+
+    until: float
+    actor: str = PERSON
+    role: Role = "admin"
 
 
 def read_key(directory: Path) -> bytes:
@@ -76,7 +112,8 @@ class Access:
     """Token, links and sessions of one operator; safe to use from any thread.
 
     Attributes:
-        token: what programs send as `Authorization: Bearer`.
+        token: the operator's own, which its user's programs send as `Authorization: Bearer`.
+        tokens: the named tokens of others.
         key: signs cookies, see `read_key`.
         port: where the page is; part of the cookie's name, since browsers share cookies between
             the ports of a host.
@@ -87,7 +124,8 @@ class Access:
     port: int
     config: WebConfig
     clock: Clock
-    _links: dict[str, float] = field(default_factory=dict)
+    tokens: TokenBook
+    _links: dict[str, Link] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -100,27 +138,37 @@ class Access:
         """The address of the page, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
-    def new_link(self) -> str:
-        """Return a sign-in link that works once, within `link_seconds`."""
+    def new_link(self, *, actor: str = PERSON, role: Role = "admin") -> str:
+        """Return a sign-in link that works once, within `link_seconds`.
+
+        Args:
+            actor: what the audit log calls who signs in by it.
+            role: what they may.
+
+        Raises:
+            RequestError: the name has characters that it may not have.
+        """
+        check_name(actor)
         key = secrets.token_urlsafe(24)
         now = self.clock.now()
         with self._lock:
-            self._links = {k: until for k, until in self._links.items() if until > now}
+            self._links = {k: link for k, link in self._links.items() if link.until > now}
             while len(self._links) >= LINKS_MAX:
                 del self._links[next(iter(self._links))]
-            self._links[_digest(key)] = now + self.config.link_seconds
+            self._links[_digest(key)] = Link(now + self.config.link_seconds, actor, role)
         return f"{self.url}/login?key={key}"
 
-    def use_link(self, key: str) -> bool:
-        """Return whether the link is good, and make it good no more."""
+    def use_link(self, key: str) -> Link | None:
+        """Return the link if it is good, and make it good no more."""
         with self._lock:
-            until = self._links.pop(_digest(key), None)
-        return until is not None and until > self.clock.now()
+            link = self._links.pop(_digest(key), None)
+        return link if link is not None and link.until > self.clock.now() else None
 
-    def start_session(self, response: Response) -> None:
-        """Sign the browser in."""
+    def start_session(self, response: Response, link: Link) -> None:
+        """Sign the browser in as the link says."""
         seconds = int(self.config.session_hours * 3600)
-        body = f"{secrets.token_urlsafe(9)}.{int(self.clock.now()) + seconds}"
+        until = int(self.clock.now()) + seconds
+        body = f"{secrets.token_urlsafe(9)}.{link.actor}.{link.role}.{until}"
         response.set_cookie(
             self.cookie,
             f"{body}.{self._sign('session', body)}",
@@ -130,23 +178,24 @@ class Access:
             path="/",
         )
 
-    def session(self, request: Request) -> str:
-        """Return the session that the browser's cookie proves, or an empty text."""
+    def session(self, request: Request) -> Visitor | None:
+        """Return who the browser's cookie proves, or None."""
         value = request.cookies.get(self.cookie, "")
         body, _, signature = value.rpartition(".")
-        name, _, until = body.partition(".")
-        if not name or not until.isdigit():
-            return ""
         if not hmac.compare_digest(signature.encode(), self._sign("session", body).encode()):
-            return ""
-        return name if int(until) > self.clock.now() else ""
+            return None
+        match body.split("."):
+            case [name, actor, "viewer" | "operator" | "admin" as role, until]:
+                good = until.isdigit() and int(until) > self.clock.now()
+                return Visitor(actor, name, role) if good else None
+        return None
 
     def csrf(self, session: str) -> str:
         """Return what a page of this session must send along with every change."""
         return self._sign("csrf", session)
 
     def program(self, request: Request) -> Visitor | None:
-        """Return the program that sent the token, or None when no token was sent.
+        """Return the program that sent a token, or None when no token was sent.
 
         Raises:
             SignInRequiredError: a token was sent, and it is wrong.
@@ -154,10 +203,15 @@ class Access:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if not scheme:
             return None
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode(), self.token.encode()
-        ):
-            message = "The token is wrong. Read it again from the operator's data directory."
+        given = given.strip() if scheme.lower() == "bearer" else ""
+        other = self.tokens.find(given)
+        if other is not None:  # it can't call itself otherwise
+            return Visitor(other.name, role=other.role)
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
+            message = (
+                "The token is wrong, revoked or too old. Read it again from the operator's data "
+                "directory, or ask an admin for a new one."
+            )
             raise SignInRequiredError(message)
         named = request.headers.get(ACTOR_HEADER, "")[:ACTOR_CHARACTERS_MAX]
         return Visitor(named if named.isprintable() and named.strip() else "api")
@@ -172,13 +226,13 @@ class Access:
         program = self.program(request)
         if program is not None:
             return program
-        session = self.session(request)
-        if not session:
+        person = self.session(request)
+        if person is None:
             raise SignInRequiredError
         # the cookie is Strict, but a page on another port of this host counts as the same site
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise RequestForbiddenError
-        return Visitor("page", session)
+        return person
 
     def check_change(self, request: Request, visitor: Visitor, form_token: str = "") -> None:
         """Refuse a change that a browser was made to send by another page.

@@ -27,6 +27,7 @@ from homeostat.errors import (
     RequestError,
     RequestForbiddenError,
     RequestTooLargeError,
+    RoleTooLowError,
     SignInRequiredError,
     TooManyStreamsError,
 )
@@ -50,6 +51,7 @@ HEADERS = {
 STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (SignInRequiredError, 401),
     (RequestForbiddenError, 403),
+    (RoleTooLowError, 403),
     (NotFoundError, 404),
     (DecisionRefusedError, 409),
     (RequestTooLargeError, 413),

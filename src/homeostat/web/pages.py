@@ -124,10 +124,10 @@ class Pages:
         self, endpoint: Callable[[Request, Visitor], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            session = self.access.session(request)
-            if not session:
+            visitor = self.access.session(request)
+            if visitor is None:
                 raise SignInRequiredError("This browser is not signed in, or its sign-in is over.")
-            return await endpoint(request, Visitor("page", session))
+            return await endpoint(request, visitor)
 
         return handle
 
@@ -174,9 +174,10 @@ class Pages:
         if request.method == "HEAD":  # a preview of the link must not use it up
             return HTMLResponse("")
         key = request.query_params.get("key", "")
-        if key and self.access.use_link(key):
+        link = self.access.use_link(key) if key else None
+        if link is not None:
             response = self._signed_in(request)
-            self.access.start_session(response)
+            self.access.start_session(response, link)
             return response
         if self.access.session(request):
             return RedirectResponse("/", 303)
@@ -197,12 +198,14 @@ class Pages:
         number, decision = request.path_params["id"], request.path_params["decision"]
         if decision not in DECISIONS:
             raise NotFoundError(f"A decision is one of {', '.join(DECISIONS)}.")
+        visitor.need("operator")
         await self.call(self.console.decide, number, decision, actor=visitor.actor)
         return await self._after(request, visitor)
 
     async def change(self, request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
         """POST /db/{key}/pause, /resume, /autonomy or /detach."""
         key, change = request.path_params["key"], request.path_params["change"]
+        visitor.need("admin" if change in {"autonomy", "detach"} else "operator")
         if change == "pause":
             await self.call(self.console.pause, actor=visitor.actor, database=key)
         elif change == "resume":
@@ -251,7 +254,13 @@ class Pages:
         csrf = self.access.csrf(visitor.session)
 
         def render() -> str:
-            return self.templates.get_template(template).render(**look(), csrf=csrf)
+            return self.templates.get_template(template).render(
+                **look(),
+                csrf=csrf,
+                operate=csrf if visitor.may("operator") else "",
+                govern=csrf if visitor.may("admin") else "",
+                visitor=visitor,
+            )
 
         return HTMLResponse(await self.call(render))
 
