@@ -168,6 +168,52 @@ class OperateConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 12
 
 
+class CloneConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Copies of a database to try things on: where, how large, how long."""
+
+    directory: Annotated[str, _about("For clones of SQLite files; empty: `clones` in --data.")] = ""
+    bytes_max: Annotated[Count, _about("No clone is made of a larger database.")] = 20_000_000_000
+    keep_seconds: Annotated[Seconds, _about("A clone that nobody dropped goes after so long.")] = (
+        3600.0
+    )
+    count_max: Annotated[Count, _about("Clones of one database that may exist at once.")] = 4
+    disk_reserve_bytes: Annotated[
+        int, Meta(ge=0), _about("Left free on the disk that a clone is written to (1 GB).")
+    ] = 1_000_000_000
+    writers_wait_seconds_max: Annotated[
+        Seconds,
+        _about(
+            "SQLite in rollback mode: writers wait while a clone is copied; a copy that takes "
+            "longer is given up (0.5 s)."
+        ),
+    ] = 0.5
+    url: Annotated[
+        str,
+        _about(
+            "PostgreSQL: the server for clones, e.g. postgresql://homeostat@host/postgres; its "
+            "role needs CREATEDB. Empty: no clones of PostgreSQL."
+        ),
+    ] = ""
+    password: Annotated[
+        str,
+        _about("Reference to the password for `url`: env:NAME, file:PATH, command:..., pgpass."),
+    ] = ""
+    programs: Annotated[
+        str, _about("Directory of pg_dump and pg_restore; empty: PATH, then Debian's newest.")
+    ] = ""
+    sample_bytes: Annotated[
+        int,
+        Meta(ge=0),
+        _about(
+            "PostgreSQL: above this size the clone holds a sample of the rows, whole by foreign "
+            "keys, of about so many bytes; 0: always all rows."
+        ),
+    ] = 0
+    seconds_max: Annotated[Seconds, _about("A copy that takes longer is given up (30 min).")] = (
+        1800.0
+    )
+
+
 class SamplesConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long samples are kept."""
 
@@ -206,6 +252,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     samples: SamplesConfig = SamplesConfig()
     agent: AgentConfig = AgentConfig()
     web: WebConfig = WebConfig()
+    clone: CloneConfig = CloneConfig()
 
 
 def load(path: Path) -> Config:

@@ -24,6 +24,8 @@ HomeostatError
 │   ├── ConnectionLostError
 │   ├── CommitUnknownError
 │   ├── UnsupportedVersionError
+│   ├── UnsupportedError
+│   ├── CloneRefusedError
 │   └── StatementError
 │       ├── DeadlineExceededError
 │       ├── StatementCancelledError
@@ -179,6 +181,14 @@ class CommitUnknownError(DatabaseError):
 
 class UnsupportedVersionError(DatabaseError):
     """This version of the database is not supported. Use PostgreSQL 14 to 18 or SQLite 3."""
+
+
+class UnsupportedError(DatabaseError):
+    """This database cannot do what was asked. Read the detail for what would make it possible."""
+
+
+class CloneRefusedError(DatabaseError):
+    """No clone was made. Mend the cause named, or change the [clone] settings; nothing is left."""
 
 
 class StatementError(DatabaseError):

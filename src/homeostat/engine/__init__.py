@@ -15,6 +15,7 @@ from homeostat.engine.engine import (
     Unsupported,
 )
 from homeostat.engine.metrics import METRICS
+from homeostat.engine.plan import render_plan
 from homeostat.engine.postgres import PostgresEngine
 from homeostat.engine.sqlite import SqliteEngine
 from homeostat.errors import ConfigError
@@ -31,6 +32,7 @@ __all__ = [
     "Target",
     "Unsupported",
     "open_engine",
+    "render_plan",
 ]
 
 _SQLITE = "sqlite:///"

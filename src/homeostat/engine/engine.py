@@ -11,7 +11,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from homeostat.clock import Clock, SystemClock
+from homeostat.config import CloneConfig
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
+from homeostat.engine.facets import Clone, Explain, Maintain, Workload
 from homeostat.measure import Unknown
 
 
@@ -163,6 +166,8 @@ class Target:
         statement_timeout_ms: for probes; below the probe's interval.
         lock_timeout_ms: for probes.
         connect_timeout_seconds: for opening.
+        clone: where clones go; without `directory` (SQLite) or `url` (PostgreSQL) there are none.
+        clock: tells when clones expire.
     """
 
     url: str
@@ -171,6 +176,8 @@ class Target:
     lock_timeout_ms: int = 100
     connect_timeout_seconds: int = 5
     options: dict[str, str] = field(default_factory=dict)
+    clone: CloneConfig = field(default_factory=CloneConfig)
+    clock: Clock = field(default_factory=SystemClock)
 
 
 class Engine(Protocol):
@@ -208,6 +215,26 @@ class Engine(Protocol):
     @property
     def control(self) -> Control | Unsupported:
         """Return the Control facet."""
+        ...
+
+    @property
+    def workload(self) -> Workload | Unsupported:
+        """Return the Workload facet; asks the server, and again while it is not there."""
+        ...
+
+    @property
+    def explain(self) -> Explain | Unsupported:
+        """Return the Explain facet."""
+        ...
+
+    @property
+    def maintain(self) -> Maintain | Unsupported:
+        """Return the Maintain facet."""
+        ...
+
+    @property
+    def clone(self) -> Clone | Unsupported:
+        """Return the Clone facet."""
         ...
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ to; on a managed database only a remedy's `Hands.work` gives it one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -45,6 +45,11 @@ class Statement:
 
 class Workload(Protocol):
     """Facet: what the server says of its statements."""
+
+    @property
+    def note(self) -> str:
+        """Return what the last answer left out, and what would show it; empty: nothing."""
+        ...
 
     def statements(self, *, limit: int = 200) -> Sequence[Statement]:
         """Return the statements of this database with the largest `total_ms`, the largest first."""
@@ -90,7 +95,10 @@ class Plan:
         executed: whether it ran, or was only estimated.
         total_ms: how long it ran; None: it did not.
         rows_read: rows that its scans read, also those thrown away; None: not known.
+            SQLite counts those of full scans only.
         blocks_read: pages read from below the cache; None: not known.
+        counters: what else the engine counted: on SQLite `vm_step` (virtual machine instructions),
+            `sort`, `autoindex` and others of sqlite3_stmt_status.
     """
 
     dialect: str
@@ -101,6 +109,7 @@ class Plan:
     rows_read: float | None = None
     blocks_hit: float | None = None
     blocks_read: float | None = None
+    counters: Mapping[str, float] = field(default_factory=dict)
 
 
 class Explain(Protocol):
@@ -120,11 +129,18 @@ class Explain(Protocol):
         ...
 
     def execute(
-        self, sql: str, params: Params = NO_PARAMS, *, wire: Wire, deadline_ms: float
+        self,
+        sql: str,
+        params: Params = NO_PARAMS,
+        *,
+        wire: Wire,
+        deadline_ms: float,
+        timing: bool = False,
     ) -> Plan:
         """Run the statement in a transaction that is rolled back; return its plan with readings.
 
-        `wire` leads to a clone, or is read-only.
+        `wire` leads to a clone, or is read-only. `timing` (PostgreSQL): time each step too, which
+        makes the statement slower.
         """
         ...
 

@@ -29,7 +29,12 @@ from homeostat.engine.engine import (
     Target,
     Unsupported,
 )
+from homeostat.engine.facets import Clone, Workload
+from homeostat.engine.postgres_clone import PostgresClone, find_clone
 from homeostat.engine.postgres_control import PostgresControl
+from homeostat.engine.postgres_explain import PostgresExplain
+from homeostat.engine.postgres_maintain import PostgresMaintain
+from homeostat.engine.postgres_workload import PostgresWorkload, find_workload
 from homeostat.engine.reserved import Reserved
 from homeostat.engine.statements import statement
 from homeostat.errors import DatabaseError
@@ -75,7 +80,11 @@ class PostgresEngine:
             raise
         self._identity = Identity(found.dialect, found.key, found.label, found.version)
         self.inspect = PostgresInspect(self.execute)
+        self.explain = PostgresExplain(self.transaction)
+        self.maintain = PostgresMaintain(self.transaction)
         self._control: Control | Unsupported | None = None
+        self._workload: PostgresWorkload | None = None
+        self._clone: PostgresClone | None = None
 
     def identity(self) -> Identity:
         """Return which database this is: the server's system identifier and the database's oid."""
@@ -93,6 +102,32 @@ class PostgresEngine:
         if self._control is None:
             self._control = self._make_control()
         return self._control
+
+    @property
+    def workload(self) -> Workload | Unsupported:
+        """Return the Workload facet, or the exact line that makes it available."""
+        if self._workload is None:
+            found = find_workload(self.execute)
+            if isinstance(found, Unsupported):
+                return found
+            self._workload = found
+        return self._workload
+
+    @property
+    def clone(self) -> Clone | Unsupported:
+        """Return the Clone facet, or what has to be configured for it."""
+        if self._clone is None:
+            found = find_clone(
+                source=self._identity.key,
+                url=self._url,
+                connect=self._connect,
+                config=self._target.clone,
+                clock=self._target.clock,
+            )
+            if isinstance(found, Unsupported):
+                return found
+            self._clone = found
+        return self._clone
 
     def transaction(self) -> AbstractContextManager[Wire]:
         """Return a reading transaction on the reserved connection: one moment for all of it."""
@@ -130,14 +165,18 @@ class PostgresEngine:
         )
 
     def _connect(self, purpose: str, **limits: Any) -> postgres.PostgresWire:
-        reference = self._target.options.get("password")
-        password = Secret.parse(reference).resolve() if reference else None
         head = self._target.application_name[: APPLICATION_CHARACTERS_MAX - len(purpose) - 1]
         return postgres.connect(
-            with_password(self._target.url, password),
+            self._url(),
             application_name=f"{head} {purpose}",
             connect_timeout_seconds=self._target.connect_timeout_seconds,
             **limits,
+        )
+
+    def _url(self) -> str:
+        reference = self._target.options.get("password")
+        return with_password(
+            self._target.url, Secret.parse(reference).resolve() if reference else None
         )
 
 

@@ -19,9 +19,12 @@ from homeostat.driver.identity import identify, sqlite_key
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.engine import metrics
 from homeostat.engine.disk import disk_readings
-from homeostat.engine.engine import Activity, Identity, LockHolder, Target
+from homeostat.engine.engine import Activity, Identity, LockHolder, Target, Unsupported
 from homeostat.engine.reserved import Reserved
 from homeostat.engine.runtime_lock import RuntimeLocks
+from homeostat.engine.sqlite_clone import SqliteClone
+from homeostat.engine.sqlite_explain import SqliteExplain
+from homeostat.engine.sqlite_maintain import SqliteMaintain
 from homeostat.engine.statements import statement
 from homeostat.errors import DatabaseLockedError, DatabaseMissingError
 from homeostat.measure import Unknown
@@ -29,6 +32,10 @@ from homeostat.secret import Secret
 
 METRICS = metrics.SQLITE
 
+NO_WORKLOAD = Unsupported(
+    "SQLite keeps no statistics of statements.",
+    "Open the database in the application with homeostat.access: its agent reports them.",
+)
 _SCRIPTS = {".py", ".pyz", ".js", ".mjs", ".ts", ".rb", ".pl", ".php", ".sh", ".jar"}
 _NO_SESSIONS = Unknown("SQLite keeps no list of connections; an agent in the application does")
 _NO_LIMIT = Unknown("SQLite has no limit of connections; the application's pool has")
@@ -56,6 +63,10 @@ class SqliteEngine:
         self._identity = Identity(found.dialect, found.key, found.label, found.version)
         self.inspect = SqliteInspect(self.execute, self._target, path)
         self.control = SqliteControl(found.key, path, self._connect)
+        self.workload = NO_WORKLOAD
+        self.explain = SqliteExplain(self.transaction)
+        self.maintain = SqliteMaintain(self.transaction)
+        self.clone = self._clone_facet()
 
     def identity(self) -> Identity:
         """Return which file this is: its device and inode."""
@@ -90,18 +101,31 @@ class SqliteEngine:
         """Close the connection."""
         self._wire.close()
 
+    def _clone_facet(self) -> SqliteClone | Unsupported:
+        if not self._target.clone.directory:
+            return Unsupported(
+                "No directory for clones is configured.", "Set [clone] directory to one of yours."
+            )
+        return SqliteClone(
+            source=self._identity.key,
+            path=self._identity.label,
+            connect=self._connect,
+            key=self._key,
+            config=self._target.clone,
+            clock=self._target.clock,
+        )
+
     def _open(self) -> sqlite.SqliteWire:
         return self._connect(readonly=True, busy_ms=self._target.lock_timeout_ms)
 
     def _connect(self, *, readonly: bool, busy_ms: float) -> sqlite.SqliteWire:
-        reference = self._target.options.get("key")
         return sqlite.connect(
-            self._path,
-            mode="foreign",
-            readonly=readonly,
-            key=Secret.parse(reference).resolve() if reference else None,
-            busy_ms=busy_ms,
+            self._path, mode="foreign", readonly=readonly, key=self._key(), busy_ms=busy_ms
         )
+
+    def _key(self) -> str | None:
+        reference = self._target.options.get("key")
+        return Secret.parse(reference).resolve() if reference else None
 
 
 class SqliteInspect:

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 STOP_SECONDS_MAX = 2.0
 COMPACT_SECONDS = 600.0
 UPKEEP = "upkeep"
+CLONES = "clones"  # below the data directory
 
 
 class Operator:
@@ -132,7 +133,16 @@ class Operator:
         """
         probe_ms = int(1000 * min(self.config.monitor.performance_seconds, 5.0) * 0.8)
         name = self._application_name(self.owner.pid)
-        target = Target(url, application_name=name, statement_timeout_ms=probe_ms)
+        clone = self.config.clone
+        if not clone.directory:
+            clone = msgspec.structs.replace(clone, directory=str(self.data / CLONES))
+        target = Target(
+            url,
+            application_name=name,
+            statement_timeout_ms=probe_ms,
+            clone=clone,
+            clock=self.clock,
+        )
         engine = open_engine(target)
         stack = contextlib.ExitStack()
         stack.callback(engine.close)

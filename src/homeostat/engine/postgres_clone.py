@@ -1,0 +1,341 @@
+"""Clones of a PostgreSQL database: databases of their own on the server that [clone] url names.
+
+A clone is filled by pg_dump and pg_restore. Its database's comment says what it is, its creator
+holds an advisory lock while it is made: a clone that is not ready and whose lock is free is a
+leftover, whoever made it. The source is only read, by a dump of one snapshot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from homeostat.clock import Clock
+from homeostat.config import CloneConfig
+from homeostat.driver import postgres
+from homeostat.driver.postgres import PostgresWire
+from homeostat.driver.tokens import quoted
+from homeostat.driver.wire import Wire
+from homeostat.engine.clone_shelf import new_name
+from homeostat.engine.engine import Unsupported
+from homeostat.engine.facets import CloneInfo
+from homeostat.engine.postgres_control import lock_number
+from homeostat.engine.postgres_programs import Child, Programs, find_programs, pump
+from homeostat.errors import CloneRefusedError, HomeostatError, NotFoundError
+from homeostat.secret import Secret, with_password, without_password
+
+PREFIX = "homeostat_clone_"
+APPLICATION = "homeostat clone"
+LOCK_WAIT_MS = 10_000  # pg_dump's wait for a table that is being altered
+_CLONES = """
+SELECT d.datname AS name, shobj_description(d.oid, 'pg_database') AS said,
+       pg_database_size(d.oid)::int8 AS bytes
+FROM pg_database d WHERE starts_with(d.datname, :prefix) ORDER BY d.datname
+"""
+_SOURCE = """
+SELECT pg_database_size(d.oid)::int8 AS bytes, pg_encoding_to_char(d.encoding) AS encoding,
+       d.datcollate AS collate, d.datctype AS ctype,
+       current_setting('server_version_num')::int / 10000 AS major
+FROM pg_database d WHERE d.datname = current_database()
+"""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comment of a clone's database says."""
+
+    homeostat_clone: str  # the key of its source
+    owner: str
+    created: float
+    expires: float
+    ready: bool = False
+    share: float = 1.0
+    seconds: float = 0.0
+
+
+class PostgresClone:
+    """Facet: copies to try things on."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        url: Callable[[], str],
+        connect: Callable[..., PostgresWire],
+        programs: Programs,
+        config: CloneConfig,
+        clock: Clock,
+    ) -> None:
+        """Take where the source and the server for clones are.
+
+        Args:
+            source: the database's key.
+            url: returns its URL with password.
+            connect: opens a connection to it; takes a purpose and limits of `postgres.connect`.
+            programs: pg_dump and pg_restore.
+            config: the server for clones, budgets.
+            clock: tells when clones expire.
+        """
+        self._source = source
+        self._url = url
+        self._connect = connect
+        self._programs = programs
+        self._config = config
+        self._clock = clock
+        self._making = threading.Lock()
+
+    def create(self, *, owner: str, expires_seconds: float, bytes_max: int) -> CloneInfo:
+        """Copy the database; see `facets.Clone`."""
+        with self._making, self._server() as server:
+            self._collect(server, frozenset())
+            there = [name for name, mark, _ in self._marked(server) if self._ours(mark)]
+            if len(there) >= self._config.count_max:
+                message = "There are as many clones as [clone] count_max allows. Drop one first."
+                raise CloneRefusedError(message, where=server.label)
+            source = self._described()
+            self._refuse(source, server, min(bytes_max, self._config.bytes_max))
+            name = PREFIX + new_name(owner)
+            lock = {"number": lock_number(name)}
+            server.execute("SELECT pg_advisory_lock(:number)", lock)
+            try:
+                return self._create(server, name, source, owner, expires_seconds, bytes_max)
+            except BaseException:
+                if not server.broken:
+                    with suppress(HomeostatError):
+                        _drop(server, name)
+                raise
+
+    def list(self) -> Sequence[CloneInfo]:
+        """Return the clones of this database that exist and are complete."""
+        with self._server() as server:
+            return [
+                self._info(name, mark, size)
+                for name, mark, size in self._marked(server)
+                if mark is not None and self._ours(mark) and mark.ready
+            ]
+
+    @contextmanager
+    def connect(self, name: str) -> Iterator[Wire]:
+        """Yield a read-write connection to a clone.
+
+        Raises:
+            NotFoundError: there is no such clone.
+        """
+        if all(one.name != name for one in self.list()):
+            raise NotFoundError("There is no clone of this name.", where=name)
+        wire = postgres.connect(self._clone_url(name), application_name=f"{APPLICATION} {name}")
+        try:
+            yield wire
+        finally:
+            wire.close()
+
+    def drop(self, name: str) -> bool:
+        """Remove a clone, with the connections to it; return whether it was there."""
+        with self._server() as server:
+            for there, mark, _ in self._marked(server):
+                if there == name and self._ours(mark):
+                    _drop(server, name)
+                    return True
+        return False
+
+    def collect(self, *, owners: frozenset[str] = frozenset()) -> int:
+        """Remove expired clones, leftovers of killed copies, and clones of the owners given."""
+        with self._server() as server:
+            return self._collect(server, owners)
+
+    def _collect(self, server: PostgresWire, owners: frozenset[str]) -> int:
+        now = self._clock.now()
+        gone = 0
+        for name, mark, _ in self._marked(server):
+            owned = mark is not None and self._ours(mark) and mark.owner in owners
+            expired = mark is not None and mark.ready and mark.expires <= now
+            left = (mark is None or not mark.ready) and _free(server, name)
+            if owned or expired or left:
+                _drop(server, name)
+                gone += 1
+        return gone
+
+    def _create(
+        self,
+        server: PostgresWire,
+        name: str,
+        source: dict[str, Any],
+        owner: str,
+        expires_seconds: float,
+        bytes_max: int,
+    ) -> CloneInfo:
+        now = self._clock.now()
+        began = perf_counter()
+        server.execute(
+            f"CREATE DATABASE {quoted(name)} TEMPLATE template0 "
+            f"ENCODING {_text(source['encoding'])} LC_COLLATE {_text(source['collate'])} "
+            f"LC_CTYPE {_text(source['ctype'])}"
+        )
+        mark = Mark(
+            homeostat_clone=self._source, owner=owner, created=now, expires=now + expires_seconds
+        )
+        _comment(server, name, mark)
+        self._fill(name, bytes_max, began)
+        clone = postgres.connect(self._clone_url(name), application_name=APPLICATION)
+        try:
+            clone.execute("ANALYZE")
+            size = int(str(clone.execute("SELECT pg_database_size(current_database())").scalar()))
+        finally:
+            clone.close()
+        done = msgspec.structs.replace(mark, ready=True, seconds=perf_counter() - began)
+        _comment(server, name, done)
+        return self._info(name, done, size)
+
+    def _fill(self, name: str, bytes_max: int, began: float) -> None:
+        until = began + self._config.seconds_max
+
+        def check(moved: int) -> None:
+            if moved > bytes_max:
+                raise CloneRefusedError(detail=f"past {bytes_max} bytes")
+            if perf_counter() > until:
+                message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
+                raise CloneRefusedError(message)
+
+        dump = Child(
+            [
+                self._programs.dump, "--format=custom", "--compress=0", "--no-owner",
+                "--no-privileges", "--no-publications", "--no-subscriptions",
+                f"--lock-wait-timeout={LOCK_WAIT_MS}",
+            ],
+            url=self._url(), reads=False, writes=True,
+        )  # fmt: skip
+        restore = Child(
+            [
+                self._programs.restore, "--format=custom", "--no-owner", "--no-privileges",
+                "--exit-on-error",
+            ],
+            url=self._clone_url(name), reads=True, writes=False,
+        )  # fmt: skip
+        pump(dump, restore, check)
+
+    def _described(self) -> dict[str, Any]:
+        wire = self._connect("clone", readonly=True)
+        try:
+            return dict(wire.execute(_SOURCE).dicts()[0])
+        finally:
+            wire.close()
+
+    def _refuse(self, source: dict[str, Any], server: PostgresWire, bytes_max: int) -> None:
+        if source["bytes"] > bytes_max:
+            message = (
+                "The database is larger than clones may be. Raise [clone] bytes_max, or let the "
+                "clone be a sample: [clone] sample_bytes."
+            )
+            detail = f"{source['bytes']} bytes, {bytes_max} allowed"
+            raise CloneRefusedError(message, where=server.label, detail=detail)
+        target = server.server_version // 10_000
+        if self._programs.major < source["major"]:
+            message = (
+                f"pg_dump is of version {self._programs.major}, the server of {source['major']}. "
+                f"Install the client programs of {source['major']}, or set [clone] programs."
+            )
+            raise CloneRefusedError(message, where=server.label)
+        if target < source["major"]:
+            message = (
+                f"The server for clones is of version {target}, the database's of "
+                f"{source['major']}. Give a server of {source['major']} as [clone] url."
+            )
+            raise CloneRefusedError(message, where=server.label)
+
+    @contextmanager
+    def _server(self) -> Iterator[PostgresWire]:
+        wire = postgres.connect(self._server_url(), application_name=APPLICATION)
+        try:
+            wire.execute("SET idle_session_timeout = 0")
+            yield wire
+        finally:
+            wire.close()
+
+    def _server_url(self) -> str:
+        given = self._config.password
+        return with_password(self._config.url, Secret.parse(given).resolve() if given else None)
+
+    def _clone_url(self, name: str) -> str:
+        return with_database(self._server_url(), name)
+
+    def _marked(self, server: PostgresWire) -> Sequence[tuple[str, Mark | None, int]]:
+        rows = server.execute(_CLONES, {"prefix": PREFIX}).rows
+        return [(str(name), _mark(said), int(str(size))) for name, said, size in rows]
+
+    def _ours(self, mark: Mark | None) -> bool:
+        return mark is not None and mark.homeostat_clone == self._source
+
+    def _info(self, name: str, mark: Mark, size: int) -> CloneInfo:
+        return CloneInfo(
+            name, self._source, with_database(without_password(self._config.url), name), size,
+            mark.share, mark.seconds, mark.created, mark.expires, mark.owner,
+        )  # fmt: skip
+
+
+def find_clone(
+    *,
+    source: str,
+    url: Callable[[], str],
+    connect: Callable[..., PostgresWire],
+    config: CloneConfig,
+    clock: Clock,
+) -> PostgresClone | Unsupported:
+    """Return the facet, or why there can be no clones and what would make them possible."""
+    if not config.url:
+        return Unsupported(
+            "No server for clones is configured.",
+            'Set [clone] url = "postgresql://USER@HOST/postgres"; its role needs CREATEDB.',
+        )
+    programs = find_programs(config.programs)
+    if programs is None:
+        return Unsupported(
+            "pg_dump and pg_restore are not installed on this machine.",
+            "Install PostgreSQL's client programs, or set [clone] programs to their directory.",
+        )
+    return PostgresClone(
+        source=source, url=url, connect=connect, programs=programs, config=config, clock=clock
+    )
+
+
+def with_database(url: str, name: str) -> str:
+    """Return a `postgresql://` URL that leads to another database of the same server."""
+    scheme, _, rest = url.partition("://")
+    rest, mark, query = rest.partition("?")
+    kept = "&".join(part for part in query.split("&") if part and not part.startswith("dbname="))
+    return f"{scheme}://{rest.partition('/')[0]}/{quote(name)}" + (f"{mark}{kept}" if kept else "")
+
+
+def _mark(said: object) -> Mark | None:
+    if not isinstance(said, str):
+        return None
+    try:
+        return msgspec.json.decode(said, type=Mark)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _comment(server: PostgresWire, name: str, mark: Mark) -> None:
+    text = msgspec.json.encode(mark).decode()
+    server.execute(f"COMMENT ON DATABASE {quoted(name)} IS {_text(text)}")
+
+
+def _free(server: PostgresWire, name: str) -> bool:
+    """Return whether nobody is making this clone; its maker's session holds the lock."""
+    lock = {"number": lock_number(name)}
+    if not server.execute("SELECT pg_try_advisory_lock(:number)", lock).scalar():
+        return False
+    server.execute("SELECT pg_advisory_unlock(:number)", lock)
+    return True
+
+
+def _drop(server: PostgresWire, name: str) -> None:
+    server.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

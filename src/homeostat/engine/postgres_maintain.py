@@ -1,0 +1,212 @@
+"""Indexes and statistics of PostgreSQL.
+
+Indexes are built, dropped and rebuilt CONCURRENTLY, so that nobody waits for them. A concurrent
+build that fails leaves an invalid index, which is dropped, here or by the next attempt. Where a
+table is partitioned, its parts get the index one by one. Waits for locks are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from time import perf_counter
+from typing import Any
+
+from homeostat.driver.tokens import quoted
+from homeostat.driver.wire import Wire
+from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo
+from homeostat.engine.maintain import definition_of, refuse_other
+from homeostat.engine.statements import statement
+from homeostat.errors import DatabaseError, HomeostatError, StatementError, UnsupportedError
+from homeostat.measure import Unknown
+
+# a build waits for transactions older than it; nobody queues behind it meanwhile, so this is longer
+# than for statements that others wait for
+LOCK_TIMEOUT_MS = 10_000
+PUBLIC = "public"
+NO_STATISTICS = Unknown("the table was never analysed; run ANALYZE")
+IN_PARTS = Unknown("the table is partitioned; its parts say")
+_LEFTOVER = re.compile(r"_cc(new|old)[0-9]*\Z")
+
+
+class PostgresMaintain:
+    """Facet: indexes and statistics."""
+
+    def __init__(self, transaction: Callable[[], AbstractContextManager[Wire]]) -> None:
+        """Take what yields the reserved connection in a reading transaction."""
+        self._transaction = transaction
+
+    def tables(self, *, wire: Wire | None = None) -> Sequence[TableInfo]:
+        """Return the user's tables; reads only."""
+        with self._reading(wire) as given:
+            rows = given.execute(statement("postgresql", "tables")).dicts()
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in rows:
+            found.setdefault((str(row["schema_name"]), str(row["table_name"])), []).append(row)
+        return [_table(listed) for listed in found.values()]
+
+    def indexes(self, table: str | None = None, *, wire: Wire | None = None) -> Sequence[IndexInfo]:
+        """Return the user's indexes; `table` is a name, or `schema.name`; reads only."""
+        with self._reading(wire) as given:
+            rows = given.execute(statement("postgresql", "indexes")).dicts()
+        found = [_index(row) for row in rows]
+        return [one for one in found if table in {None, one.table, f"{one.schema}.{one.table}"}]
+
+    def create_index(self, spec: IndexSpec, *, wire: Wire, deadline_ms: float | None) -> float:
+        """Build an index CONCURRENTLY; return the seconds it took.
+
+        Raises:
+            DatabaseLockedError: transactions older than the build did not end in time.
+            DatabaseError: it was not built; nothing of it is left, if the wire still worked.
+        """
+        schema = spec.schema or PUBLIC
+        known = self._find(schema, spec.name, wire)
+        if known is not None and known.valid:
+            refuse_other(known, spec, where=wire.label)
+            return 0.0
+        text = definition_of(
+            spec, target=f"{quoted(schema)}.{quoted(spec.table)}", how="CONCURRENTLY"
+        )
+        started = perf_counter()
+        with _limited(wire, deadline_ms):
+            if known is not None:
+                wire.execute(_drop(schema, spec.name))
+            try:
+                wire.execute(text, deadline_ms=deadline_ms)
+            except HomeostatError:
+                self._drop_invalid(schema, spec.name, wire)
+                raise
+        return perf_counter() - started
+
+    def drop_index(self, name: str, *, schema: str = "", wire: Wire) -> None:
+        """Drop an index CONCURRENTLY; does nothing when it is not there."""
+        with _limited(wire, None):
+            wire.execute(_drop(schema or PUBLIC, name))
+
+    def rebuild_index(self, name: str, *, schema: str = "", wire: Wire) -> None:
+        """Rebuild an index CONCURRENTLY; leftovers of one that failed are removed first and after.
+
+        Raises:
+            StatementError: there is no such index.
+        """
+        space = schema or PUBLIC
+        if self._find(space, name, wire) is None:
+            message = "There is no index of this name. List what exists, then try again."
+            raise StatementError(message, where=wire.label, detail=f"{space}.{name}")
+        with _limited(wire, None):
+            self._drop_leftovers(space, name, wire)
+            try:
+                wire.execute(f"REINDEX INDEX CONCURRENTLY {quoted(space)}.{quoted(name)}")
+            except HomeostatError:
+                with suppress(HomeostatError):
+                    self._drop_leftovers(space, name, wire)
+                raise
+
+    def refresh_statistics(self, tables: Sequence[str], *, wire: Wire) -> None:
+        """ANALYZE the tables, given as `name` (in public) or `schema.name`."""
+        names = {(one.schema, one.name) for one in self.tables(wire=wire)}
+        with _limited(wire, None):
+            for table in tables:
+                schema, _, name = table.partition(".")
+                if (PUBLIC, table) in names or (schema, name) not in names:
+                    schema, name = PUBLIC, table
+                wire.execute(f"ANALYZE {quoted(schema)}.{quoted(name)}")
+
+    def read_statistics(self, *, wire: Wire) -> dict[str, list[list[object]]]:
+        """Refuse: see `_no_exact_statistics`."""
+        raise _no_exact_statistics(wire)
+
+    def write_statistics(self, rows: dict[str, list[list[object]]], *, wire: Wire) -> None:  # noqa: ARG002
+        """Refuse: see `_no_exact_statistics`."""
+        raise _no_exact_statistics(wire)
+
+    def _reading(self, wire: Wire | None) -> AbstractContextManager[Wire]:
+        return self._transaction() if wire is None else nullcontext(wire)
+
+    def _find(self, schema: str, name: str, wire: Wire) -> IndexInfo | None:
+        for info in self.indexes(wire=wire):
+            if (info.schema, info.name) == (schema, name):
+                return info
+        return None
+
+    def _drop_invalid(self, schema: str, name: str, wire: Wire) -> None:
+        """Drop what a failed build left; without a connection the next attempt does it."""
+        with suppress(HomeostatError):
+            found = self._find(schema, name, wire)
+            if found is not None and not found.valid:
+                wire.execute(_drop(schema, name))
+
+    def _drop_leftovers(self, schema: str, name: str, wire: Wire) -> None:
+        """Drop invalid indexes that REINDEX CONCURRENTLY left (`name_ccnew`, `name_ccold1`...)."""
+        for info in self.indexes(wire=wire):
+            match = _LEFTOVER.search(info.name)
+            if match is None or info.valid or info.schema != schema:
+                continue
+            if name.startswith(info.name[: match.start()]):  # a long name was cut to fit
+                wire.execute(_drop(schema, info.name))
+
+
+@contextmanager
+def _limited(wire: Wire, deadline_ms: float | None) -> Iterator[None]:
+    """Bound the waits for locks, and the whole, while in the context; then as it was before."""
+    before = wire.execute(
+        "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+    ).rows[0]
+    wire.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+    wire.execute(f"SET statement_timeout = {0 if deadline_ms is None else int(deadline_ms)}")
+    try:
+        yield
+    finally:
+        if not wire.broken:
+            with suppress(HomeostatError):
+                wire.execute(f"SET lock_timeout = '{before[0]}'")
+                wire.execute(f"SET statement_timeout = '{before[1]}'")
+
+
+def _drop(schema: str, name: str) -> str:
+    return f"DROP INDEX CONCURRENTLY IF EXISTS {quoted(schema)}.{quoted(name)}"
+
+
+def _no_exact_statistics(wire: Wire) -> DatabaseError:
+    message = (
+        "PostgreSQL up to 17 cannot give or take its statistics exactly. Use refresh_statistics; "
+        "it cannot be undone."
+    )
+    return UnsupportedError(message, where=wire.label)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> TableInfo:
+    first = rows[0]
+    in_parts = first["kind"] == "p"
+    count = first["row_count"]
+    changed = first["changed"]
+    return TableInfo(
+        first["table_name"],
+        tuple(
+            ColumnInfo(row["column_name"], row["type"], row["not_null"], row["distinct_count"])
+            for row in rows
+            if row["column_name"] is not None
+        ),
+        schema=first["schema_name"],
+        rows=NO_STATISTICS if count is None or count < 0 else count,
+        bytes=IN_PARTS if in_parts else first["bytes"],
+        changed=IN_PARTS if in_parts or changed is None else changed,
+        analysed=first["analysed"],
+    )
+
+
+def _index(row: Mapping[str, Any]) -> IndexInfo:
+    return IndexInfo(
+        row["name"],
+        row["table_name"],
+        tuple(row["columns"]),
+        row["definition"],
+        schema=row["schema_name"],
+        unique=row["is_unique"],
+        constraint=row["is_constraint"],
+        valid=row["is_valid"],
+        where=row["condition"],
+        bytes=row["bytes"],
+        scans=Unknown("statistics of it are not kept") if row["scans"] is None else row["scans"],
+    )
