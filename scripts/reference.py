@@ -16,7 +16,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 import msgspec
@@ -90,6 +91,8 @@ def _type_text(annotation: object) -> str:
             if value is not None
         ]
         return " ".join([_type_text(base), " and ".join(bounds)]).strip()
+    if get_origin(annotation) in {Union, UnionType}:
+        return _type_text(next(one for one in get_args(annotation) if one is not NoneType))
     if get_origin(annotation) is Literal:
         return " or ".join(f'"{word}"' for word in get_args(annotation))
     if get_origin(annotation) is dict:
@@ -105,19 +108,24 @@ def _setting(section: str, field: msgspec.structs.FieldInfo, annotation: object)
     about = next((note.description for note in notes if note.description), None)
     if not about:
         raise GeneratorError(f"the setting {section}.{field.name} has no description")
-    default = field.default
-    if default is msgspec.NODEFAULT:
-        default = field.default_factory()
-    shown = msgspec.json.encode(default).decode()
+    shown = "required"
+    if not field.required:
+        default = field.default
+        if default is msgspec.NODEFAULT:
+            default = field.default_factory()
+        shown = f"`{msgspec.json.encode(default).decode()}`"
     unit = next((UNITS[word] for word in reversed(field.name.split("_")) if word in UNITS), "")
-    return [f"`{field.name}`", _type_text(annotation), unit, f"`{shown}`", about]
+    return [f"`{field.name}`", _type_text(annotation), unit, shown, about]
 
 
 def config_page() -> str:
     """Return the page of settings."""
     parts = []
     for section in msgspec.structs.fields(config.Config):
-        struct = type(section.default)
+        struct, title = type(section.default), f"[{section.name}]"
+        if section.default_factory is dict:
+            struct = get_args(get_type_hints(config.Config)[section.name])[1]
+            title = f"[{section.name}.NAME]"
         hints = get_type_hints(struct, include_extras=True)
         lines = [
             _setting(section.name, field, hints[field.name])
@@ -125,7 +133,7 @@ def config_page() -> str:
         ]
         about = inspect.cleandoc(struct.__doc__ or "")
         head = ["setting", "type", "unit", "default", "what it does"]
-        parts.append(f"## `[{section.name}]`\n\n{about}\n\n{table(head, lines)}")
+        parts.append(f"## `{title}`\n\n{about}\n\n{table(head, lines)}")
     if environment_names() != set(ENVIRONMENT):
         strange = sorted(environment_names() ^ set(ENVIRONMENT))
         raise GeneratorError(f"ENVIRONMENT and the source differ in {strange}")

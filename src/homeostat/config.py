@@ -243,6 +243,26 @@ class WebConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     streams_max: Annotated[Count, _about("Open event streams.")] = 32
 
 
+class DatabaseConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A database that `homeostat up` attaches when it is given no URL; NAME is what people call it.
+
+    `password` is a reference: `env:NAME`, `file:PATH`, `command:PROGRAM ...` or `pgpass`.
+    """
+
+    url: Annotated[
+        str, _about("A path, `sqlite:///path` or `postgresql://...`, no password in it.")
+    ]
+    group: Annotated[str, _about("The heading under which the fleet page shows it.")] = ""
+    labels: Annotated[
+        dict[str, str], _about("Whatever helps to find it: team, region, stage.")
+    ] = {}
+    autonomy: Annotated[
+        Autonomy | None,
+        _about("What remedies may do here, at most; without it as `[operate]` says."),
+    ] = None
+    password: Annotated[str, _about("Where the password is, as a reference to a secret.")] = ""
+
+
 class Config(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration."""
 
@@ -253,6 +273,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     agent: AgentConfig = AgentConfig()
     web: WebConfig = WebConfig()
     clone: CloneConfig = CloneConfig()
+    databases: dict[str, DatabaseConfig] = {}
 
 
 def load(path: Path) -> Config:

@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
@@ -19,13 +19,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from homeostat.clock import Clock, SystemClock
-from homeostat.config import Config, WebConfig, data_directory, load
+from homeostat.config import Config, DatabaseConfig, WebConfig, data_directory, load
 from homeostat.errors import ConfigError, SecretError
 from homeostat.maintain.healing import AutomatedOperations
 from homeostat.monitor import ProductionMonitoring
 from homeostat.operate.console import OperatorConsole
+from homeostat.operate.fleet import attach_all
 from homeostat.operate.operator import Operator
 from homeostat.operate.room import Room
+from homeostat.secret import split_password
 from homeostat.web import Server, create_app, listen
 
 log = logging.getLogger(__name__)
@@ -111,22 +113,26 @@ def read_token(data: Path) -> str:
 def start(
     data: Path,
     *,
-    url: str,
+    url: str = "",
+    databases: Mapping[str, DatabaseConfig] | None = None,
     config: Config,
     clock: Clock,
     stack: ExitStack,
     more: Sequence[Room] = (),
 ) -> Running:
-    """Start an operator on a database; the stack stops it. `more` rooms join the usual ones.
+    """Start an operator; the stack stops it. `more` rooms join the usual ones.
+
+    It attaches `databases`, or the one at `url`. One that cannot be attached now is tried again
+    later, as long as another one could.
 
     Raises:
         LogbookError: the logbook cannot be used, or another operator has the database.
-        DatabaseError: the database cannot be opened.
+        DatabaseError: no database can be opened.
         ConfigError: no port is free.
     """
     operator = Operator(data, rooms=[*rooms(config), *more], config=config, clock=clock)
     stack.callback(operator.stop)
-    operator.attach(url)
+    attach_all(operator, databases or {url: DatabaseConfig(url=url)})
     console = OperatorConsole(operator)
     listener = listen(config.web.port or last_port(data))
     stack.callback(listener.close)
@@ -171,7 +177,7 @@ def write_operator_file(data: Path, url: str, console: OperatorConsole) -> None:
 
 def run_operator(
     *,
-    url: str,
+    urls: Sequence[str],
     data: str | Path | None = None,
     port: int | None = None,
     config: str | None = None,
@@ -179,10 +185,10 @@ def run_operator(
     say: Callable[[str], None] = print,
     until_stdin_closes: bool = False,
 ) -> int:
-    """Observe a database until told to stop; return the exit code.
+    """Observe databases until told to stop; return the exit code.
 
     Args:
-        url: a path, `sqlite:///path` or `postgresql://...`.
+        urls: each a path, `sqlite:///path` or `postgresql://...`; none: those configured.
         data: the data directory.
         port: of the page; None: as configured.
         config: a TOML file.
@@ -199,8 +205,11 @@ def run_operator(
         settings = msgspec.structs.replace(
             settings, web=msgspec.convert(msgspec.to_builtins(web), WebConfig)
         )
+    databases = wanted(urls, settings, directory)
     with ExitStack() as stack:
-        running = start(directory, url=url, config=settings, clock=SystemClock(), stack=stack)
+        running = start(
+            directory, databases=databases, config=settings, clock=SystemClock(), stack=stack
+        )
         stop = running.operator.stop_event
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stop.set())
@@ -217,6 +226,25 @@ def run_operator(
     return 0
 
 
+def wanted(urls: Sequence[str], config: Config, data: Path) -> dict[str, DatabaseConfig]:
+    """Return the databases to attach by name: those given, with what is configured for them.
+
+    Raises:
+        ConfigError: none is given and none configured, or a password stands in a URL of the file.
+    """
+    for name, one in config.databases.items():
+        if split_password(one.url)[1] is not None:
+            message = 'This URL has a password in it. Write `password = "env:NAME"` beside it.'
+            raise ConfigError(message, where=f"databases.{name}.url")
+    if not urls:
+        if not config.databases:
+            message = "No database is named. Give a URL, or configure [databases.NAME]."
+            raise ConfigError(message, where=str(data / CONFIG_FILE))
+        return dict(config.databases)
+    known = {one.url: (name, one) for name, one in config.databases.items()}
+    return dict(known.get(url) or (url, DatabaseConfig(url=url)) for url in urls)
+
+
 def introduction(running: Running, data: Path, config: Config) -> list[str]:
     """Return what is said at the start: what is watched, where, and what it may do."""
     lines = []
@@ -229,6 +257,9 @@ def introduction(running: Running, data: Path, config: Config) -> list[str]:
             )
         elif one.autonomy != config.operate.autonomy:
             lines.append(f"autonomy: {one.autonomy}")
+    lines += [
+        f"not attached yet: {one.label}: {one.error}" for one in running.console.status().pending
+    ]
     lines.append(f"page (sign-in link, good once): {running.new_link()}")
     lines.append(f"agents and commands find it through {data}")
     return lines

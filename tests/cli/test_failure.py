@@ -133,7 +133,7 @@ def test_wrong_use_is_exit_code_2_with_the_help_to_read(homeostat: Run_, data: P
     for words, part in (
         (("bogus",), "Try `homeostat --help`"),
         (("remedy", "show", "x"), "Try `homeostat remedy show --help`"),
-        (("up",), "Missing argument"),
+        (("detach",), "Missing argument"),
         (("demo", "--users", "0"), "--users"),
     ):
         said = homeostat(*words)

@@ -54,6 +54,9 @@ def status_lines(
     else:
         lines += ["", *_databases(status.databases, screen)]
         lines += ["", *_findings(findings, screen, shown=FINDINGS_SHOWN)]
+    for one in status.pending:
+        said = f"  not attached yet: {one.name or one.label}: {one.error}"
+        lines.append(screen.paint(screen.fit(said), "yellow"))
     command = status.next_command
     if command.startswith("homeostat ") and "--data" not in command:
         command += suffix
@@ -186,5 +189,5 @@ def _row(database: DatabaseStatus, screen: Screen) -> str:
     counts = (
         f"{database.healed:>8}{database.reverted:>9}{database.waiting:>8}{database.findings:>6}"
     )
-    label = screen.fit(database.label, taken=66)
+    label = screen.fit(database.name or database.label, taken=66)
     return f"  {state}{p99:>9} /{promise:>8}{counts}  {label}"

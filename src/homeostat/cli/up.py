@@ -10,7 +10,7 @@ from homeostat.config import data_directory
 
 
 @click.command()
-@click.argument("url")
+@click.argument("urls", nargs=-1)
 @data_option
 @click.option(
     "--port",
@@ -32,25 +32,27 @@ from homeostat.config import data_directory
 @click.pass_context
 def up(
     ctx: click.Context,
-    url: str,
+    urls: tuple[str, ...],
     data: str | None,
     port: int | None,
     config: str | None,
     autonomy: str | None,
     password: bool,  # noqa: FBT001  # click calls it so
 ) -> None:
-    """Observe the database at URL and mend what it is allowed to.
+    """Observe the databases at URLS and mend what it is allowed to.
 
-    URL is the path of an SQLite file or postgresql://user@host:port/name, without a password.
-    Observing needs no configuration and changes nothing in the database.
+    A URL is the path of an SQLite file or postgresql://user@host:port/name, without a password.
+    Observing needs no configuration and changes nothing in the database. Without a URL: the
+    databases that homeostat.toml names.
     """
-    refuse_secrets(url)
+    for url in urls:
+        refuse_secrets(url)
     if password:
         ask_password()
     from homeostat.main import run_operator  # noqa: PLC0415  # the whole operator
 
     ctx.exit(
         run_operator(
-            url=url, data=data_directory(data), port=port, config=config, autonomy=autonomy
+            urls=urls, data=data_directory(data), port=port, config=config, autonomy=autonomy
         )
     )

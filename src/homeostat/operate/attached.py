@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from threading import Event
+from typing import get_args
+
+import msgspec
 
 from homeostat.clock import Clock
-from homeostat.config import Config
+from homeostat.config import Autonomy, Config, DatabaseConfig
 from homeostat.engine import Engine
 from homeostat.errors import DatabaseError, HomeostatError, LogbookError
 from homeostat.logbook import Logbook, SampleStore
@@ -42,6 +45,8 @@ class Attached:
     own: OwnFindings
     lock: DatabaseLock
     stack: ExitStack
+    settings: DatabaseConfig
+    name: str
 
     def keep_lock(self) -> None:
         """Take or check the database's lock; once it is held, go on with what was left."""
@@ -79,7 +84,13 @@ class Surroundings:
 
 
 def assemble(
-    around: Surroundings, url: str, *, engine: Engine, ownership: Ownership, stack: ExitStack
+    around: Surroundings,
+    settings: DatabaseConfig,
+    *,
+    name: str,
+    engine: Engine,
+    ownership: Ownership,
+    stack: ExitStack,
 ) -> Attached:
     """Return an attached database, stored in the logbook; nothing runs yet.
 
@@ -89,6 +100,8 @@ def assemble(
     identity = engine.identity()
     key = identity.key
     config = around.config
+    if settings.autonomy is not None:
+        config = _at_most(config, settings.autonomy)
     findings = FindingBook(around.logbook, key, ownership)
     own = OwnFindings(findings, key, around.clock, config.operate.escalation_seconds)
     desired = DesiredSettings(
@@ -137,8 +150,25 @@ def assemble(
         config,
         on_failure=own.remedy,
     )
-    row = _save_database(around, url, engine, ownership)
-    return Attached(row, engine, watch, desk, ownership, findings, own, lock, stack)
+    row = _save_database(around, settings.url, engine, ownership)
+    return Attached(row, engine, watch, desk, ownership, findings, own, lock, stack, settings, name)
+
+
+def _at_most(config: Config, autonomy: Autonomy) -> Config:
+    """Return the configuration of a database that has an autonomy of its own.
+
+    It replaces the usual one; what is said of single remedies holds as far as it does not go past.
+    """
+    levels = get_args(Autonomy)
+    operate = msgspec.structs.replace(
+        config.operate,
+        autonomy=autonomy,
+        remedies={
+            key: min(said, autonomy, key=levels.index)
+            for key, said in config.operate.remedies.items()
+        },
+    )
+    return msgspec.structs.replace(config, operate=operate)
 
 
 def _save_database(

@@ -26,6 +26,9 @@ def status_of(operator: Operator) -> Status:
         state, detail = "lost", str(operator.lost)
     elif operator.logbook_error is not None:
         state, detail = "logbook", str(operator.logbook_error)
+    elif operator.pending:
+        state = "trouble"
+        detail = f"{len(operator.pending)} of the databases could not be attached yet"
     elif any(one.state in {"trouble", "unreachable"} for one in databases):
         state = "trouble"
         detail = f"{sum(one.findings for one in databases)} open findings"
@@ -40,6 +43,7 @@ def status_of(operator: Operator) -> Status:
         uptime_seconds=operator.clock.now() - operator.started,
         databases=databases,
         next_command=_next_command(operator),
+        pending=list(operator.pending.values()),
     )
 
 
@@ -81,6 +85,9 @@ def _database_status(operator: Operator, one: Attached) -> DatabaseStatus:
         waiting=states.get("waiting", 0) + states.get("asking", 0),
         autonomy=", ".join(kinds) if kinds else operator.config.operate.autonomy,
         unknown=unknown,
+        name=one.name,
+        group=one.settings.group,
+        labels=one.settings.labels,
     )
 
 

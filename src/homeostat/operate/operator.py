@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from homeostat.clock import Clock
-from homeostat.config import Config
+from homeostat.config import Config, DatabaseConfig
 from homeostat.engine import Unsupported, open_engine
 from homeostat.engine.engine import Identity, Target
 from homeostat.errors import (
@@ -34,6 +34,7 @@ from homeostat.operate.ownership import Ownership, Succession, this_process
 from homeostat.operate.registry import Registry
 from homeostat.operate.room import Room
 from homeostat.operate.schedule import Routine, Scheduler, Task, thread_executor
+from homeostat.operate.views import Pending
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Operator:
         self.logbook = Logbook.open(data / "logbook.db", clock=clock)
         self.samples = SampleStore.open(data / "samples.db", clock=clock, config=config.samples)
         self.attached: dict[str, Attached] = {}
+        self.pending: dict[str, Pending] = {}
         self.owner = this_process(label=str(data))
         self._change = threading.Condition()
         self._ticks = 0
@@ -124,7 +126,9 @@ class Operator:
 
     # -- databases
 
-    def attach(self, url: str) -> Identity:
+    def attach(
+        self, url: str, *, settings: DatabaseConfig | None = None, name: str = ""
+    ) -> Identity:
         """Attach a database: own it, observe it, and go on with what an earlier operator left.
 
         Raises:
@@ -132,14 +136,15 @@ class Operator:
             DatabaseError: it cannot be opened; the message says what to do.
         """
         probe_ms = int(1000 * min(self.config.monitor.performance_seconds, 5.0) * 0.8)
-        name = self._application_name(self.owner.pid)
+        settings = settings or DatabaseConfig(url=url)
         clone = self.config.clone
         if not clone.directory:
             clone = msgspec.structs.replace(clone, directory=str(self.data / CLONES))
         target = Target(
             url,
-            application_name=name,
+            application_name=self._application_name(self.owner.pid),
             statement_timeout_ms=probe_ms,
+            options={"password": settings.password} if settings.password else {},
             clone=clone,
             clock=self.clock,
         )
@@ -157,11 +162,18 @@ class Operator:
             )
             succession = ownership.take()
             stack.callback(ownership.release)
-            one = assemble(self._around, url, engine=engine, ownership=ownership, stack=stack)
-            self.attached[identity.key] = one
+            one = assemble(
+                self._around,
+                settings,
+                name=name,
+                engine=engine,
+                ownership=ownership,
+                stack=stack,
+            )
+            self.attached = {**self.attached, identity.key: one}  # others iterate over the old
             self._succeed(one, succession)
         except BaseException:
-            self.attached.pop(identity.key, None)
+            self._forget(identity.key)
             with contextlib.suppress(HomeostatError):
                 stack.close()
             raise
@@ -184,6 +196,10 @@ class Operator:
         lock = Task("lock", self.config.operate.lease_seconds / 3, keep_lock)
         return Routine(watching.name, [*watching.tasks, lock])
 
+    def repeat(self, routine: Routine) -> None:
+        """Run a routine's tasks now and then at their intervals, until the operator stops."""
+        self._scheduler.add(routine)
+
     def detach(self, key: str, *, actor: str) -> None:
         """Stop observing a database; its remedies under way are left as they are.
 
@@ -196,17 +212,20 @@ class Operator:
             tx.save_database(row)
             tx.audit(actor=actor, action="detach", database=row.key, subject="", detail={})
         self._scheduler.remove(one.watch.routine().name)
-        del self.attached[one.row.key]
+        self._forget(one.row.key)
         one.let_go()
 
+    def _forget(self, key: str) -> None:
+        self.attached = {other: one for other, one in self.attached.items() if other != key}
+
     def find(self, name: str) -> Attached:
-        """Return an attached database by its key or label.
+        """Return an attached database by its key, name or label.
 
         Raises:
             NotFoundError: none is called so.
         """
         for one in self.attached.values():
-            if name in {one.row.key, one.row.label}:
+            if name in {one.row.key, one.name, one.row.label}:
                 return one
         raise NotFoundError(
             "No attached database has this name. `homeostat status` lists them.", where=name

@@ -30,6 +30,20 @@ class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     autonomy: str
     unknown: dict[str, str] = {}
+    name: str = ""  # as configured; empty: it has none
+    group: str = ""
+    labels: dict[str, str] = {}
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """A database that is to be attached and could not be yet; tried again by itself."""
+
+    name: str
+    label: str  # without secrets
+    group: str
+    error: str
+    since: float
+    tries: int
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float | None
     databases: list[DatabaseStatus]
     next_command: str
+    pending: list[Pending] = []
 
 
 class RemedyView(msgspec.Struct, frozen=True, kw_only=True):

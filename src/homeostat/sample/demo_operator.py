@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     name_process("homeostat-op")
     try:
         return run_operator(
-            url=url,
+            urls=[url],
             data=data,
             port=int(arguments[2]) if len(arguments) > 2 else None,
             config=str(data / "demo.toml"),

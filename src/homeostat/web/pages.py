@@ -28,6 +28,7 @@ from homeostat.operate.views import Console, DatabaseStatus, RemedyView, Status,
 from homeostat.web import moves, words
 from homeostat.web.api import BODY_BYTES_MAX, DECISIONS, Calls, autonomies
 from homeostat.web.auth import Access, Visitor
+from homeostat.web.fleet import fleet
 from homeostat.web.guard import read_body
 from homeostat.web.headline import Headline, headline
 
@@ -146,16 +147,18 @@ class Pages:
 
     # -- pages
 
-    async def home(self, _request: Request, visitor: Visitor) -> Response:
+    async def home(self, request: Request, visitor: Visitor) -> Response:
         """GET /: the only database, or the list."""
         status = await self.call(self.console.status)
-        if len(status.databases) == 1:
+        label = request.query_params.get("label", "")
+        if len(status.databases) == 1 and not status.pending and not label:
             return RedirectResponse(path_of(status.databases[0].key), 303)
-        return await self._render("home.html", visitor, self._home)
+        return await self._render("home.html", visitor, lambda: self._home(label))
 
-    async def databases(self, _request: Request, visitor: Visitor) -> Response:
+    async def databases(self, request: Request, visitor: Visitor) -> Response:
         """GET /databases: the list, as a part of the page."""
-        return await self._render("parts/databases.html", visitor, self._home)
+        label = request.query_params.get("label", "")
+        return await self._render("parts/databases.html", visitor, lambda: self._home(label))
 
     async def database(self, request: Request, visitor: Visitor) -> Response:
         """GET /db/{key}: the live page of one database."""
@@ -264,9 +267,16 @@ class Pages:
 
         return HTMLResponse(await self.call(render))
 
-    def _home(self) -> dict[str, Any]:
+    def _home(self, label: str) -> dict[str, Any]:
         sequence, _ = self.console.wait_for_change(-1, -1, 0.0)
-        return {"status": self.console.status(), "sequence": sequence, "now": self.clock.now()}
+        status = self.console.status()
+        return {
+            "status": status,
+            "fleet": fleet(status, label),
+            "label": label,
+            "sequence": sequence,
+            "now": self.clock.now(),
+        }
 
     def _database(self, key: str) -> dict[str, Any]:
         return {"look": self.look(key)}

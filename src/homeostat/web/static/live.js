@@ -54,7 +54,7 @@
     try {
       await (database
         ? htmx.ajax("GET", `${base}/${names.join("+")}`, { source: "#refresher", swap: "none" })
-        : htmx.ajax("GET", "/databases", { target: "#databases", swap: "innerMorph" }));
+        : htmx.ajax("GET", main.dataset.list, { target: "#databases", swap: "innerMorph" }));
     } finally {
       busy = false;
       if (wanted.size) refresh([]);

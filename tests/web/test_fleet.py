@@ -1,0 +1,73 @@
+"""The fleet page: groups, labels, what needs somebody first, and what is not attached yet."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from homeostat.operate.views import Pending, Status
+from tests.web.fake import FakeConsole
+from tests.web.site import Site
+
+SHOPS: dict[str, dict[str, Any]] = {
+    "shop-eu": {"group": "shops", "labels": {"region": "eu"}, "state": "ok"},
+    "shop-us": {"group": "shops", "labels": {"region": "us"}, "state": "trouble"},
+    "shop-jp": {"group": "shops", "labels": {"region": "jp"}, "state": "ok", "waiting": 1},
+    "billing": {"group": "<money>", "labels": {"region": "eu"}, "state": "ok"},
+    "scratch": {"group": "", "labels": {}, "state": "ok"},
+}
+
+
+@pytest.fixture
+def fleet(site: Site, console: FakeConsole, monkeypatch: pytest.MonkeyPatch) -> str:
+    one = console.status().databases[0]
+    databases = [
+        msgspec.convert(
+            {**msgspec.to_builtins(one), "waiting": 0, "key": key, "name": key, **fields}, type(one)
+        )
+        for key, fields in SHOPS.items()
+    ]
+    pending = Pending(
+        name="late",
+        label="app on db:5432",
+        group="shops",
+        error="The server refuses connections.",
+        since=console.now(),
+        tries=3,
+    )
+    status = console.status()
+
+    def everything() -> Status:
+        return msgspec.structs.replace(status, databases=databases, pending=[pending])
+
+    monkeypatch.setattr(console, "status", everything)
+    return site.sign_in()
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r"<h3>(?:<a[^>]*>)?([\w-]+)", text)
+
+
+def test_groups_are_headed_and_what_needs_somebody_is_first(site: Site, fleet: str) -> None:
+    text = site.page("/", cookie=fleet).text
+    assert re.findall(r"<h2>([^<]*)</h2>", text) == ["&lt;money&gt;", "shops"]
+    shops = ["shop-jp", "shop-us", "shop-eu", "late"]
+    assert names(text) == ["billing", *shops, "scratch"]
+
+
+def test_one_that_is_not_attached_says_why(site: Site, fleet: str) -> None:
+    text = site.page("/", cookie=fleet).text
+    assert "Tried 3 times since" in text
+    assert "The server refuses connections." in text
+
+
+def test_a_label_leaves_the_others_out(site: Site, fleet: str) -> None:
+    text = site.page("/?label=region=eu", cookie=fleet).text
+    assert names(text) == ["billing", "shop-eu"]
+    part = site.page("/databases?label=region=eu", cookie=fleet).text
+    assert names(part) == ["billing", "shop-eu"]
+    none = site.page("/?label=%3Cb%3E=x", cookie=fleet).text
+    assert "No database has the label &lt;b&gt;=x" in none
