@@ -263,11 +263,114 @@ class DatabaseConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=
     password: Annotated[str, _about("Where the password is, as a reference to a secret.")] = ""
 
 
+class CapturesConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Calls that agents saw whole, kept encrypted to be replayed on a clone."""
+
+    key: Annotated[
+        str,
+        _about(
+            "Where the key of the encrypted file comes from (`env:`, `file:`, `command:`); empty: "
+            "a 0600 file in the data directory."
+        ),
+    ] = ""
+    bytes_max: Annotated[Count, _about("All captured calls together; the oldest go first.")] = (
+        50_000_000
+    )
+    call_bytes_max: Annotated[Count, _about("A larger call is not kept.")] = 100_000
+    calls_per_statement_max: Annotated[Count, _about("Newest calls kept of a statement.")] = 200
+    keep_hours: Annotated[
+        float, Meta(gt=0), _about("Calls are deleted after so long (parameters are user data).")
+    ] = 24.0
+
+
+class TuneConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Slow statements, indexes and statistics."""
+
+    queries_seconds: Annotated[
+        Seconds, _about("How often statements are looked at for slow ones (VISION: 2 min).")
+    ] = 120.0
+    window_seconds: Annotated[
+        Seconds, _about("Statements are judged by what they cost in the last so many seconds.")
+    ] = 120.0
+    mean_query_ms: Annotated[
+        Seconds, _about("A statement this slow is a finding at any rate (VISION: 1000 ms).")
+    ] = 1000.0
+    slow_query_ms: Annotated[
+        Seconds, _about("Mean from which a statement that costs much is slow (PgHero: 20 ms).")
+    ] = 20.0
+    cost_ms_per_second: Annotated[
+        Seconds,
+        _about("Time spent in a slow statement, ms per second of wall time (5 % of a core)."),
+    ] = 50.0
+    promise_missed_share: Annotated[
+        Share, _about("Part of a statement's calls past `monitor.promise_ms` that makes it slow.")
+    ] = 0.2
+    calls_min: Annotated[Count, _about("Calls in the window below which nothing is said.")] = 5
+    findings_max: Annotated[Count, _about("Statements that may be findings at once.")] = 5
+    rows_read_per_row: Annotated[
+        float,
+        Meta(ge=1),
+        _about("Rows read for each row needed from which an index is missing (5 % of the table)."),
+    ] = 20.0
+    rows_read_min: Annotated[
+        Count, _about("A scan of fewer rows is no cause (PgHero: 500 rows).")
+    ] = 500
+    estimate_factor: Annotated[
+        float, Meta(gt=1), _about("Rows expected and seen this far apart are misjudged (10).")
+    ] = 10.0
+    changed_share: Annotated[
+        Share,
+        _about("Rows changed since statistics were refreshed that make them stale (autovacuum)."),
+    ] = 0.1
+    rows_returned: Annotated[
+        Count, _about("Rows returned by a call from which these are the cause.")
+    ] = 1000
+    blocks_read_share: Annotated[
+        Share, _about("Part of the blocks that came from below the cache: I/O is the cause.")
+    ] = 0.5
+    calls_per_transaction: Annotated[
+        Count, _about("The same statement so often in one transaction is N+1 (Sentry: 5).")
+    ] = 10
+    blocks_read_min: Annotated[
+        Count, _about("Blocks read by a call below which I/O is no cause (8 MB of 8 kB).")
+    ] = 1000
+    plan_change_factor: Annotated[
+        float, Meta(gt=1), _about("Slower by so much after its plan changed: the change did it.")
+    ] = 2.0
+    explained_max: Annotated[Count, _about("Statements whose plan is asked for at once.")] = 5
+    explain_ms: Annotated[
+        Seconds, _about("Longest time of one question about a statement on the live database.")
+    ] = 1000.0
+    index_benefit_share: Annotated[
+        Share, _about("Measured benefit, net of writes, that an index must have (VISION: 0.3).")
+    ] = 0.3
+    worse_share: Annotated[
+        Share, _about("No statement may become slower by more than this on the clone (15 %).")
+    ] = 0.15
+    worse_ms_min: Annotated[
+        float, Meta(ge=0), _about("A slowdown below this is noise of the clone's clock.")
+    ] = 0.05
+    replay_seconds: Annotated[Seconds, _about("Longest replay of one side of a rehearsal.")] = 20.0
+    replay_calls_max: Annotated[Count, _about("Calls of a statement that are replayed.")] = 20
+    disk_free_share: Annotated[
+        Share, _about("An index may take at most this part of the free disk.")
+    ] = 0.5
+    stall_ms_max: Annotated[
+        Seconds,
+        _about("Longest stall of SQLite's writers for a build (their busy time-out: often 5 s)."),
+    ] = 2000.0
+    build_seconds_max: Annotated[
+        Seconds, _about("Longest build of an index that is begun (PostgreSQL, CONCURRENTLY).")
+    ] = 600.0
+
+
 class Config(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration."""
 
     monitor: MonitorConfig = MonitorConfig()
     pool: PoolConfig = PoolConfig()
+    tune: TuneConfig = TuneConfig()
+    captures: CapturesConfig = CapturesConfig()
     operate: OperateConfig = OperateConfig()
     samples: SamplesConfig = SamplesConfig()
     agent: AgentConfig = AgentConfig()

@@ -28,6 +28,7 @@ from homeostat.operate.fleet import attach_all
 from homeostat.operate.operator import Operator
 from homeostat.operate.room import Room
 from homeostat.secret import split_password
+from homeostat.tune import PerformanceOperations
 from homeostat.web import Server, create_app, listen
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ WAIT_SECONDS = 0.5
 
 def rooms(config: Config) -> list[Room]:
     """Return all rooms, as the operator runs them."""
-    return [ProductionMonitoring(config).room(), AutomatedOperations(config).room()]
+    entries = (ProductionMonitoring, AutomatedOperations, PerformanceOperations)
+    return [entry(config).room() for entry in entries]
 
 
 @dataclass(frozen=True, slots=True)

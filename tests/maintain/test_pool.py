@@ -270,7 +270,9 @@ def test_shrinking_goes_back_by_a_step_and_not_below_the_default() -> None:
 
 
 class FakeHands:
-    """Settings and a view that a test sets; `work` is not for pools."""
+    """Settings and a view that a test sets; the database itself is not for pools."""
+
+    run = 1
 
     def __init__(self, seen: View) -> None:
         self.seen = seen
@@ -278,6 +280,16 @@ class FakeHands:
 
     def view(self) -> View:
         return self.seen
+
+    @property
+    def engine(self) -> Engine:
+        raise AssertionError("a pool needs no database")
+
+    def for_run(self, run: int) -> FakeHands:
+        raise AssertionError(f"a pool needs no run: {run}")
+
+    def captured(self) -> Sequence[tuple[str, CallSample]]:
+        raise AssertionError("a pool needs no captured calls")
 
     def settings_of(self, application: str) -> Settings:
         assert application == "shop"
@@ -288,8 +300,10 @@ class FakeHands:
         self.settings = Settings(self.settings.version + 1, 60.0, dict(values))
         return self.settings.version
 
-    def work(self, *, run: int, lock: str) -> AbstractContextManager[Wire]:
-        raise AssertionError(f"a pool needs no connection: {run} {lock}")
+    def work(
+        self, *, run: int, lock: str, seconds: float | None = None
+    ) -> AbstractContextManager[Wire]:
+        raise AssertionError(f"a pool needs no connection: {run} {lock} {seconds}")
 
 
 def test_other_settings_of_the_application_are_left_as_they_are() -> None:

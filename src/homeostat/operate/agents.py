@@ -7,7 +7,7 @@ A report whose sequence was seen before is dropped, so one that was sent twice c
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from homeostat.access.protocol import PROTOCOL_VERSION, HistogramWire, PoolReport, Report
@@ -129,9 +129,17 @@ class _Agent:
 class AgentBook:
     """The agents of one database; safe to use from any thread."""
 
-    def __init__(self, database: str, config: Config) -> None:
+    def __init__(
+        self,
+        database: str,
+        config: Config,
+        *,
+        on_report: Callable[[Report, float], None] = lambda _report, _at: None,
+    ) -> None:
+        """Begin without agents; `on_report` hears of each report once, under no lock."""
         self._database = database
         self._config = config
+        self._on_report = on_report
         self._lock = threading.Lock()
         self._agents: dict[str, _Agent] = {}
         self._gone: set[str] = set()
@@ -149,10 +157,13 @@ class AgentBook:
                 known = None
             if known is None:
                 known = self._agents[report.agent] = _Agent(report, at, -1)
-            if report.sequence > known.sequence:
+            new = report.sequence > known.sequence
+            if new:
                 known.add(report, at)
             known.heard = at
             self._ever = True
+        if new:
+            self._on_report(report, at)
         return ""
 
     def views(self, at: float) -> list[AgentView]:

@@ -15,6 +15,7 @@ from homeostat.config import Autonomy, Config, DatabaseConfig
 from homeostat.engine import Engine
 from homeostat.errors import DatabaseError, HomeostatError, LogbookError
 from homeostat.logbook import Logbook, SampleStore
+from homeostat.logbook.captures import CaptureStore
 from homeostat.logbook.rows import DatabaseRow
 from homeostat.operate.database_lock import DatabaseLock
 from homeostat.operate.desired import DesiredSettings
@@ -75,6 +76,7 @@ class Surroundings:
     rooms: Sequence[Room]
     logbook: Logbook
     samples: SampleStore
+    captures: CaptureStore
     registry: Registry
     stop: Event
     started: float
@@ -130,6 +132,7 @@ def assemble(
         consider=consider,
         on_tick=around.on_tick,
         on_logbook=lambda error: around.on_logbook(key, error),
+        captures=around.captures,
     )
     footing = Footing(
         around.logbook,

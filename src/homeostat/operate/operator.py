@@ -28,6 +28,7 @@ from homeostat.errors import (
     OwnershipLostError,
 )
 from homeostat.logbook import Logbook, SampleStore
+from homeostat.logbook.captures import CaptureStore
 from homeostat.operate import agents
 from homeostat.operate.attached import PAUSE_ALL, Attached, Surroundings, assemble
 from homeostat.operate.ownership import Ownership, Succession, this_process
@@ -68,6 +69,7 @@ class Operator:
         )
         self.logbook = Logbook.open(data / "logbook.db", clock=clock)
         self.samples = SampleStore.open(data / "samples.db", clock=clock, config=config.samples)
+        self.captures = CaptureStore.open(data, clock=clock, config=config.captures)
         self.attached: dict[str, Attached] = {}
         self.pending: dict[str, Pending] = {}
         self.owner = this_process(label=str(data))
@@ -87,6 +89,7 @@ class Operator:
             rooms,
             self.logbook,
             self.samples,
+            self.captures,
             self.registry,
             self.stop_event,
             self.started,
@@ -121,6 +124,7 @@ class Operator:
             one.let_go()
         self.attached.clear()
         self._unsubscribe()
+        self.captures.close()
         self.samples.close()
         self.logbook.close()
 

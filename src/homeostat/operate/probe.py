@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from homeostat.engine.engine import Activity, Engine, Identity
 from homeostat.measure import Sample
+from homeostat.operate.statements import StatementBook
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Watched:
         at: the time of this tick, in seconds since 1970 UTC.
         memory: the probe's own notes on this database, kept between ticks.
         activity: set by the probe that asked; rules and verdicts quote it.
+        statements: what statements cost; probes add what the server and its plans say.
     """
 
     engine: Engine
@@ -31,6 +33,7 @@ class Watched:
     at: float
     memory: dict[str, Any] = field(default_factory=dict)
     activity: Activity | None = None
+    statements: StatementBook = field(default_factory=StatementBook)
 
 
 class Probe(Protocol):

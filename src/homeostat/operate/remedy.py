@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from homeostat.access.protocol import Settings
+from homeostat.access.protocol import CallSample, Settings
 from homeostat.driver.wire import Wire
+from homeostat.engine.engine import Engine
 from homeostat.logbook.rows import Finding, Json
 from homeostat.operate.rule import View
 from homeostat.operate.verify import Batch, Demand
@@ -88,16 +89,40 @@ class Rehearsed:
 class Hands(Protocol):
     """What a remedy may act with; every write is refused once ownership is lost."""
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for reading and for its clones."""
+        ...
+
+    @property
+    def run(self) -> int:
+        """The run that these hands work for."""
+        ...
+
+    def for_run(self, run: int) -> Hands:
+        """Return hands that work for a run."""
+        ...
+
     def view(self) -> View:
         """Return what is known now."""
+        ...
+
+    def captured(self) -> Sequence[tuple[str, CallSample]]:
+        """Return captured calls of the database with their statements' keys, the oldest first."""
         ...
 
     def settings_of(self, application: str) -> Settings:
         """Return the settings that agents of an application are to have."""
         ...
 
-    def work(self, *, run: int, lock: str) -> AbstractContextManager[Wire]:
-        """Yield a direct connection to change the database on, under a named lock."""
+    def work(
+        self, *, run: int, lock: str, seconds: float | None = None
+    ) -> AbstractContextManager[Wire]:
+        """Yield a direct connection to change the database on, under a named lock.
+
+        `seconds`: how long one statement may take; None: less than the lease. A longer one needs
+        that a successor ends it (PostgreSQL: by the session's name).
+        """
         ...
 
     def set_settings(self, application: str, values: Mapping[str, float | int | str | bool]) -> int:

@@ -16,6 +16,7 @@ from homeostat.engine.engine import Activity, Identity
 from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Severity, Subject
 from homeostat.operate.recent import Recent
+from homeostat.operate.statements import StatementBook
 
 STATEMENT_CHARS_MAX = 64  # of a statement that a sentence names
 
@@ -48,6 +49,7 @@ class View:
         findings: findings now open on this database.
         error: why the database could not be asked at the last try; empty: it answered.
         since: when this operator began to watch; agents need some seconds to find it.
+        statements: what statements cost, and what was found out about them.
     """
 
     at: float
@@ -59,6 +61,7 @@ class View:
     findings: Sequence[Finding] = ()
     error: str = ""
     since: float = 0.0
+    statements: StatementBook = field(default_factory=StatementBook)
 
     @property
     def is_young(self) -> bool:

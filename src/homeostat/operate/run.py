@@ -80,9 +80,11 @@ class RemedyRun:
     _asked_to_revert: str = ""
     _judged: bool = False  # the verdict stands: it is too late to ask
     _asking: threading.Lock = field(default_factory=threading.Lock)
+    hands: Hands = field(init=False)
 
     def __post_init__(self) -> None:
         """Read the steps that were committed so far."""
+        self.hands = self.footing.hands.for_run(self.run.id)
         for step in self.footing.logbook.steps(self.run.id):
             self.steps[step.name] = step
 
@@ -144,11 +146,11 @@ class RemedyRun:
         if taken_over:  # the target may be changed already: only the first undo is true
             undo = self.steps["apply"].undo
         else:
-            undo = self.remedy.undo_of(parameters, self.footing.hands)
+            undo = self.remedy.undo_of(parameters, self.hands)
         self._begin("apply", state="applying", intent=parameters, undo=undo)
         seen: Seen = "not done"
         if taken_over:
-            seen = self.remedy.observe(parameters, self.footing.hands)
+            seen = self.remedy.observe(parameters, self.hands)
             if seen == "cannot tell":
                 self._ask("whether the change is in force cannot be seen")
                 return
@@ -156,10 +158,8 @@ class RemedyRun:
             self._turn_back("apply", "refused", "applying was paused before anything was changed")
             return
         if seen == "not done":
-            error = self._attempt(lambda: self.remedy.apply(parameters, self.footing.hands))
-            if not error and not self._until(
-                lambda: self.remedy.observe(parameters, self.footing.hands)
-            ):
+            error = self._attempt(lambda: self.remedy.apply(parameters, self.hands))
+            if not error and not self._until(lambda: self.remedy.observe(parameters, self.hands)):
                 error = "it was not seen in force in time"
             if error:
                 self._turn_back("apply", "failed", f"it could not be applied: {error}")
@@ -172,9 +172,7 @@ class RemedyRun:
         parameters = self.record.parameters
         taken_over = "verify" in self.steps
         self._begin("verify", state="verifying", intent={"batches": config.verify_batches})
-        if taken_over and not self._until(
-            lambda: self.remedy.observe(parameters, self.footing.hands)
-        ):
+        if taken_over and not self._until(lambda: self.remedy.observe(parameters, self.hands)):
             self._turn_back("verify", "reverted", "after the interruption it was not in force")
             return
         since = self.footing.clock.now() + config.settle_seconds
@@ -195,14 +193,14 @@ class RemedyRun:
         if good:
             self._end("verify", result, state="kept", verdict=verdict.reason, result=result)
             return
-        cause = self.remedy.explain(parameters, self.footing.hands.view())
+        cause = self.remedy.explain(parameters, self.hands.view())
         reason = verdict.reason + (f"; {cause}" if cause else "")
         self._turn_back("verify", ENDING[verdict.outcome], reason, result=result)
 
     def _revert(self) -> None:
         parameters = self.record.parameters
         undo = self.steps["apply"].undo
-        hands = self.footing.hands
+        hands = self.hands
         self._begin("revert", state="reverting", undo=undo)
         error = self._attempt(lambda: self.remedy.revert(parameters, undo, hands))
         if not error and not self._until(
@@ -235,7 +233,7 @@ class RemedyRun:
         if self.footing.is_paused():
             return "applying was paused"
         if self.remedy.rehearsal == "dry run":  # what it checked may have changed meanwhile
-            again = self.remedy.rehearse(self.record.parameters, self.footing.hands)
+            again = self.remedy.rehearse(self.record.parameters, self.hands)
             return "" if again.ok else again.reason
         return ""
 
@@ -243,7 +241,7 @@ class RemedyRun:
         """Rehearse; while that is not possible yet, again, for as long as a change may take."""
         deadline = self._deadline()
         while True:
-            shown = self.remedy.rehearse(self.record.parameters, self.footing.hands)
+            shown = self.remedy.rehearse(self.record.parameters, self.hands)
             if not shown.later or self.footing.clock.monotonic() > deadline:
                 return shown
             self._wait(POLL_SECONDS)

@@ -11,15 +11,19 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
+import msgspec
+
+from homeostat.access.protocol import PROTOCOL_VERSION, CallSample, Reply, Report, Settings
 from homeostat.clock import Clock
 from homeostat.config import Config
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Engine, Identity, Unsupported
+from homeostat.engine.normalise import statement_key
 from homeostat.errors import DatabaseError, LogbookError
 from homeostat.logbook import SampleStore
+from homeostat.logbook.captures import Capture, CaptureStore
 from homeostat.measure import Sample
 from homeostat.operate.agents import AgentBook
 from homeostat.operate.desired import DesiredSettings
@@ -31,11 +35,13 @@ from homeostat.operate.registry import Registry
 from homeostat.operate.room import Room
 from homeostat.operate.rule import View
 from homeostat.operate.schedule import Routine, Task
+from homeostat.operate.statements import StatementBook
 
 log = logging.getLogger(__name__)
 
 WORK_SHARE_OF_LEASE = 0.6  # the lease is renewed every third of it
 AGENT_PROBE = "performance"  # the tick that drains the agents' reports
+CAPTURED_MAX = 2_000  # calls that wait for the next tick to be stored
 
 
 @dataclass(slots=True)
@@ -59,17 +65,21 @@ class Watch:
     consider: Callable[[View], None]
     on_tick: Callable[[], None]
     on_logbook: Callable[[LogbookError], None]
+    captures: CaptureStore | None = None
     recent: Recent = field(default_factory=Recent)
+    statements: StatementBook = field(init=False)
     error: str = ""
     _since: float = field(init=False)
     _watched: dict[str, Watched] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _captured: list[CallSample] = field(default_factory=list)
     agents: AgentBook = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepare to hear of agents."""
         self._since = self.clock.now()
-        self.agents = AgentBook(self.identity.key, self.config)
+        self.statements = StatementBook(promise_ms=self.config.monitor.promise_ms)
+        self.agents = AgentBook(self.identity.key, self.config, on_report=self._reported)
         interval = self.config.monitor.performance_seconds
         for room in self.rooms:
             for metric, seconds in room.look_back.items():
@@ -94,7 +104,9 @@ class Watch:
             self.error = ""
         except DatabaseError as error:
             self.error = str(error)
+        self._note_activity(probe.name, at)
         if probe.name == AGENT_PROBE:
+            self._store_captured()
             samples += self.agents.drain(at)
             for instance in self.agents.gone():  # each start of an application is a new one
                 self.recent.forget(instance)
@@ -121,6 +133,7 @@ class Watch:
             findings=self.findings.open(),
             error=self.error,
             since=self._since,
+            statements=self.statements,
         )
 
     def report(self, report: Report) -> Reply:
@@ -142,10 +155,50 @@ class Watch:
         with self._lock:
             watched = self._watched.get(probe.name)
             if watched is None:
-                watched = Watched(self.engine, self.identity, at)
+                watched = Watched(self.engine, self.identity, at, statements=self.statements)
                 self._watched[probe.name] = watched
         watched.at = at
         return probe.read(watched)
+
+    def _note_activity(self, probe: str, at: float) -> None:
+        watched = self._watched.get(probe)
+        if watched is not None and watched.activity is not None:
+            self.statements.note_activity(watched.activity, at)
+
+    def _reported(self, report: Report, at: float) -> None:
+        """Take what an agent's report says of statements; it comes once."""
+        self.statements.take_report(report, at)
+        with self._lock:
+            room = CAPTURED_MAX - len(self._captured)
+            self._captured += report.samples[: max(0, room)]
+
+    def _store_captured(self) -> None:
+        """Keep the calls that agents saw whole; without them rehearsals have less to go by."""
+        with self._lock:
+            captured, self._captured = self._captured, []
+        if self.captures is None or not captured:
+            return
+        try:
+            self.captures.add(
+                self.identity.key,
+                [
+                    Capture(statement_key(one.sql), one.at, msgspec.msgpack.encode(one))
+                    for one in captured
+                ],
+            )
+        except DatabaseError as error:
+            log.warning("captured calls could not be stored: %s", error)
+
+    def captured(self) -> list[tuple[str, CallSample]]:
+        """Return the captured calls with their statements' keys, the oldest first.
+
+        Raises:
+            DatabaseError: they cannot be read.
+        """
+        self._store_captured()
+        found = [] if self.captures is None else self.captures.of(self.identity.key)
+        decode = msgspec.msgpack.Decoder(CallSample).decode
+        return [(one.statement, decode(one.body)) for one in found]
 
     def _store(self, samples: Sequence[Sample]) -> None:
         try:
@@ -173,10 +226,24 @@ class WatchHands:
     watch: Watch
     ownership: Ownership
     lease_seconds: float
+    run: int = 0
+
+    @property
+    def engine(self) -> Engine:
+        """Return the database, for reading and for its clones."""
+        return self.watch.engine
+
+    def for_run(self, run: int) -> WatchHands:
+        """Return hands that work for a run."""
+        return replace(self, run=run)
 
     def view(self) -> View:
         """Return what is known now."""
         return self.watch.view()
+
+    def captured(self) -> Sequence[tuple[str, CallSample]]:
+        """Return captured calls of the database with their statements' keys, the oldest first."""
+        return self.watch.captured()
 
     def settings_of(self, application: str) -> Settings:
         """Return the settings that agents of an application are to have."""
@@ -187,8 +254,10 @@ class WatchHands:
         return self.watch.desired.set(application, values)
 
     @contextmanager
-    def work(self, *, run: int, lock: str) -> Iterator[Wire]:
+    def work(self, *, run: int, lock: str, seconds: float | None = None) -> Iterator[Wire]:
         """Yield a direct connection to change the database on; nothing on it outlives the lease.
+
+        A statement that is given more `seconds` is ended by whoever takes over, by its session.
 
         Raises:
             OwnershipLostError: another operator took over.
@@ -198,7 +267,8 @@ class WatchHands:
         if isinstance(control, Unsupported):
             raise DatabaseError(f"{control.reason} {control.mend}", where=self.watch.identity.label)
         epoch = self.ownership.tenure.epoch
-        timeout_ms = int(1000 * self.lease_seconds * WORK_SHARE_OF_LEASE)
+        limit = self.lease_seconds * WORK_SHARE_OF_LEASE if seconds is None else seconds
+        timeout_ms = int(1000 * limit)
         purpose = f"run {run} epoch {epoch}"
         with control.work(purpose=purpose, lock=lock, statement_timeout_ms=timeout_ms) as wire:
             yield wire

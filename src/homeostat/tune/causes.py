@@ -1,0 +1,202 @@
+"""Why a statement is slow, from evidence alone; pure.
+
+Each cause needs its own evidence, and the first that has it is named, in an order in which the
+more specific comes before what it would also explain. Where none has, the cause is unknown: wrong
+is worse than unknown.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+from homeostat.config import TuneConfig
+from homeostat.logbook.rows import Json
+from homeostat.measure import Subject
+from homeostat.operate.rule import View
+from homeostat.operate.statements import StatementView
+
+MISSING_INDEX = "missing index"
+STALE_STATISTICS = "stale statistics"
+LOCK_WAIT = "lock wait"
+PLAN_CHANGE = "plan change"
+IO = "I/O"
+MANY_ROWS = "too many rows"
+N_PLUS_ONE = "N+1"
+UNKNOWN = "unknown"
+MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause with its reason in words, what mends it, and more evidence."""
+
+    kind: str
+    text: str = ""
+    mend: str = "Look at its plan: `homeostat explain` draws it."
+    evidence: Json = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """Return `kind: text`, or `unknown`."""
+        return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+def cause_of(one: StatementView, view: View) -> Cause:
+    """Return the cause that the evidence names."""
+    config = view.config.tune
+    return (
+        lock_wait(one, view)
+        or n_plus_one(one, config)
+        or stale_statistics(one, config)
+        or missing_index(one, config)
+        or plan_change(one, view)
+        or many_rows(one, config)
+        or reading(one, config)
+        or Cause(UNKNOWN)
+    )
+
+
+def lock_wait(one: StatementView, view: View) -> Cause | None:
+    """Name lock waits: of the moments it was seen running, or (SQLite) of the writers' time."""
+    limit = view.config.monitor.lock_wait_share
+    share = one.waited_share
+    if share is None and one.write and view.identity.dialect == "sqlite":
+        share = _writers_share(one, view)
+    if share is None or share < limit:
+        return None
+    text = f"{share:.0%} of its time it waits for a lock"
+    mend = "End or shorten what holds the lock; the lock-holder finding names it."
+    return Cause(LOCK_WAIT, text, mend, {"lock_share": round(share, 3)})
+
+
+def _writers_share(one: StatementView, view: View) -> float | None:
+    """Return the lock share of the pools of those who run it (SQLite: only writers wait)."""
+    ticks = max(3, int(one.seconds / view.config.monitor.performance_seconds))
+    names = {f"agent:{a.name}" for a in view.agents if a.application in one.applications}
+    found: list[float] = []
+    for subject in view.recent.subjects("pool.lock_share"):
+        if subject.instance in names:
+            found += view.recent.values("pool.lock_share", subject, ticks=ticks)
+    return statistics.mean(found) if len(found) >= MOMENTS_MIN else None
+
+
+def n_plus_one(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name the same statement over and over within one transaction."""
+    if not one.per_transaction:
+        return None
+    name, times = max(one.per_transaction.items(), key=lambda item: item[1])
+    if times < config.calls_per_transaction or one.mean_ms >= config.slow_query_ms:
+        return None
+    text = f"{times:,.0f} times in each {name}"
+    mend = "Ask once for all keys (IN, or a join) instead of once for each."
+    return Cause(N_PLUS_ONE, text, mend, {"transaction": name, "times": round(times, 1)})
+
+
+def missing_index(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name an index that is not there: many rows read for each row needed, and one to serve it."""
+    best: tuple[float, Json] | None = None
+    for candidate in one.facts.get("candidates", ()):
+        ratio = _read_per_needed(one, candidate)
+        rows = candidate["rows"]
+        if ratio is None or rows is None or rows < config.rows_read_min:
+            continue
+        if ratio >= config.rows_read_per_row and (best is None or ratio > best[0]):
+            best = (ratio, candidate)
+    if best is None:
+        return None
+    ratio, candidate = best
+    columns = ", ".join(candidate["columns"])
+    text = (
+        f"it reads {candidate['rows']:,.0f} rows of {candidate['table']}, {ratio:,.0f} for each "
+        f"that it needs; none is found by {columns}"
+    )
+    mend = f"An index on {candidate['table']} ({columns}); remedy create-index proves it first."
+    return Cause(MISSING_INDEX, text, mend, {"best": candidate["name"]})
+
+
+def _read_per_needed(one: StatementView, candidate: Json) -> float | None:
+    rows, matching = candidate["rows"], candidate["matching"]
+    if rows is None:
+        return None
+    if matching is not None:
+        return float(rows / max(1.0, matching))
+    if candidate["by_value"] or not one.facts.get("joins_selective"):
+        return None
+    return float(rows / max(1.0, one.spent.rows / max(1.0, one.spent.calls)))
+
+
+def stale_statistics(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name statistics that misjudge a table which changed a lot since they were made."""
+    for name, facts in one.facts.get("tables", {}).items():
+        rows, stated = facts["rows"], facts["rows_by_statistics"]
+        matching, expected = facts["matching"], facts["expected"]
+        seen, said = (rows, stated) if expected is None else (matching, expected)
+        if seen is None or said is None or rows is None or rows < config.rows_read_min:
+            continue
+        apart = max(seen, 1.0) / max(said, 1.0)
+        far = max(apart, 1 / apart) >= config.estimate_factor
+        changed = facts["changed"]
+        old = facts["never_analysed"] or (
+            changed / max(rows, 1.0) >= config.changed_share
+            if changed is not None
+            else expected is None
+        )
+        if far and old:
+            text = f"the planner expects {said:,.0f} rows of {name}, there are {seen:,.0f}"
+            mend = "Refresh the statistics (remedy refresh-statistics)."
+            evidence: Json = {"table": name, "expected": said, "seen": seen, "changed": changed}
+            return Cause(STALE_STATISTICS, text, mend, evidence)
+    return None
+
+
+def plan_change(one: StatementView, view: View) -> Cause | None:
+    """Name a change of the plan when it was clearly slower after it than before."""
+    if len(one.plans) < 2:
+        return None
+    at = one.plans[-1].at
+    book, window = view.statements, one.seconds
+    before = book.view(one.key, start=at - 2 * window, end=at - view.config.tune.queries_seconds)
+    after = book.view(one.key, start=at, end=view.at)
+    if before is None or after is None:
+        return None
+    least = view.config.tune.calls_min
+    if min(before.spent.calls, after.spent.calls) < least or not before.mean_ms:
+        return None
+    factor = after.mean_ms / before.mean_ms
+    if factor < view.config.tune.plan_change_factor:
+        return None
+    text = f"{factor:,.1f} times slower since its plan changed"
+    mend = "Compare the two plans: what does the old one use that the new one does not?"
+    return Cause(PLAN_CHANGE, text, mend, {"changed": at, "factor": round(factor, 2)})
+
+
+def many_rows(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name the rows it returns when these are most of what it reads."""
+    returned = one.spent.rows / max(1.0, one.spent.calls)
+    if returned < config.rows_returned or one.write:
+        return None
+    read = [facts["rows"] for facts in one.facts.get("tables", {}).values() if facts["rows"]]
+    if one.facts.get("scanned") and read and max(read) / returned >= config.rows_read_per_row:
+        return None
+    text = f"each call returns {returned:,.0f} rows"
+    mend = "Ask for a page (LIMIT with the last key), or for fewer columns and rows."
+    return Cause(MANY_ROWS, text, mend, {"rows_per_call": round(returned)})
+
+
+def reading(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name I/O when most blocks come from below the cache."""
+    hit, read = one.spent.blocks_hit, one.spent.blocks_read
+    if hit is None or read is None or hit + read <= 0:
+        return None
+    share, each = read / (hit + read), read / max(1.0, one.spent.calls)
+    if share < config.blocks_read_share or each < config.blocks_read_min:
+        return None
+    text = f"{share:.0%} of its blocks come from below the cache, {each:,.0f} each call"
+    mend = "Give the server more memory for its cache, or read less."
+    return Cause(IO, text, mend, {"read_share": round(share, 3), "blocks_per_call": round(each)})
+
+
+def subject_of(view: View, key: str) -> Subject:
+    """Return the subject of a statement's finding."""
+    return view.subject("statement", key)

@@ -1,0 +1,192 @@
+"""Two probes: what statements cost and why, now and then; and, while one is slow, at every tick.
+
+They ask the server's own statistics, estimated plans, the catalogue and bounded counts. They run no
+statement of the application's and change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from homeostat.config import Config
+from homeostat.engine.engine import Unsupported
+from homeostat.engine.facets import Plan
+from homeostat.errors import StatementError
+from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject, Unknown
+from homeostat.operate.probe import Watched
+from homeostat.operate.statements import StatementView
+from homeostat.tune.candidates import PREFIX
+from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue, walk
+from homeostat.tune.slow import slow_now
+
+FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
+SHOWN_MAX = 20
+
+METRICS: tuple[MetricSpec, ...] = (
+    MetricSpec("statements.slow", "count", Kind.GAUGE, Bad.UP, "Statements that cost too much."),
+    MetricSpec(
+        "statement.mean_ms",
+        "ms",
+        Kind.GAUGE,
+        Bad.UP,
+        "Mean time of a statement over `tune.window_seconds`: of the costliest ones.",
+        max_series=SHOWN_MAX,
+    ),
+    MetricSpec(
+        "statement.cost",
+        "ms/s",
+        Kind.GAUGE,
+        Bad.UP,
+        "Time spent in a statement, ms per second of wall time: of the costliest ones.",
+        max_series=SHOWN_MAX,
+    ),
+    MetricSpec(
+        "index.uses",
+        "1/s",
+        Kind.GAUGE,
+        Bad.NONE,
+        "Uses of an index that Homeostat built: scans (PostgreSQL), or calls of statements whose "
+        "plan names it (SQLite).",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementProbe:
+    """Reads what statements cost, and finds out about the slow ones."""
+
+    config: Config
+    name: str = "statements"
+    help: str = "What statements cost; plan, tables and candidates of the slow ones."
+
+    @property
+    def interval_seconds(self) -> float:
+        """Return `tune.queries_seconds`."""
+        return self.config.tune.queries_seconds
+
+    def read(self, watched: Watched) -> Iterable[Sample]:
+        """Read; facts go into the statement book, costs are yielded."""
+        book, at = watched.statements, watched.at
+        read_server(watched)
+        slow = slow_now(book, self.config, at)
+        if slow:
+            book.follow(at)
+        window = self.config.tune.window_seconds
+        costly = book.views(start=at - window, end=at)
+        database = Subject(watched.identity.key)
+        yield Sample(database, "statements.slow", at, float(len(slow)))
+        for one in costly[:SHOWN_MAX]:
+            subject = Subject(watched.identity.key, kind="statement", name=one.key)
+            texts = {"name": one.name}
+            yield Sample(subject, "statement.mean_ms", at, one.mean_ms, texts)
+            yield Sample(subject, "statement.cost", at, one.cost, texts)
+        self._find_out(watched, slow, costly)
+
+    def _find_out(
+        self, watched: Watched, slow: list[StatementView], costly: list[StatementView]
+    ) -> None:
+        """Note the plans of the costliest statements, and the facts of slow ones."""
+        most = self.config.tune.explained_max
+        keys = {one.key for one in slow[:most]}
+        catalogue: Catalogue | None = None
+        for one in [*slow[:most], *(one for one in costly[:most] if one.key not in keys)]:
+            plan = estimate(watched.engine, one)
+            if plan is None:
+                continue
+            watched.statements.note_plan(one.key, plan, watched.at)
+            if one.key not in keys or not self._due(watched, one, plan):
+                continue
+            catalogue = catalogue or read_catalogue(watched.engine)
+            if catalogue is not None:
+                facts = facts_of(watched.engine, one, plan, catalogue, self.config.tune)
+                watched.statements.note_facts(one.key, facts)
+
+    def _due(self, watched: Watched, one: StatementView, plan: Plan) -> bool:
+        """Return whether facts are old, or of another plan."""
+        known = watched.memory.setdefault("facts", {})
+        shape, at = known.get(one.key, ("", 0.0))
+        if one.facts and shape == plan.shape and watched.at - at < FACTS_SECONDS:
+            return False
+        known[one.key] = (plan.shape, watched.at)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class FollowProbe:
+    """While a statement is slow, or was just mended: its cost and the use of our indexes."""
+
+    config: Config
+    name: str = "followed-statements"
+    help: str = "The server's statement statistics and the use of built indexes, when one is slow."
+
+    @property
+    def interval_seconds(self) -> float:
+        """Return `monitor.performance_seconds`."""
+        return self.config.monitor.performance_seconds
+
+    def read(self, watched: Watched) -> Iterable[Sample]:
+        """Read, if somebody follows a statement; else ask nothing."""
+        if not watched.statements.followed(watched.at):
+            watched.memory.clear()
+            return
+        read_server(watched)
+        if watched.identity.dialect == "postgresql":
+            yield from self._scans(watched)
+        else:
+            yield from self._planned(watched)
+
+    def _scans(self, watched: Watched) -> Iterable[Sample]:
+        """Yield how often the server scanned each index of ours, per second."""
+        rows = watched.engine.execute(
+            "SELECT indexrelname, idx_scan FROM pg_stat_user_indexes "
+            "WHERE indexrelname LIKE :mine ORDER BY 1",
+            {"mine": PREFIX.replace("_", r"\_") + "%"},
+        ).rows
+        before: dict[str, tuple[float, float]] = watched.memory.setdefault("scans", {})
+        for name, count in rows:
+            index, scans = str(name), float(str(count or 0))
+            known = before.get(index)
+            before[index] = (watched.at, scans)
+            subject = Subject(watched.identity.key, kind="index", name=index)
+            uses: float | Unknown = Unknown("needs two readings; this is the first")
+            if known is not None and watched.at > known[0]:
+                uses = max(0.0, scans - known[1]) / (watched.at - known[0])
+            yield Sample(subject, "index.uses", watched.at, uses)
+
+    def _planned(self, watched: Watched) -> Iterable[Sample]:
+        """Yield the calls per second of statements whose plan names an index of ours."""
+        rows = watched.engine.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE :mine "
+            "ESCAPE '\\' ORDER BY 1",
+            {"mine": PREFIX.replace("_", r"\_") + "%"},
+        ).rows
+        uses = {str(row[0]): 0.0 for row in rows}
+        if not uses:
+            return
+        start = watched.at - 3 * self.interval_seconds
+        running = watched.statements.views(start=start, end=watched.at)
+        for one in running[: 2 * self.config.tune.explained_max]:
+            plan = estimate(watched.engine, one)
+            named = {node.index for node in walk(plan.root)} if plan is not None else set()
+            for index in named & uses.keys():
+                uses[str(index)] += one.spent.calls / one.seconds
+        for index, value in uses.items():
+            subject = Subject(watched.identity.key, kind="index", name=index)
+            yield Sample(subject, "index.uses", watched.at, value)
+
+
+def read_server(watched: Watched) -> None:
+    """Give the server's statement statistics to the book, where there are any.
+
+    Raises:
+        DatabaseError: the server cannot be asked.
+    """
+    workload = watched.engine.workload
+    if isinstance(workload, Unsupported):
+        return
+    try:
+        statements = workload.statements()
+    except StatementError:  # the extension or the right went away: agents still tell
+        return
+    watched.statements.take_server(statements, watched.at)

@@ -1,0 +1,314 @@
+"""Try an index on a clone: replay captured calls without and with it, and judge by the numbers.
+
+The clone is removed at the end of every path; one that a killed operator left is removed by its
+owner, the run, when that is taken up again. What runs without captured calls is refused: an index
+that nothing proves is not built.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from homeostat.config import Config, TuneConfig
+from homeostat.driver.wire import Wire
+from homeostat.engine.engine import Unsupported
+from homeostat.engine.facets import CloneInfo, Explain, IndexSpec, Maintain
+from homeostat.engine.maintain import IndexTrial, try_index
+from homeostat.errors import CloneRefusedError, DatabaseError
+from homeostat.logbook.rows import Json
+from homeostat.operate.remedy import Hands, Rehearsed
+from homeostat.tune.replay import (
+    Call,
+    Chosen,
+    Compared,
+    Side,
+    best_of,
+    choose,
+    compare_sides,
+    replay,
+)
+
+BYTES_SPARE = 1.2  # indexes of a live table are a little larger than of a fresh copy
+GAINED_SHARE = 0.1  # a statement that became faster by this is one that the index serves
+STATEMENTS_SHOWN = 10
+
+
+@dataclass(slots=True)
+class Trial:
+    """What was measured on the clone."""
+
+    clone: CloneInfo
+    index: IndexTrial
+    chosen: Chosen
+    compared: list[Compared]
+    plans: dict[str, Json] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def replayed(self) -> int:
+        """Return how many calls ran on both sides."""
+        return sum(one.calls for one in self.compared)
+
+    @property
+    def share(self) -> float:
+        """Return the part of the captured calls that was replayed."""
+        return self.replayed / self.chosen.captured if self.chosen.captured else 0.0
+
+
+def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
+    """Return whether an index is worth building, with all that was measured.
+
+    Args:
+        spec: the index.
+        statement: the key of the statement that it is for.
+        hands: reads the database, makes clones of it; nothing in it is changed.
+    """
+    engine, config = hands.engine, hands.view().config
+    clones, maintain, explain = engine.clone, engine.maintain, engine.explain
+    for facet in (clones, maintain, explain):
+        if isinstance(facet, Unsupported):
+            reason = f"it cannot be rehearsed: {facet.reason} {facet.mend}"
+            return Rehearsed(ok=False, reason=reason)
+    assert not isinstance(clones, Unsupported)  # noqa: S101  told above
+    assert not isinstance(maintain, Unsupported)  # noqa: S101
+    assert not isinstance(explain, Unsupported)  # noqa: S101
+    chosen = choose(
+        hands.captured(),
+        table=spec.table,
+        dialect=engine.dialect,
+        calls_max=config.tune.replay_calls_max,
+    )
+    if all(call.key != statement for call in chosen.calls):
+        reason = "no call of the statement was captured with its parameters, so nothing is proven"
+        return Rehearsed(ok=False, reason=reason)
+    owner = f"run {hands.run}"
+    clones.collect(owners=frozenset({owner}))
+    try:
+        clone = clones.create(
+            owner=owner,
+            expires_seconds=config.clone.keep_seconds,
+            bytes_max=config.clone.bytes_max,
+        )
+    except CloneRefusedError as error:
+        return Rehearsed(ok=False, reason=f"no clone to rehearse on: {error}")
+    try:
+        with clones.connect(clone.name) as wire:
+            trial = _try(spec, statement, chosen, clone, wire, maintain, explain, config.tune)
+    except DatabaseError as error:
+        return Rehearsed(ok=False, reason=f"on the clone: {error}")
+    finally:
+        clones.drop(clone.name)
+    rates = _rates(hands, config)
+    return judge_trial(
+        spec,
+        statement,
+        trial,
+        rates,
+        config,
+        free_bytes=_free_bytes(hands),
+        dialect=engine.dialect,
+    )
+
+
+def _try(
+    spec: IndexSpec,
+    statement: str,
+    chosen: Chosen,
+    clone: CloneInfo,
+    wire: Wire,
+    maintain: Maintain,
+    explain: Explain,
+    tune: TuneConfig,
+) -> Trial:
+    calls = chosen.calls
+    newest = next(call for call in reversed(calls) if call.key == statement)
+    plans = {"before": _plan(explain, newest, wire, tune)}
+    before = replay(wire, calls, seconds=tune.replay_seconds)
+    deadline_ms = 1000 * tune.build_seconds_max
+    index = try_index(maintain, spec, wire=wire, deadline_ms=deadline_ms)
+    plans["after"] = _plan(explain, newest, wire, tune)
+    after = replay(wire, calls, seconds=tune.replay_seconds)
+    compared = compare_sides(calls, before, after)
+    worse = frozenset(one.key for one in compared if is_worse(one, tune))
+    if worse:  # it may have been the machine: look at these again, both ways
+        maintain.drop_index(spec.name, schema=spec.schema, wire=wire)
+        before = best_of(before, replay(wire, calls, seconds=tune.replay_seconds, only=worse))
+        maintain.create_index(spec, wire=wire, deadline_ms=deadline_ms)
+        after = best_of(after, replay(wire, calls, seconds=tune.replay_seconds, only=worse))
+        compared = compare_sides(calls, before, after)
+    failed = _failed(before, after)
+    return Trial(clone, index, chosen, compared, {k: v for k, v in plans.items() if v}, failed)
+
+
+def _plan(explain: Explain, call: Call, wire: Wire, tune: TuneConfig) -> Json:
+    try:
+        plan = explain.execute(
+            call.sql, call.params, wire=wire, deadline_ms=1000 * tune.replay_seconds
+        )
+    except DatabaseError:
+        return {}
+    found: Json = msgspec.to_builtins(plan)
+    return found
+
+
+def _failed(before: Side, after: Side) -> dict[str, int]:
+    return dict(before.failed | after.failed)
+
+
+def is_worse(one: Compared, tune: TuneConfig) -> bool:
+    """Return whether a statement became slower by more than is allowed."""
+    by_ms = one.after_ms - one.before_ms
+    return one.change > tune.worse_share and by_ms > tune.worse_ms_min
+
+
+def benefit_of(compared: Sequence[Compared], statement: str, rates: Mapping[str, float]) -> float:
+    """Return the benefit net of costs: time saved less time added, of what served calls took.
+
+    Each statement counts by how often it is called. What became faster by a tenth, and the
+    statement itself, is what the index serves; every call that became slower is its price.
+    """
+    served = saved = added = 0.0
+    for one in compared:
+        weight = rates.get(one.key, 0.0)
+        if one.key == statement:
+            weight = max(weight, 1e-9)
+        change = one.after_ms - one.before_ms
+        if one.key == statement or one.change < -GAINED_SHARE:
+            served += weight * one.before_ms
+            saved -= weight * change
+        elif change > 0:
+            added += weight * change
+    return (saved - added) / served if served else 0.0
+
+
+def judge_trial(
+    spec: IndexSpec,
+    statement: str,
+    trial: Trial,
+    rates: Mapping[str, float],
+    config: Config,
+    *,
+    free_bytes: float | None,
+    dialect: str,
+) -> Rehearsed:
+    """Return whether what was measured is enough."""
+    tune = config.tune
+    scale = 1.0 / trial.clone.share if trial.clone.share else 1.0
+    seconds, size = trial.index.seconds * scale, trial.index.bytes * scale * BYTES_SPARE
+    benefit = benefit_of(trial.compared, statement, rates)
+    evidence = _evidence(trial, seconds, size, benefit)
+    own = next((one for one in trial.compared if one.key == statement), None)
+    against = _against(own, trial, tune, benefit) or _over_budget(
+        spec, seconds, size, config, free_bytes=free_bytes, dialect=dialect
+    )
+    if against or own is None:
+        return Rehearsed(ok=False, reason=f"on the clone: {against}", evidence=evidence)
+    reason = (
+        f"on the clone {own.operation} took {own.before_ms:,.2f} ms, then {own.after_ms:,.2f} ms; "
+        f"net of writes {benefit:.0%} less; {trial.replayed} of {trial.chosen.captured} captured "
+        f"calls replayed, all results equal; built in {seconds:,.2f} s, {size / 1e6:,.1f} MB"
+    )
+    return Rehearsed(ok=True, reason=reason, evidence=evidence)
+
+
+def _against(own: Compared | None, trial: Trial, tune: TuneConfig, benefit: float) -> str:
+    """Return what the replay says against the index, or nothing."""
+    if own is None:
+        return f"no call of the statement could be replayed ({trial.failed})"
+    different = [one.operation for one in trial.compared if not one.equal]
+    if different:
+        return f"the results of {', '.join(different)} differ"
+    if benefit <= tune.index_benefit_share:
+        return (
+            f"{own.operation} went from {own.before_ms:,.2f} to {own.after_ms:,.2f} ms; net of "
+            f"writes that is {benefit:.0%}, and {tune.index_benefit_share:.0%} is asked for"
+        )
+    worse = [one for one in trial.compared if is_worse(one, tune)]
+    if worse:
+        most = max(worse, key=lambda one: one.change)
+        return (
+            f"{most.operation} became slower by {most.change:.0%}, from {most.before_ms:,.2f} to "
+            f"{most.after_ms:,.2f} ms; {tune.worse_share:.0%} is allowed"
+        )
+    return ""
+
+
+def _over_budget(
+    spec: IndexSpec,
+    seconds: float,
+    size: float,
+    config: Config,
+    *,
+    free_bytes: float | None,
+    dialect: str,
+) -> str:
+    tune = config.tune
+    if free_bytes is not None and size > tune.disk_free_share * free_bytes:
+        return (
+            f"the index takes {size / 1e6:,.0f} MB of {free_bytes / 1e6:,.0f} MB free, and "
+            f"{tune.disk_free_share:.0%} is allowed"
+        )
+    if dialect == "sqlite" and 1000 * seconds > tune.stall_ms_max:
+        return (
+            f"writers would wait {1000 * seconds:,.0f} ms while {spec.table} is read, and "
+            f"{tune.stall_ms_max:,.0f} ms are allowed (tune.stall_ms_max)"
+        )
+    if seconds > tune.build_seconds_max:
+        return f"the build takes {seconds:,.0f} s, and {tune.build_seconds_max:,.0f} are allowed"
+    return ""
+
+
+def _evidence(trial: Trial, seconds: float, size: float, benefit: float) -> Json:
+    return {
+        "clone": {
+            "bytes": trial.clone.bytes,
+            "seconds": round(trial.clone.seconds, 3),
+            "share": trial.clone.share,
+        },
+        "build_seconds": round(seconds, 3),
+        "index_bytes": round(size),
+        "benefit": round(benefit, 4),
+        "captured": trial.chosen.captured,
+        "replayed": trial.replayed,
+        "replayed_share": round(trial.share, 4),
+        "private": trial.chosen.private,
+        "failed": trial.failed,
+        "equal": all(one.equal for one in trial.compared),
+        "statements": [
+            {
+                "operation": one.operation,
+                "statement": one.key,
+                "write": one.write,
+                "calls": one.calls,
+                "before_ms": round(one.before_ms, 4),
+                "after_ms": round(one.after_ms, 4),
+                "equal": one.equal,
+            }
+            for one in trial.compared[:STATEMENTS_SHOWN]
+        ],
+        "plans": trial.plans,
+    }
+
+
+def _rates(hands: Hands, config: Config) -> dict[str, float]:
+    """Return calls per second by statement, over the window that is judged."""
+    view = hands.view()
+    start = view.at - config.tune.window_seconds
+    found = view.statements.views(start=start, end=view.at)
+    return {one.key: one.spent.calls / one.seconds for one in found}
+
+
+def _free_bytes(hands: Hands) -> float | None:
+    """Return the free bytes where the database lies, as far as that can be seen from here."""
+    view = hands.view()
+    sample = view.recent.last("disk.free_bytes", view.subject())
+    if sample is not None and isinstance(sample.value, float):
+        return sample.value
+    if view.identity.dialect == "sqlite":
+        return float(shutil.disk_usage(Path(view.identity.label).parent).free)
+    return None

@@ -1,0 +1,40 @@
+"""A missing index is found, proven on a clone, built, measured, and kept or undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tune.application import open_wire
+from tests.tune.shop import ADD_ORDER, CONFIG, ORDERS_OF, fill, shop, with_clones_on
+from tests.servers import PostgresServer
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> tuple[str, object]:
+    """Return the URL of a shop, and the configuration to watch it with."""
+    if request.param == "sqlite":
+        url = str(request.getfixturevalue("sqlite_path"))
+        config = CONFIG
+    else:
+        server: PostgresServer = request.getfixturevalue("pg_server")
+        url = request.getfixturevalue("pg_database")
+        config = with_clones_on(CONFIG, server)
+    wire = open_wire(url)
+    fill(wire)
+    wire.close()
+    return url, config
+
+
+@pytest.mark.slow
+def test_a_missing_index_is_built_and_kept(place: tuple[str, object], tmp_path: Path) -> None:
+    url, config = place
+    with shop(tmp_path / "data", url, [ORDERS_OF, ADD_ORDER], config) as one:
+        finding = one.finding()
+        assert finding.cause.startswith("missing index"), finding
+        assert "customer_id" in finding.cause
+        record = one.remedy("create-index", "kept", "reverted", "ineffective", "refused", "failed")
+        assert record.state == "kept", record.verdict
+        assert one.indexes() == {record.parameters["index"]["name"]}
+        assert one.clones() == 0
