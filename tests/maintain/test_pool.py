@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import msgspec
 import pytest
 
-from homeostat.access.protocol import DatabaseReport, HistogramWire, PoolReport, Report, Settings
+from homeostat.access.protocol import (
+    CallSample,
+    DatabaseReport,
+    HistogramWire,
+    PoolReport,
+    Report,
+    Settings,
+)
 from homeostat.config import Config, PoolConfig
 from homeostat.driver.wire import Wire
-from homeostat.engine.engine import Activity, Identity, LockHolder
+from homeostat.engine.engine import Activity, Engine, Identity, LockHolder
 from homeostat.logbook.rows import Finding
 from homeostat.maintain.pool import PoolExhausted, PoolOversized
 from homeostat.maintain.pool_remedy import GrowPool, ShrinkPool

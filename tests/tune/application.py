@@ -61,7 +61,7 @@ class Application:
         self._chance = Random(7)
         self._thread = threading.Thread(target=self._run, name="application", daemon=True)
         self.replies: list[Reply] = []
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -79,11 +79,13 @@ class Application:
                 self._go(wire)
             finally:
                 wire.close()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  `stop` raises it
             self.error = error
 
     def _go(self, wire: Wire) -> None:
-        due = {work.name: perf_counter() + number * 0.003 for number, work in enumerate(self._works)}
+        due = {
+            work.name: perf_counter() + number * 0.003 for number, work in enumerate(self._works)
+        }
         told: dict[str, Told] = {}
         samples: list[CallSample] = []
         reported = perf_counter()

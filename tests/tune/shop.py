@@ -36,7 +36,7 @@ CONFIG = Config(
         autonomy="auto",
         lease_seconds=2.0,
         verify_batches=6,
-        batch_seconds=0.4,
+        batch_seconds=0.6,
         settle_seconds=0.4,
         cooldown_seconds=600.0,
     ),
@@ -52,8 +52,9 @@ CONFIG = Config(
 
 TABLES = (
     "CREATE TABLE customers (id integer PRIMARY KEY, email text NOT NULL, region text NOT NULL)",
-    "CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer NOT NULL, "
-    "status text NOT NULL, total integer NOT NULL, placed integer NOT NULL, note text NOT NULL)",
+    """CREATE TABLE orders (
+        id integer PRIMARY KEY, customer_id integer NOT NULL, status text NOT NULL,
+        total integer NOT NULL, placed integer NOT NULL, note text NOT NULL)""",
 )
 
 
@@ -171,9 +172,7 @@ def indexes_of(wire: Wire) -> set[str]:
 
 
 @contextmanager
-def shop(
-    data: Path, url: str, works: Sequence[Work], config: Config = CONFIG
-) -> Iterator[Shop]:
+def shop(data: Path, url: str, works: Sequence[Work], config: Config = CONFIG) -> Iterator[Shop]:
     """Run an operator and an application on a database that is there."""
     prepare_data(data)
     operator = Operator(data, rooms=rooms(config), config=config, clock=SystemClock())

