@@ -13,7 +13,7 @@ import pytest
 from homeostat.clock import SystemClock
 from homeostat.engine import Target, open_engine
 from homeostat.logbook import Logbook
-from homeostat.operate.views import TokenView
+from homeostat.operate.views import CloneView, TokenView
 from tests.cli.stage import EXECUTABLE, Run_, environment, finding, remedy
 from tests.servers import wait_until
 
@@ -140,3 +140,22 @@ def test_a_token_is_made_used_listed_and_revoked(
     assert again.code == 1
     assert "No token has this name" in again.err
     assert homeostat("link", "--role", "viewer", "--name", "no name").code == 1
+
+
+def test_a_clone_is_made_listed_and_dropped(
+    homeostat: Run_, data: Path, sqlite_path: Path, up: subprocess.Popen[str]
+) -> None:
+    nothing = homeostat("clone", "list")
+    assert nothing.out.startswith("no clones\nnext: homeostat clone create")
+    made = homeostat("clone", "create", "--hours", "2", "--json").json()
+    view = CloneView(**made)
+    assert Path(view.url).parent == data / "clones"
+    assert view.expires - view.created == 7200
+    listed = homeostat("clone", "list", "--database", sqlite_path.name)
+    assert view.name in listed.out
+    assert f"of {sqlite_path}, for person" in listed.out
+    assert "was not touched" in homeostat("clone", "drop", view.name).out
+    assert list((data / "clones").iterdir()) == []
+    again = homeostat("clone", "drop", view.name)
+    assert again.code == 1
+    assert "no clone of this name" in again.err

@@ -20,6 +20,7 @@ from homeostat.logbook.rows import (
     Step,
 )
 from homeostat.operate.views import (
+    CloneView,
     DatabaseStatus,
     Point,
     RemedyView,
@@ -50,6 +51,7 @@ class FakeConsole:
         self.rows_steps: dict[int, list[Step]] = {}
         self.rows_audit: list[AuditEntry] = []
         self.rows_events: list[Event] = []
+        self.rows_clones: list[CloneView] = []
         self.points: list[tuple[float, float, float]] = []
         self.newest_tick: Tick | None = None
         self.paused: set[str | None] = set()
@@ -220,6 +222,34 @@ class FakeConsole:
             raise NotFoundError
         self.keys.remove(database)
         self.put_audit("detach", database, actor=actor)
+
+    def clones(self, *, database: str | None = None) -> list[CloneView]:
+        """See Console."""
+        self._fail()
+        return [one for one in self.rows_clones if database in {None, one.database}]
+
+    def create_clone(
+        self, database: str | None, *, actor: str, hours: float | None = None
+    ) -> CloneView:
+        """See Console."""
+        self._fail()
+        made = CloneView(
+            name=f"person_{len(self.rows_clones)}", database=database or self.keys[0],
+            label="/srv/users.db", url="/data/clones/x.db", bytes=8192, share=1.0, seconds=0.1,
+            created=self.now(), expires=self.now() + 3600 * (hours or 1), owner="person",
+        )  # fmt: skip
+        self.rows_clones.append(made)
+        self.put_audit("create clone", made.name, actor=actor)
+        return made
+
+    def drop_clone(self, name: str, *, actor: str) -> CloneView:
+        """See Console."""
+        for one in self.rows_clones:
+            if one.name == name:
+                self.rows_clones.remove(one)
+                self.put_audit("drop clone", name, actor=actor)
+                return one
+        raise NotFoundError
 
     def note(self, action: str, subject: str, detail: Json, *, actor: str) -> None:  # noqa: ARG002
         self._fail()

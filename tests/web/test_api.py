@@ -19,6 +19,7 @@ from homeostat.access.protocol import (
 from homeostat.clock import ManualClock
 from homeostat.config import WebConfig
 from homeostat.errors import (
+    CloneRefusedError,
     ConfigError,
     DecisionRefusedError,
     LogbookFullError,
@@ -26,7 +27,7 @@ from homeostat.errors import (
     OperateError,
 )
 from homeostat.logbook.rows import AuditEntry, Finding, RemedyRecord
-from homeostat.operate.views import RemedyView, Series, Status, Tick
+from homeostat.operate.views import CloneView, RemedyView, Series, Status, Tick
 from homeostat.web.guard import UNEXPECTED
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
@@ -128,6 +129,20 @@ def test_pausing_resuming_detaching_and_autonomy(site: Site, console: FakeConsol
     assert console.autonomy == {"grow-pool": "auto"}
     left = site.program("POST", "/api/v1/detach", body={"database": KEY}).decode(Status)
     assert left.databases == []
+
+
+def test_clones_are_made_listed_and_dropped_in_the_name_of_the_caller(
+    site: Site, console: FakeConsole
+) -> None:
+    made = site.program("POST", "/api/v1/clones", body={"database": KEY, "hours": 2})
+    clone = made.decode(CloneView)
+    assert site.program("GET", f"/api/v1/clones?database={KEY}").decode(list[CloneView]) == [clone]
+    assert site.program("GET", "/api/v1/clones?database=other").json() == []
+    assert site.program("POST", "/api/v1/clones", body={"hours": 0}).status == 400
+    assert site.program("POST", f"/api/v1/clones/{clone.name}/drop").decode(CloneView) == clone
+    assert site.program("POST", f"/api/v1/clones/{clone.name}/drop").status == 404
+    console.failure = CloneRefusedError()
+    assert site.program("POST", "/api/v1/clones").status == 409
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from homeostat import errors
 from homeostat.cli.place import OperatorFile, alive, read_operator, read_token
 from homeostat.errors import HomeostatError, OperateError, OperatorUnreachableError
 from homeostat.logbook.rows import Finding, RemedyRecord
-from homeostat.operate.views import RemedyView, Status, TokenView
+from homeostat.operate.views import CloneView, RemedyView, Status, TokenView
 
 TIMEOUT_SECONDS = 5.0
+COPY_SECONDS_MAX = 3600.0
 ANSWER_BYTES_MAX = 32_000_000
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 T = TypeVar("T")
@@ -77,7 +78,7 @@ class Client:
         Raises:
             OperatorUnreachableError: it does not.
         """
-        self._exchange("GET", "/healthz", None)
+        self._exchange("GET", "/healthz", None, self._timeout_seconds)
 
     def status(self) -> Status:
         """Return the state of everything."""
@@ -118,6 +119,23 @@ class Client:
         body = {"remedy": remedy, "autonomy": autonomy}
         self._ask("POST", "/api/v1/autonomy", object, body=body)
 
+    def clones(self, *, database: str | None = None) -> list[CloneView]:
+        """Return the clones of a database or of all, the newest first."""
+        query = "?" + urlencode({"database": database}) if database else ""
+        path = f"/api/v1/clones{query}"
+        return self._ask("GET", path, list[CloneView], seconds=COPY_SECONDS_MAX)
+
+    def create_clone(self, database: str | None, *, hours: float | None) -> CloneView:
+        """Copy a database; the answer comes when it is done."""
+        body = {"database": database, "hours": hours}
+        path = "/api/v1/clones"
+        return self._ask("POST", path, CloneView, body=body, seconds=COPY_SECONDS_MAX)
+
+    def drop_clone(self, name: str) -> CloneView:
+        """Remove a clone; return what it was."""
+        path = f"/api/v1/clones/{quote(name, safe='')}/drop"
+        return self._ask("POST", path, CloneView, body={}, seconds=COPY_SECONDS_MAX)
+
     def link(self, *, name: str = "page", role: str = "admin") -> str:
         """Return a new sign-in link for the page, good once, for somebody with a role."""
         body = {"name": name, "role": role}
@@ -138,9 +156,15 @@ class Client:
         return self._ask("POST", path, TokenView, body={})
 
     def _ask(
-        self, method: str, path: str, shape: type[T], *, body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        shape: type[T],
+        *,
+        body: Mapping[str, object] | None = None,
+        seconds: float | None = None,
     ) -> T:
-        status, answer = self._exchange(method, path, body)
+        status, answer = self._exchange(method, path, body, seconds or self._timeout_seconds)
         if status >= 400:
             raise _error(status, answer)
         if not answer and shape is object:
@@ -156,11 +180,9 @@ class Client:
             ) from None
 
     def _exchange(
-        self, method: str, path: str, body: Mapping[str, object] | None
+        self, method: str, path: str, body: Mapping[str, object] | None, seconds: float
     ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(
-            self._host, self._port, timeout=self._timeout_seconds
-        )
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -171,7 +193,7 @@ class Client:
             response = connection.getresponse()
             answer = response.read(ANSWER_BYTES_MAX + 1)
         except TimeoutError:
-            detail = f"no answer within {self._timeout_seconds:g} s"
+            detail = f"no answer within {seconds:g} s"
             raise self._unreachable(detail, asked=method == "POST") from None
         except (OSError, http.client.HTTPException) as error:
             detail = getattr(error, "strerror", None) or str(error) or type(error).__name__

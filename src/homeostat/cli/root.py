@@ -11,6 +11,7 @@ COMMANDS = {
     "up": "homeostat.cli.up:up",
     "status": "homeostat.cli.status:status",
     "remedy": "homeostat.cli.remedy:remedy",
+    "clone": "homeostat.cli.clone:clone",
     "pause": "homeostat.cli.control:pause",
     "resume": "homeostat.cli.control:resume",
     "detach": "homeostat.cli.control:detach",

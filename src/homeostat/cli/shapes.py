@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from homeostat.logbook.rows import Finding, RemedyRecord
-from homeostat.operate.views import RemedyView, Status, TokenView
+from homeostat.operate.views import CloneView, RemedyView, Status, TokenView
 
 
 class StatusReport(Status, frozen=True, kw_only=True):
@@ -31,6 +31,9 @@ PRINTS: dict[str, object] = {
     "remedy approve": RemedyView,
     "remedy reject": RemedyView,
     "remedy revert": RemedyView,
+    "clone list": list[CloneView],
+    "clone create": CloneView,
+    "clone drop": CloneView,
     "token create": TokenView,
     "token list": list[TokenView],
     "token revoke": TokenView,

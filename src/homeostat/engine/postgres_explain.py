@@ -32,6 +32,7 @@ _REMOVED = (
     "Rows Removed by Index Recheck",
     "Rows Removed by Join Filter",
 )
+_SUBPLANS_REMOVED = "Subplans Removed"
 _REMOVED_BY_SCAN = _REMOVED[:2]
 # `interval $1`, which pg_stat_statements makes of `interval '1 day'`, is no SQL
 _TYPED = re.compile(
@@ -104,7 +105,14 @@ def _generic(sql: str, wire: Wire) -> Rows:
     wire.execute("SAVEPOINT homeostat_explain")
     try:
         wire.execute(f"PREPARE {PREPARED} AS {text}")
-        return wire.execute(f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE {PREPARED}({nulls})")
+        explained = f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE {PREPARED}({nulls})"
+        found = wire.execute(explained)
+        if _SUBPLANS_REMOVED in str(found.scalar()):
+            # NULL lies in no partition, so those that a value would need were left out
+            wire.execute("SET LOCAL enable_partition_pruning = off")
+            wire.execute("DISCARD PLANS")
+            found = wire.execute(explained)
+        return found
     finally:
         if not wire.broken:  # a prepared statement outlives the transaction
             wire.execute("ROLLBACK TO homeostat_explain")
@@ -138,13 +146,16 @@ def _plan(rows: Rows) -> Plan:
     )
 
 
-def _node(raw: Mapping[str, Any]) -> PlanNode:
+def _node(raw: Mapping[str, Any], above: str | None = None) -> PlanNode:
+    """Return a step; `above` is the table of the heap scan that a bitmap is made for."""
     loops = raw.get("Actual Loops")
     total_ms = raw.get("Actual Total Time")
     removed = [raw[name] for name in _REMOVED if name in raw]
+    in_bitmap = "Bitmap" in raw["Node Type"]
+    relation = _relation(raw) or (above if in_bitmap else None)
     return PlanNode(
         kind=_kind(raw),
-        relation=_relation(raw),
+        relation=relation,
         index=raw.get("Index Name"),
         detail=redact(", ".join(_details(raw))),
         rows_estimated=raw.get("Plan Rows"),
@@ -153,7 +164,9 @@ def _node(raw: Mapping[str, Any]) -> PlanNode:
         removed=sum(removed) if removed else None,
         cost=raw.get("Total Cost"),
         total_ms=None if total_ms is None or loops is None else total_ms * loops,
-        children=tuple(_node(child) for child in raw.get("Plans", ())),
+        children=tuple(
+            _node(child, relation if in_bitmap else None) for child in raw.get("Plans", ())
+        ),
     )
 
 

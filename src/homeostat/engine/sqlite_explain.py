@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from time import perf_counter
 
 from homeostat.driver.placeholders import compile_named
@@ -32,6 +33,7 @@ _ENDS_ALIAS = frozenset({
     "order", "group", "limit", "union", "except", "intersect", "having", "set", "values",
     "select", "not", "indexed", "returning", "window", "default", "offset",
 })  # fmt: skip
+_numbers = count()
 _NAMES = "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('table', 'view')"
 
 
@@ -87,11 +89,13 @@ class SqliteExplain:
 
     def _estimate(self, sql: str, params: Params | None, wire: SqliteWire) -> Plan:
         text, values = _bound(sql, params)
-        # two spaces: a plan that was made for values is not taken from the cache of statements
-        head = "EXPLAIN QUERY PLAN  " if params is None else "EXPLAIN QUERY PLAN "
-        with generic_plans(wire) if params is None else nullcontext():
-            rows = wire.execute(head + text, values).rows
+        # EXPLAIN looks at no page, so it would not notice a new index or new statistics: forget the
+        # schema, read it again, and take no plan from the cache of statements
+        wire.execute("PRAGMA writable_schema = RESET")
         schema = wire.execute(_NAMES).rows
+        with generic_plans(wire) if params is None else nullcontext():
+            explained = f"EXPLAIN QUERY PLAN /* {next(_numbers)} */ {text}"
+            rows = wire.execute(explained, values).rows
         tables = {str(name).lower(): str(name) for name, kind, _ in schema if kind == "table"}
         views = {str(name).lower(): str(made) for name, kind, made in schema if kind == "view"}
         names = _Names(sql, tables, views)
@@ -137,11 +141,23 @@ class _Names:
 
 
 def _words(sql: str) -> list[str]:
-    return [
-        text[1:-1].replace(text[0] * 2, text[0]) if kind == NAME and text[0] in '"`' else text
-        for kind, text in tokens(sql)
-        if kind not in {SPACE, COMMENT}
-    ]
+    """Return names without their quotes, and what stands between them."""
+    words: list[str] = []
+    bracket: list[str] | None = None
+    for kind, text in tokens(sql):
+        if bracket is not None:
+            if text == "]":
+                words.append("".join(bracket))
+                bracket = None
+            else:
+                bracket.append(text)
+        elif text == "[":
+            bracket = []
+        elif kind == NAME and text[0] in '"`':
+            words.append(text[1:-1].replace(text[0] * 2, text[0]))
+        elif kind not in {SPACE, COMMENT}:
+            words.append(text)
+    return words
 
 
 def _is_name(word: str) -> bool:
@@ -187,12 +203,12 @@ def _bound(sql: str, params: Params | None) -> tuple[str, Params]:
     values: dict[str, object] = {name: given.get(name) for name in compiled.names}
     if params is not None:
         values = dict(params)
-    count = 0
+    place = 0
     for _, text in tokens(sql):
         piece = text
         if (text[0] in "?$" and text[1:].isdecimal()) or text == "?":
-            count += 1
-            number = text[1:] or str(count)
+            place += 1
+            number = text[1:] or str(place)
             piece = f":p_{number}"
             values.setdefault(f"p_{number}", None)
         out.append(piece)

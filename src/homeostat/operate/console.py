@@ -9,10 +9,11 @@ from homeostat.errors import ConfigError, HomeostatError
 from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord
 from homeostat.measure import Severity
 from homeostat.operate.attached import Attached
+from homeostat.operate.clones import create_clone, drop_clone, list_clones
 from homeostat.operate.live import status_of, tick_of
 from homeostat.operate.operator import Operator, known_remedies
 from homeostat.operate.own_findings import LOGBOOK_FAILING
-from homeostat.operate.views import Point, RemedyView, Series, Status, Tick
+from homeostat.operate.views import CloneView, Point, RemedyView, Series, Status, Tick
 
 AUTONOMIES = ("observe", "approve", "auto")
 REPLY_SECONDS_REFUSED = 5.0
@@ -176,6 +177,22 @@ class OperatorConsole:
     def detach(self, database: str, *, actor: str) -> None:
         """Stop observing a database; what it learned stays in the logbook."""
         self._operator.detach(database, actor=actor)
+
+    # -- clones
+
+    def clones(self, *, database: str | None = None) -> list[CloneView]:
+        """Return the clones of a database or of all, the newest first."""
+        return list_clones(self._operator, database)
+
+    def create_clone(
+        self, database: str | None, *, actor: str, hours: float | None = None
+    ) -> CloneView:
+        """Copy a database (None: the only one) for a person."""
+        return create_clone(self._operator, database, hours=hours, actor=actor)
+
+    def drop_clone(self, name: str, *, actor: str) -> CloneView:
+        """Remove a clone; return what it was."""
+        return drop_clone(self._operator, name, actor=actor)
 
     def note(self, action: str, subject: str, detail: Json, *, actor: str) -> None:
         """Write to the audit log what a person did that concerns no database."""

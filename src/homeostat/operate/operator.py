@@ -17,7 +17,7 @@ import msgspec
 
 from homeostat.clock import Clock
 from homeostat.config import Config, DatabaseConfig
-from homeostat.engine import Unsupported, open_engine
+from homeostat.engine import Engine, Unsupported, open_engine
 from homeostat.engine.engine import Identity, Target
 from homeostat.errors import (
     ConfigError,
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX = 2.0
 COMPACT_SECONDS = 600.0
+COLLECT_SECONDS = 300.0
 UPKEEP = "upkeep"
 CLONES = "clones"  # below the data directory
 
@@ -198,7 +199,8 @@ class Operator:
 
         watching = one.watch.routine()
         lock = Task("lock", self.config.operate.lease_seconds / 3, keep_lock)
-        return Routine(watching.name, [*watching.tasks, lock])
+        clones = Task("clones", COLLECT_SECONDS, lambda: _collect(one.engine))
+        return Routine(watching.name, [*watching.tasks, lock, clones])
 
     def repeat(self, routine: Routine) -> None:
         """Run a routine's tasks now and then at their intervals, until the operator stops."""
@@ -332,6 +334,13 @@ class Operator:
         for one in list(self.attached.values()):
             if routine in {UPKEEP, one.watch.routine().name}:
                 one.own.task(task, error)
+
+
+def _collect(engine: Engine) -> None:
+    """Remove expired clones of a database, and what killed copies left."""
+    clone = engine.clone
+    if not isinstance(clone, Unsupported):
+        clone.collect()
 
 
 def known_remedies(rooms: Sequence[Room], keys: Iterable[str]) -> None:

@@ -129,6 +129,21 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
 
 
+class CloneView(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of a database; times in seconds since 1970 UTC, `share` is that of its rows."""
+
+    name: str
+    database: str
+    label: str  # of the database it was made from
+    url: str
+    bytes: int
+    share: float
+    seconds: float  # how long the copy took
+    created: float
+    expires: float
+    owner: str  # the run it was made for, or `person`
+
+
 class Console(Protocol):
     """The operator as the web page, the API and the CLI see it; safe to call from any thread.
 
@@ -169,6 +184,23 @@ class Console(Protocol):
 
     def detach(self, database: str, *, actor: str) -> None:
         """Stop observing a database; what it learned stays in the logbook."""
+        ...
+
+    def clones(self, *, database: str | None = None) -> list[CloneView]:
+        """Return the clones of a database or of all, the newest first."""
+        ...
+
+    def create_clone(
+        self, database: str | None, *, actor: str, hours: float | None = None
+    ) -> CloneView:
+        """Copy a database (None: the only one) for a person; takes as long as the copy does.
+
+        Raises CloneRefusedError when there can be none.
+        """
+        ...
+
+    def drop_clone(self, name: str, *, actor: str) -> CloneView:
+        """Remove a clone; return what it was."""
         ...
 
     def note(self, action: str, subject: str, detail: Json, *, actor: str) -> None:

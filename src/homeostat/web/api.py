@@ -41,6 +41,7 @@ POINTS_MAX = 2000
 SERIES_SECONDS = 3600.0  # how far back a series goes unless `start` is given
 THREADS_CALLS = 16
 THREADS_REPORTS = 8  # of their own: pages that wait never hold up agents
+THREADS_COPIES = 4  # of their own: a copy may take minutes
 DECISIONS = ("approve", "reject", "revert")
 
 PersonRole = Literal["viewer", "operator", "admin"]
@@ -70,6 +71,11 @@ class _Token(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     role: Role
     days: Annotated[float, msgspec.Meta(gt=0, le=3660)] | None = None
+
+
+class _Clone(msgspec.Struct, forbid_unknown_fields=True):
+    database: str | None = None
+    hours: Annotated[float, msgspec.Meta(gt=0, le=8784)] | None = None
 
 
 class _Autonomy(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,6 +113,7 @@ class Api:
         self.config = config
         self.clock = clock
         self.call = Calls()
+        self.call_copies = Calls(anyio.CapacityLimiter(THREADS_COPIES))
         self.call_report = Calls(anyio.CapacityLimiter(THREADS_REPORTS))
 
     def routes(self) -> list[BaseRoute]:
@@ -120,6 +127,7 @@ class Api:
             "tick": self.tick,
             "audit": self.audit,
             "events": self.events,
+            "clones": self.clones,
         }
         changes: dict[str, tuple[Role, Endpoint]] = {
             "remedies/{id:int}/{decision}": ("operator", self.decide),
@@ -127,6 +135,8 @@ class Api:
             "resume": ("operator", self.resume),
             "detach": ("admin", self.detach),
             "autonomy": ("admin", self.autonomy),
+            "clones": ("operator", self.create_clone),
+            "clones/{name}/drop": ("operator", self.drop_clone),
             "link": ("admin", self.link),
             "tokens": ("admin", self.create_token),
             "tokens/{name}/revoke": ("admin", self.revoke_token),
@@ -262,6 +272,23 @@ class Api:
         wish = await _body(request, _Autonomy)
         await self.call(self.console.set_autonomy, wish.remedy, wish.autonomy, actor=visitor.actor)
         return Json(await self.call(self.console.status))
+
+    async def clones(self, request: Request, _visitor: Visitor) -> Response:
+        """GET /api/v1/clones?database=."""
+        return Json(await self.call_copies(self.console.clones, database=_database(request)))
+
+    async def create_clone(self, request: Request, visitor: Visitor) -> Response:
+        """POST /api/v1/clones."""
+        wish = await _body(request, _Clone)
+        made = await self.call_copies(
+            self.console.create_clone, wish.database, actor=visitor.actor, hours=wish.hours
+        )
+        return Json(made)
+
+    async def drop_clone(self, request: Request, visitor: Visitor) -> Response:
+        """POST /api/v1/clones/{name}/drop."""
+        name = request.path_params["name"]
+        return Json(await self.call_copies(self.console.drop_clone, name, actor=visitor.actor))
 
     async def link(self, request: Request, _visitor: Visitor) -> Response:
         """POST /api/v1/link."""

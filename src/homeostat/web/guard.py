@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from homeostat.errors import (
+    CloneRefusedError,
     ConfigError,
     DecisionRefusedError,
     HomeostatError,
@@ -54,6 +55,7 @@ STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (RoleTooLowError, 403),
     (NotFoundError, 404),
     (DecisionRefusedError, 409),
+    (CloneRefusedError, 409),
     (RequestTooLargeError, 413),
     (TooManyStreamsError, 503),
     (RequestError, 400),

@@ -1,0 +1,85 @@
+"""`homeostat clone ...`: copies of a database to try things on."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from homeostat.cli.control import find_database
+from homeostat.cli.options import (
+    data_option,
+    deciding,
+    json_option,
+    place,
+    print_json,
+    suffix_of,
+)
+from homeostat.cli.text import Screen, clean, emit
+from homeostat.operate.views import CloneView
+
+HOURS = click.FloatRange(min=0, min_open=True, max=8784)
+
+
+@click.group()
+def clone() -> None:
+    """Copy a database to try things on; the copy goes by itself."""
+
+
+@clone.command("list")
+@click.option("--database", metavar="DATABASE", help="Only of this one (key or part of its label).")
+@data_option
+@json_option
+def list_(database: str | None, data: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """List clones, the newest first."""
+    client = deciding(place(data))
+    key = None if database is None else find_database(client.status(), database)
+    found = client.clones(database=key)
+    if as_json:
+        print_json(found)
+        return
+    screen = Screen.of(sys.stdout)
+    nothing = ["no clones", f"next: homeostat clone create{suffix_of(data)}"]
+    emit([line for one in found for line in _lines(one, screen)] or nothing)
+
+
+@clone.command("create")
+@click.argument("database", required=False)
+@click.option("--hours", type=HOURS, help="Keep it so long; usually [clone] keep_seconds.")
+@data_option
+@json_option
+def create(database: str | None, hours: float | None, data: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Copy DATABASE (or the only one that is watched); it is read, never written."""
+    client = deciding(place(data))
+    key = None if database is None else find_database(client.status(), database)
+    made = client.create_clone(key, hours=hours)
+    if as_json:
+        print_json(made)
+        return
+    screen = Screen.of(sys.stdout)
+    emit([*_lines(made, screen), f"next: homeostat clone drop {made.name}{suffix_of(data)}"])
+
+
+@clone.command("drop")
+@click.argument("name")
+@data_option
+@json_option
+def drop(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Remove the clone called NAME, with all connections to it."""
+    gone = deciding(place(data)).drop_clone(name)
+    if as_json:
+        print_json(gone)
+        return
+    emit([f"dropped {clean(gone.name)}; {clean(gone.label)} was not touched"])
+
+
+def _lines(one: CloneView, screen: Screen) -> list[str]:
+    share = "all rows" if one.share >= 1 else f"{100 * one.share:.3g} % of the rows"
+    minutes = max(0.0, one.expires - screen.now) / 60
+    size = f"{one.bytes / 1e6:,.3g} MB, {share}"
+    return [
+        screen.paint(clean(one.name), "bold"),
+        f"  {screen.fit(f'of {one.label}, for {one.owner}', taken=2)}",
+        f"  {screen.fit(one.url, taken=2)}",
+        f"  {size}, copied in {one.seconds:.3g} s, goes in {minutes:.0f} min",
+    ]
