@@ -2,7 +2,7 @@
 
 - CPU of the agent: a report of 12 operations in 5 segments each, every 2 s, over loopback HTTP to
   another process; the counters hold 6,000 calls between two reports (3,000 a second).
-- A call's statistics, and taking and returning a connection nobody waits for; the peer is the
+- A call's statistics, alone and with the choice of samples, and taking and returning a connection nobody waits for; the peer is the
   standard library's queue, which small pools are made of.
 - A whole call, a read by primary key from SQLite, against bare apsw in the same process and run.
 """
@@ -27,6 +27,7 @@ from bench.harness import Figure, Options, Repeats, main, progress, repeated
 from homeostat.access import AgentOptions, Database, Operation, PoolLimits
 from homeostat.access.agent import Agent
 from homeostat.access.protocol import Reply, Settings
+from homeostat.access.sampling import Sampler
 from homeostat.access.statistics import Statistics
 
 OPERATIONS = 12
@@ -142,6 +143,9 @@ def measure_calls(file: Path, options: Options) -> Iterator[Figure]:
     statistics = Statistics()
     record = each(lambda: statistics.record("item.get", "none", 300.0, 1), options)
     yield Figure("statistics.call", record.minimum, "us")
+    sampled = Statistics(Sampler(capture="values"))
+    chosen = each(lambda: sampled.record("item.get", "none", 300.0, 1), options)
+    yield compared("statistics.call_sampled", chosen, "without sampling", record)
     with Database.open(file, agent=None, operations=[READ], pool=PoolLimits(limit=2)) as database:
         pool = database.pool
         queue: LifoQueue[object] = LifoQueue()

@@ -27,20 +27,24 @@ from pathlib import Path
 
 import msgspec
 
-from homeostat.access import statistics
+from homeostat.access import sampling, statistics
 from homeostat.access.channel import Channel
+from homeostat.access.plans import Explainer
 from homeostat.access.pool import Pool
 from homeostat.access.protocol import (
     PROTOCOL_VERSION,
     REPORT_BYTES_MAX,
+    CallSample,
     CommandDone,
     DatabaseReport,
     Reply,
     Report,
     Settings,
 )
+from homeostat.access.sampling import SLOW_MS, Capture
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock, SystemClock
+from homeostat.driver.wire import Wire
 from homeostat.errors import OperatorUnreachableError, ReportRefusedError, SecretError
 
 CAPABILITIES = ("pool.limit",)
@@ -62,11 +66,20 @@ class AgentOptions:
             default directory (`homeostat.config.data_directory`).
         timeout_seconds: the longest wait for each answer.
         close_seconds: the longest wait for the last report when the database is closed.
+        capture: what the operator gets of single calls, to explain and replay them. `values`: the
+            statement with its parameters, without those that an operation declares `private` and
+            without large ones. Values leave this process over the authenticated channel only, and
+            the operator keeps them encrypted. `shapes`: the statements without any value. `off`:
+            no single calls; counts only.
+        slow_ms: a call of an operation that declares no `expected_ms` is slow from here on, or from
+            its own p99 on if that is less (but not below 10 ms).
     """
 
     directory: Path | None = None
     timeout_seconds: float = 1.0
     close_seconds: float = 0.5
+    capture: Capture = "values"
+    slow_ms: float = SLOW_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class Agent:
         pool: Pool,
         statistics: Statistics,
         database: Callable[[], DatabaseReport | None],
+        connect: Callable[[], Wire] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Take what it reports on.
@@ -98,6 +112,7 @@ class Agent:
             pool: whose limit the operator may set.
             statistics: what operations cost.
             database: says which database it is, or None as long as no connection was opened.
+            connect: opens a connection on which slow statements are explained; None: they are not.
             clock: tells the time.
         """
         self._options = options
@@ -106,6 +121,7 @@ class Agent:
         self._statistics = statistics
         self._database = database
         self._clock = clock or SystemClock()
+        self._explainer = Explainer(connect, clock=self._clock)
         self._channel = Channel(options.directory, timeout_seconds=options.timeout_seconds)
         self._boot = uuid.uuid4().hex
         self._host = socket.gethostname()
@@ -246,13 +262,28 @@ class Agent:
             applied_version=self._version,
             done=done,
             counters=self._counters,
+            samples=self._samples(series),
         )
         self._made_at, self._cpu_seconds, self._counters = now, cpu_seconds, {}
         body = msgspec.json.encode(report)
         if len(body) > REPORT_BYTES_MAX:
+            report = msgspec.structs.replace(report, samples=[])
+            body = msgspec.json.encode(report)
+        if len(body) > REPORT_BYTES_MAX:
             operations = statistics.reports(statistics.folded(series))
             body = msgspec.json.encode(msgspec.structs.replace(report, operations=operations))
         return _Pending(body, len(done))
+
+    def _samples(self, series: dict[statistics.Key, statistics.Series]) -> list[CallSample]:
+        """Return the calls that were kept; slow ones come a report later, with their plan."""
+        capture = self._options.capture
+        if capture == "off":
+            return []
+        calls = self._statistics.take_calls(series)
+        ready = self._explainer.explained(
+            [call for call in calls if call.slow], last=self._stop.is_set()
+        )
+        return sampling.samples(ready + [call for call in calls if not call.slow], capture=capture)
 
     # -- the answer -------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
 from homeostat.access.pool import DRAIN_SECONDS, Pool
 from homeostat.access.protocol import DatabaseReport
+from homeostat.access.sampling import Sampler
 from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner
 from homeostat.clock import Clock, SystemClock
@@ -115,7 +116,13 @@ class Database:
         self.pool = Pool(
             self._opened, limits=limits, clock=clock, locks_seen=self.dialect == "sqlite"
         )
-        self._executor = Executor(self.pool, dialect=self.dialect, clock=clock, planner=planner)
+        self._executor = Executor(
+            self.pool,
+            dialect=self.dialect,
+            clock=clock,
+            planner=planner,
+            sampler=Sampler(capture=options.capture, slow_ms=options.slow_ms) if options else None,
+        )
         self._agent = self._new_agent()
         self._agent_began = False
         _open.add(self)
@@ -266,6 +273,7 @@ class Database:
             pool=self.pool,
             statistics=self._executor.statistics,
             database=lambda: self._identity,
+            connect=self._connect,
             clock=self._clock,
         )
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
+from homeostat.access.sampling import Call, Sampler, small
 from homeostat.access.session import Session, WriteHook, checked
 from homeostat.access.settings import DEFAULT_SETTINGS, ExecutionSettings, Planner
 from homeostat.access.statistics import Statistics
@@ -38,12 +39,19 @@ class Executor:
     """Runs operations on a pool; safe to use from any thread."""
 
     def __init__(
-        self, pool: Pool, *, dialect: str, clock: Clock, planner: Planner | None = None
+        self,
+        pool: Pool,
+        *,
+        dialect: str,
+        clock: Clock,
+        planner: Planner | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
-        """Take the pool; `planner` chooses the settings of each call."""
+        """Take the pool; `planner` chooses the settings of each call, `sampler` keeps some."""
         self.pool = pool
-        self.statistics = Statistics()
+        self.statistics = Statistics(sampler)
         self._dialect = dialect
+        self._clock = clock
         self._now = clock.monotonic
         self._planner = planner
         self._hooks: tuple[WriteHook, ...] = ()
@@ -109,19 +117,50 @@ class Executor:
                 sql = operation.sql_for(self._dialect)
             rows = lease.wire.execute(sql, params, deadline_ms=deadline_ms)
         except BaseException as error:
+            taken = lease.since
             self.pool.release(lease, suspect=True)
+            if isinstance(error, DeadlineExceededError):
+                self._keep_stopped(operation, params, caller, taken)
             if isinstance(error, ConnectionLostError) and self._unknown(operation, error):
                 raise CommitUnknownError(where=operation.name, detail=error.detail) from None
             raise
         now = self._now()
+        taken = lease.since
         self.pool.release(lease, now=now)
         took_us = (now - arrival) * 1e6
         expected_ms = operation.expected_ms  # as in _count, without another call
         late = expected_ms is not None and took_us > expected_ms * 1000
-        self.statistics.record(
-            operation.name, caller.segment, took_us, len(rows.rows) + rows.changed, late=late
-        )
+        count = len(rows.rows) + rows.changed
+        tally = self.statistics.record(operation.name, caller.segment, took_us, count, late=late)
+        if tally is not None and self.statistics.sampler.on:
+            self.statistics.keep(tally, self._seen(operation, params, caller, now - taken, count))
         return rows
+
+    def _seen(
+        self, operation: Operation, params: Params, caller: Caller, seconds: float, rows: int
+    ) -> Call:
+        """Return a call that was chosen to be kept, as it goes to the sampler."""
+        kept, omitted = small(params)
+        return Call(
+            operation=operation,
+            name=operation.name,
+            sql=operation.sql_for(self._dialect),
+            params=kept,
+            omitted=omitted,
+            at=self._clock.now() - seconds,
+            latency_us=seconds * 1e6,
+            rows=rows,
+            write=operation.write,
+            segment=caller.segment,
+        )
+
+    def _keep_stopped(
+        self, operation: Operation, params: Params, caller: Caller, taken: float
+    ) -> None:
+        """Keep a call that was stopped at its deadline: as slow as calls get."""
+        if self.statistics.sampler.on:
+            call = self._seen(operation, params, caller, self._now() - taken, 0)
+            self.statistics.keep_stopped(call)
 
     def _unknown(self, operation: Operation, error: ConnectionLostError) -> bool:
         """Return whether a statement of its own may have been committed before the loss."""
@@ -184,7 +223,16 @@ class Executor:
         self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float
     ) -> Iterator[Session]:
         lease = self.pool.acquire(name, wait_seconds=settings.wait_seconds, arrival=arrival)
-        session = Session(self.pool, lease, caller=caller, settings=settings, hooks=self._hooks)
+        session = Session(
+            self.pool,
+            lease,
+            name=name,
+            caller=caller,
+            settings=settings,
+            hooks=self._hooks,
+            statistics=self.statistics,
+            clock=self._clock,
+        )
         try:
             yield session
         finally:

@@ -33,6 +33,7 @@ class Operation:
         limit: the parameter that bounds the rows of a page; filled in from
             `ExecutionSettings.page_size` when the call leaves it out.
         expected_ms: what the application expects it to take; slower calls are counted as late.
+        private: parameters whose values never leave the process in samples.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Operation:
     idempotent: bool = False
     limit: str | None = None
     expected_ms: float | None = None
+    private: tuple[str, ...] = ()
     names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,7 +53,8 @@ class Operation:
 
         Raises:
             StatementError: an unknown dialect, a statement that begins or ends a transaction, a
-                parameter that a statement does not use, or a scope or limit that is no parameter.
+                parameter that a statement does not use, or a scope, limit or private parameter that
+                is none.
         """
         object.__setattr__(self, "names", frozenset(self.parameters))
         texts = {"sql": self.sql} if isinstance(self.sql, str) else dict(self.sql)
@@ -74,7 +77,7 @@ class Operation:
                     f"The statement has no :{unused[0]}. Use it, or leave it out of parameters.",
                     where=self.name,
                 )
-        for role in (self.scope, self.limit):
+        for role in (self.scope, self.limit, *self.private):
             if role is not None and role not in self.parameters:
                 raise StatementError(
                     f"{role} is not among the parameters. Add it, or correct the name.",

@@ -117,8 +117,13 @@ class CallSample(msgspec.Struct, frozen=True):
         rows: returned or changed.
         write: whether it changes data.
         slow: kept because it took longer than expected; others are chosen at random.
-        weight: how many calls of this operation it stands for.
+        weight: how many calls of this statement it stands for; the weights of a report's samples
+            of one statement add up to its calls.
         plan: the plan as the engine tells it in text, of slow ones, redacted; empty: not asked.
+        omitted: parameters left out because they are too large, cannot be written as JSON, or
+            because the application lets no values out (`AgentOptions.capture`).
+
+    Values that are not JSON are written as `access.sampling.encoded` does; `decoded` reads them.
     """
 
     operation: str
@@ -134,6 +139,7 @@ class CallSample(msgspec.Struct, frozen=True):
     transaction: str = ""
     segment: str = ""
     plan: str = ""
+    omitted: list[str] = []
 
 
 class DatabaseReport(msgspec.Struct, frozen=True):

@@ -16,7 +16,10 @@ from homeostat.access.caller import Caller
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
+from homeostat.access.sampling import Call, small
 from homeostat.access.settings import ExecutionSettings
+from homeostat.access.statistics import Statistics
+from homeostat.clock import Clock
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import AccessError, ScopeRefusedError, StatementError
 
@@ -47,9 +50,12 @@ class Session:
         pool: Pool,
         lease: Lease,
         *,
+        name: str,
         caller: Caller,
         settings: ExecutionSettings,
         hooks: Sequence[WriteHook],
+        statistics: Statistics,
+        clock: Clock,
     ) -> None:
         """Take over a lease; see `Executor.session` for how one is made."""
         self.dialect = lease.wire.dialect
@@ -60,6 +66,10 @@ class Session:
         self._lease: Lease | None = lease
         self._settings = settings
         self._hooks = hooks
+        self._name = name
+        self._statistics = statistics
+        self._clock = clock
+        self._took_seconds = 0.0  # by the last statement
 
     def execute(
         self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
@@ -81,13 +91,13 @@ class Session:
         if isinstance(sql, str):
             with self._statement() as wire:
                 rows = wire.execute(sql, params, deadline_ms=limit_ms)
-            self.rows += len(rows.rows) + rows.changed
+            self._count(None, sql, params, rows)
             return rows
         params = checked(sql, params, self.caller, self._settings)
         text = sql.sql_for(self.dialect)
         with self._statement() as wire:
             rows = wire.execute(text, params, deadline_ms=limit_ms)
-        self.rows += len(rows.rows) + rows.changed
+        self._count(sql, text, params, rows)
         if sql.write:
             write = Write(sql, params, self.caller, rows.changed)
             for hook in self._hooks:
@@ -142,7 +152,41 @@ class Session:
         try:
             yield lease.wire
         finally:
-            self.busy_seconds += self._pool.mark(lease, busy=False) - began
+            self._took_seconds = self._pool.mark(lease, busy=False) - began
+            self.busy_seconds += self._took_seconds
+
+    def _count(self, operation: Operation | None, sql: str, params: Params, rows: Rows) -> None:
+        """Count a statement's rows; keep it for the operator if it is chosen."""
+        count = len(rows.rows) + rows.changed
+        self.rows += count
+        statistics = self._statistics
+        if not statistics.sampler.on:
+            return
+        seconds = self._took_seconds
+        name = self._name if operation is None else operation.name
+        expected_ms = None if operation is None else operation.expected_ms
+        tally = statistics.see(
+            f"{self._name}\0{sql if operation is None else name}",
+            seconds * 1e6,
+            late=expected_ms is not None and seconds * 1000 > expected_ms,
+        )
+        if tally is None:
+            return
+        kept, omitted = small(params)
+        call = Call(
+            operation=operation,
+            name=name,
+            sql=sql,
+            params=kept,
+            omitted=omitted,
+            at=self._clock.now() - seconds,
+            latency_us=seconds * 1e6,
+            rows=count,
+            write=bool(rows.changed) or not rows.columns if operation is None else operation.write,
+            segment=self.caller.segment,
+            transaction="" if self._name == name and operation is not None else self._name,
+        )
+        statistics.keep(tally, call)
 
 
 WriteHook = Callable[[Session, Write], None]

@@ -1,7 +1,8 @@
 """What operations cost, by operation and segment: mergeable histograms and counts.
 
 Recording takes one short lock and no clock. Memory is bounded: past SERIES_MAX, further segments
-of an operation are counted together, and past that further operations.
+of an operation are counted together, and past that further operations. Which calls are kept whole
+for the operator is decided here too, by the operation's tally (see sampling.py).
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ import threading
 from dataclasses import dataclass, field
 
 from homeostat.access.protocol import OperationReport, pack
-from homeostat.measure import Histogram
+from homeostat.access.sampling import Call, Sampler, Tally
+from homeostat.measure import SUB_BUCKET_BITS, Histogram, Unknown
 
 SERIES_MAX = 256
 OTHERS = "(others)"
+_SUB_BUCKETS = 1 << SUB_BUCKET_BITS
 
 
 @dataclass(slots=True)
 class Series:
     """What happened to one operation for one segment since the last report."""
 
+    tally: Tally
     latency: Histogram = field(default_factory=Histogram)
     errors: int = 0
     rows: int = 0
@@ -39,13 +43,16 @@ Key = tuple[str, str]
 class Statistics:
     """Counts of every call; safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, sampler: Sampler | None = None) -> None:
+        """Begin empty; `sampler` keeps calls whole, None: none are."""
+        self.sampler = sampler or Sampler()
         self.after_fork()
 
     def after_fork(self) -> None:
         """Start empty; what the parent counted, the parent reports."""
         self._lock = threading.Lock()
         self._series: dict[Key, Series] = {}
+        self.sampler.take()
 
     def record(
         self,
@@ -56,33 +63,94 @@ class Statistics:
         *,
         failed: bool = False,
         late: bool = False,
-    ) -> None:
-        """Count one call of (operation, segment); a failed one has its latency counted too."""
+    ) -> Tally | None:
+        """Count one call of (operation, segment); a failed one has its latency counted too.
+
+        Returns:
+            The tally to give to `keep` with the call, if it is chosen.
+        """
         key = (operation, segment)
+        whole = int(latency_us)
+        if whole < _SUB_BUCKETS:  # as Histogram.record, without another call
+            index = max(whole, 0)
+        else:
+            shift = whole.bit_length() - SUB_BUCKET_BITS - 1
+            index = (shift << SUB_BUCKET_BITS) + (whole >> shift)
         with self._lock:
             series = self._series.get(key)
             if series is None:
                 series = self._add(key)
-            series.latency.record(latency_us)
+            latency = series.latency
+            counts = latency.counts
+            counts[index] = counts.get(index, 0) + 1
+            latency.count += 1
+            latency.total += latency_us
+            if latency_us > latency.max:
+                latency.max = latency_us
             if rows:
                 series.rows += rows
             if failed:
                 series.errors += 1
             if late:
                 series.late += 1
+            tally = series.tally
+            tally.seen = seen = tally.seen + 1
+            if late or seen >= tally.next_at or latency_us > tally.slow_us:
+                return tally
+        return None
+
+    def see(self, name: str, latency_us: float, *, late: bool) -> Tally | None:
+        """Count a statement of a transaction for sampling only; returns as `record`."""
+        with self._lock:
+            tally = self.sampler.tally(name)
+            tally.seen += 1
+            if late or tally.seen >= tally.next_at or latency_us > tally.slow_us:
+                return tally
+        return None
+
+    def keep(self, tally: Tally, call: Call) -> None:
+        """Keep a call that was chosen."""
+        with self._lock:
+            self.sampler.add(tally, call)
+
+    def keep_stopped(self, call: Call) -> None:
+        """Keep a call that was stopped because it took too long."""
+        call.slow = True
+        with self._lock:
+            self.sampler.add(self.sampler.tally(call.name), call)
 
     def _add(self, key: Key) -> Series:
         if len(self._series) >= SERIES_MAX:
             key = (key[0], OTHERS)
         if len(self._series) >= 2 * SERIES_MAX:
             key = (OTHERS, OTHERS)
-        return self._series.setdefault(key, Series())
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series(self.sampler.tally(key[0]))
+        return series
 
     def take(self) -> dict[Key, Series]:
         """Return everything counted since the last time, and begin anew."""
         with self._lock:
             series, self._series = self._series, {}
         return series
+
+    def take_calls(self, series: dict[Key, Series]) -> list[Call]:
+        """Return the calls that were kept since the last time, and begin anew.
+
+        Args:
+            series: what `take` has just returned: each operation's p99 says what is slow next.
+        """
+        p99: dict[str, tuple[int, float]] = {}
+        for (operation, _), one in folded(series).items():
+            value = one.latency.quantile(0.99)
+            if not isinstance(value, Unknown):
+                p99[operation] = (one.latency.count, value)
+        with self._lock:
+            calls = self.sampler.take()
+            for operation, (count, value) in p99.items():
+                self.sampler.learn(operation, count=count, p99_us=value)
+        return calls
 
 
 def reports(series: dict[Key, Series]) -> list[OperationReport]:
@@ -97,5 +165,5 @@ def folded(series: dict[Key, Series]) -> dict[Key, Series]:
     """Return the counts by operation, over all segments."""
     whole: dict[Key, Series] = {}
     for (operation, _segment), one in series.items():
-        whole.setdefault((operation, OTHERS), Series()).merge(one)
+        whole.setdefault((operation, OTHERS), Series(one.tally)).merge(one)
     return whole
