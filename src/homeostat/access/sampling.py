@@ -27,7 +27,7 @@ from homeostat.driver.wire import Params
 Capture = Literal["values", "shapes", "off"]
 CAPTURES = ("values", "shapes", "off")
 
-RESERVOIR = 4  # calls kept at random, an operation and report: 12 operations are 24 a second
+RESERVOIR = 2  # calls kept at random, an operation and report: 12 operations are 12 a second
 SLOW_KEPT = 2  # slow calls kept besides, the slowest
 SAMPLES_MAX = 100  # in one report
 SAMPLES_BYTES_MAX = 200_000  # in one report, of protocol.REPORT_BYTES_MAX
@@ -169,9 +169,9 @@ class Sampler:
         return self.capture != "off"
 
     def take(self) -> list[Call]:
-        """Return what was kept since the last time: slow ones first; begin anew."""
+        """Return what was kept since the last time, in no order that prefers some; begin anew."""
         calls = [call for tally in self._tallies.values() for call in tally.take()]
-        calls.sort(key=lambda call: (not call.slow, -call.latency_us if call.slow else 0.0))
+        random.shuffle(calls)
         return calls
 
     def learn(self, name: str, *, count: int, p99_us: float) -> None:
@@ -227,7 +227,10 @@ def sample(call: Call, *, capture: Capture) -> CallSample:
 
 
 def samples(calls: list[Call], *, capture: Capture) -> list[CallSample]:
-    """Return what fits into a report: at most SAMPLES_MAX and SAMPLES_BYTES_MAX."""
+    """Return what fits into a report, the first before the others.
+
+    At most SAMPLES_MAX and SAMPLES_BYTES_MAX; the weights of what did not fit are lost.
+    """
     made: list[CallSample] = []
     left = SAMPLES_BYTES_MAX
     for call in calls:
