@@ -2,8 +2,8 @@
 
 - CPU of the agent: a report of 12 operations in 5 segments each, every 2 s, over loopback HTTP to
   another process; the counters hold 6,000 calls between two reports (3,000 a second).
-- A call's statistics, alone and with the choice of samples, and taking and returning a connection nobody waits for; the peer is the
-  standard library's queue, which small pools are made of.
+- A call's statistics, alone and with the choice of samples, and taking and returning a connection
+  nobody waits for; the peer is the standard library's queue, which small pools are made of.
 - A whole call, a read by primary key from SQLite, against bare apsw in the same process and run.
 """
 

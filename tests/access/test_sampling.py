@@ -140,7 +140,7 @@ def test_statements_of_a_transaction_name_it(url: str, operator: SmallOperator) 
         session.execute("UPDATE note SET text = 'b' WHERE id = :id", {"id": 2})
     (add,) = samples(operator, "note.add")
     assert (add.transaction, add.private) == ("import", ["owner"])
-    read, write = samples(operator, "import")
+    read, write = sorted(samples(operator, "import"), key=lambda one: one.write)
     assert (read.transaction, read.parameters, read.write, read.rows) == (
         "import", {"id": 1}, False, 1,
     )  # fmt: skip
