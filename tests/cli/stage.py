@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from homeostat.logbook.rows import Finding, RemedyRecord, Run, Step
-from homeostat.operate.views import DatabaseStatus, RemedyView, Status
+from homeostat.operate.views import DatabaseStatus, Explained, PlanThen, RemedyView, Status
 
 EXECUTABLE = Path(sys.executable).with_name("homeostat")
 NOW = time.time()
@@ -142,6 +142,40 @@ def step(number: int, name: str, **changes: Any) -> Step:
     return Step(**{**plain, **changes})
 
 
+def explained() -> Explained:
+    root = {"kind": "QUERY", "children": [{"kind": "SCAN", "relation": "orders"}]}
+    plan = {"dialect": "sqlite", "root": root, "shape": "0" * 16}
+    found = finding(
+        kind="statement",
+        name="1" * 16,
+        rule="slow-statement",
+        what="orders_of: 40 ms each",
+        cause="missing index: none is found by customer_id",
+    )
+    return Explained(
+        database="sqlite-1-2",
+        name="orders_of",
+        finding=found,
+        statement="1" * 16,
+        text="SELECT id FROM orders WHERE customer_id = ?",
+        operations=["orders_of"],
+        applications=["shop"],
+        source="agents",
+        mean_ms=40.0,
+        calls_per_second=20.0,
+        cost_ms_per_second=800.0,
+        late_share=0.1,
+        rows_per_call=3.0,
+        plan=plan,
+        plans=[PlanThen(at=NOW - 60, plan=plan)],
+        facts={
+            "tables": {"orders": {"rows": 60000, "matching": 3}},
+            "candidates": [{"table": "orders", "columns": ["customer_id"], "where": None}],
+        },
+        remedies=[remedy(title="build an index on orders (customer_id)")],
+    )
+
+
 @dataclass
 class Described:
     """What the API answers with, and what was asked of it."""
@@ -169,6 +203,7 @@ class Described:
             "pause": self.status,
             "resume": self.status,
             "detach": self.status,
+            "explain/3": explained(),
             "link": {"url": "http://127.0.0.1:1/sign-in?link=once"},
         }
         if name in answers:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from homeostat.cli.explain import explained_lines
+from homeostat.cli.text import Screen
 from homeostat.config import Config
+from homeostat.operate.views import Explained
 from tests.servers import PostgresServer
 from tests.tune.application import open_wire
 from tests.tune.shop import ADD_ORDER, CONFIG, ORDERS_OF, fill, shop, with_clones_on
@@ -31,6 +34,16 @@ def place(request: pytest.FixtureRequest) -> tuple[str, Config]:
     return url, config
 
 
+def check_explained(found: Explained, statement: str) -> None:
+    """What `homeostat explain` and the API tell has the plan, and no value of any call."""
+    assert (found.statement, found.name) == (statement, "orders_of")
+    assert found.plan is not None
+    lines = explained_lines(found, Screen(width=None, colours=False, now=0.0))
+    assert any("customer_id" in line for line in lines if "index might serve" in line)
+    assert any("orders" in line for line in lines if "rows" in line)
+    assert any("finding" in line for line in lines)
+
+
 @pytest.mark.slow
 def test_a_missing_index_is_built_and_kept(place: tuple[str, Config], tmp_path: Path) -> None:
     url, config = place
@@ -39,7 +52,11 @@ def test_a_missing_index_is_built_and_kept(place: tuple[str, Config], tmp_path: 
             finding = one.finding()
             assert finding.cause.startswith("missing index"), finding
             assert "customer_id" in finding.cause
+            check_explained(one.console.explain(str(finding.id)), finding.name)
             record = one.remedy("create-index", *ENDS)
+            told = one.console.explain("orders_of")
+            assert told.statement == finding.name
+            assert [r.key for r in told.remedies] == ["create-index"]
             built = {record.parameters["index"]["name"]}
             assert one.indexes() == (built if record.state == "kept" else set())
             assert one.clones() == 0

@@ -22,6 +22,7 @@ from homeostat.logbook.rows import (
 from homeostat.operate.views import (
     CloneView,
     DatabaseStatus,
+    Explained,
     Point,
     RemedyView,
     Series,
@@ -165,6 +166,11 @@ class FakeConsole:
         self._fail()
         found = [r for r in self.rows_remedies.values() if database in {None, r.database}]
         return sorted(found, key=lambda r: -r.id)[:limit]
+
+    def explain(self, name: str) -> Explained:
+        """See Console."""
+        self._fail()
+        raise NotFoundError(where=name)
 
     def remedy(self, number: int) -> RemedyView:
         """See Console."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from homeostat.cli.place import LOGBOOK_FILE
 from homeostat.clock import SystemClock
-from homeostat.errors import OperatorUnreachableError
+from homeostat.errors import NotFoundError, OperatorUnreachableError
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import DatabaseRow, Finding, RemedyRecord
-from homeostat.operate.views import DatabaseStatus, RemedyView, Status
+from homeostat.operate.views import DatabaseStatus, Explained, RemedyView, Status
 
 REMEDIES_MAX = 1000
 NOBODY_LOOKS = "no operator is running, so nobody measures"
@@ -72,6 +72,21 @@ class Book:
         run = None if record.run is None else self._logbook.run(record.run)
         steps = [] if run is None else self._logbook.steps(run.id)
         return RemedyView(remedy=record, finding=finding, run=run, steps=steps, possible=[])
+
+    def explain(self, name: str) -> Explained:
+        """Return what the newest finding about a statement said.
+
+        Raises:
+            NotFoundError: no finding has this number or is about this statement.
+        """
+        from homeostat.operate.explaining import of_finding  # noqa: PLC0415  # imports the drivers
+
+        about = [f for f in self._logbook.findings(open_only=False) if f.kind == "statement"]
+        for found in about:
+            if name in {str(found.id), found.name, *found.evidence.get("operations", ())}:
+                remedies = self._logbook.remedies(database=found.database)
+                return of_finding(found, [one for one in remedies if one.finding == found.id])
+        raise NotFoundError(where=name)
 
     def _database(self, row: DatabaseRow) -> DatabaseStatus:
         remedies = self._logbook.remedies(database=row.key, limit=REMEDIES_MAX)

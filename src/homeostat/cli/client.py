@@ -18,7 +18,7 @@ from homeostat import errors
 from homeostat.cli.place import OperatorFile, alive, read_operator, read_token
 from homeostat.errors import HomeostatError, OperateError, OperatorUnreachableError
 from homeostat.logbook.rows import Finding, RemedyRecord
-from homeostat.operate.views import CloneView, RemedyView, Status, TokenView
+from homeostat.operate.views import CloneView, Explained, RemedyView, Status, TokenView
 
 TIMEOUT_SECONDS = 5.0
 COPY_SECONDS_MAX = 3600.0
@@ -96,6 +96,10 @@ class Client:
     def remedy(self, number: int) -> RemedyView:
         """Return one remedy with all that belongs to it."""
         return self._ask("GET", f"/api/v1/remedies/{number}", RemedyView)
+
+    def explain(self, name: str) -> Explained:
+        """Return what is known of a statement."""
+        return self._ask("GET", f"/api/v1/explain/{quote(name, safe='')}", Explained)
 
     def decide(self, number: int, decision: str) -> RemedyView:
         """Approve, reject or revert a remedy."""

@@ -10,6 +10,7 @@ COMMANDS = {
     "demo": "homeostat.cli.demo:demo",
     "up": "homeostat.cli.up:up",
     "status": "homeostat.cli.status:status",
+    "explain": "homeostat.cli.explain:explain",
     "remedy": "homeostat.cli.remedy:remedy",
     "clone": "homeostat.cli.clone:clone",
     "pause": "homeostat.cli.control:pause",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from homeostat.logbook.rows import Finding, RemedyRecord
-from homeostat.operate.views import CloneView, RemedyView, Status, TokenView
+from homeostat.operate.views import CloneView, Explained, RemedyView, Status, TokenView
 
 
 class StatusReport(Status, frozen=True, kw_only=True):
@@ -26,6 +26,7 @@ def report_of(status: Status, findings: Sequence[Finding], *, note: str) -> Stat
 
 PRINTS: dict[str, object] = {
     "status": StatusReport,
+    "explain": Explained,
     "remedy list": list[RemedyRecord],
     "remedy show": RemedyView,
     "remedy approve": RemedyView,

@@ -10,10 +10,11 @@ from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecor
 from homeostat.measure import Severity
 from homeostat.operate.attached import Attached
 from homeostat.operate.clones import create_clone, drop_clone, list_clones
+from homeostat.operate.explaining import explained
 from homeostat.operate.live import status_of, tick_of
 from homeostat.operate.operator import Operator, known_remedies
 from homeostat.operate.own_findings import LOGBOOK_FAILING
-from homeostat.operate.views import CloneView, Point, RemedyView, Series, Status, Tick
+from homeostat.operate.views import CloneView, Explained, Point, RemedyView, Series, Status, Tick
 
 AUTONOMIES = ("observe", "approve", "auto")
 REPLY_SECONDS_REFUSED = 5.0
@@ -136,6 +137,10 @@ class OperatorConsole:
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
         return tick_of(self._operator, self._operator.find(database))
+
+    def explain(self, name: str) -> Explained:
+        """Return what is known of a statement: of a finding's number, a key, or an operation."""
+        return explained(self._operator, name)
 
     # -- deciding
 

@@ -223,6 +223,15 @@ class StatementBook:
             entry = self._entries.get(key)
             return None if entry is None else self._view(entry, start, end)
 
+    def key_of(self, operation: str) -> str | None:
+        """Return the statement that an operation is, or was last, or None."""
+        with self._lock:
+            key = self._by_operation.get(operation)
+            if key is not None:
+                return key
+            named = [one for one in self._entries.values() if operation in one.operations]
+            return max(named, key=lambda one: one.seen).key if named else None
+
     # -- how it is kept
 
     def _take_sample(self, sample: CallSample, application: str, at: float) -> None:

@@ -70,6 +70,45 @@ class RemedyView(msgspec.Struct, frozen=True, kw_only=True):
     possible: list[str]  # decisions that a person can take now: approve, reject, revert
 
 
+class PlanThen(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan of a statement and when it was first seen (seconds since 1970 UTC).
+
+    `plan` is a Plan: dialect, shape, executed, total_ms, rows_read, blocks_hit, blocks_read and
+    `root`, a step with kind, relation, index, detail, rows_estimated, rows, loops, removed, cost,
+    total_ms and `children`, which are steps too. Texts in it are redacted.
+    """
+
+    at: float
+    plan: Json
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement: what it cost lately, the plans it had, what was found out, and what was done.
+
+    `plan` is the newest of `plans`; null when the statement could not be planned. `facts` says of
+    its tables how many rows they have and match, and which indexes might serve it. Numbers are null
+    when it did not run lately, or only the logbook tells.
+    """
+
+    database: str
+    name: str
+    finding: Finding | None
+    statement: str
+    text: str
+    operations: list[str]
+    applications: list[str]
+    source: str
+    mean_ms: float | None
+    calls_per_second: float | None
+    cost_ms_per_second: float | None
+    late_share: float | None
+    rows_per_call: float | None
+    plan: Json | None
+    plans: list[PlanThen]
+    facts: Json
+    remedies: list[RemedyRecord]
+
+
 class Point(msgspec.Struct, frozen=True, array_like=True):
     """One point of a series: time, mean, minimum and maximum within the point's span."""
 
@@ -164,6 +203,10 @@ class Console(Protocol):
 
     def remedy(self, number: int) -> RemedyView:
         """Return one remedy with finding, run and steps."""
+        ...
+
+    def explain(self, name: str) -> Explained:
+        """Return what is known of a statement: of a finding's number, a key, or an operation."""
         ...
 
     def decide(self, number: int, decision: str, *, actor: str) -> RemedyView:

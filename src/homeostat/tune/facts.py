@@ -16,6 +16,7 @@ from homeostat.config import TuneConfig
 from homeostat.driver.wire import NO_PARAMS, Params
 from homeostat.engine.engine import Engine, Unsupported
 from homeostat.engine.facets import IndexInfo, Plan, PlanNode, TableInfo
+from homeostat.engine.plan import walk
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.measure import Unknown
@@ -88,7 +89,7 @@ def facts_of(
     tables = {
         one.table: _table_facts(engine, one, catalogue, params, config)
         for one in asks
-        if one.table in {node.relation for node in walk(plan.root)}
+        if one.table in {node.relation for _, node in walk(plan.root)}
     }
     return {
         "plan": msgspec.to_builtins(plan),
@@ -103,16 +104,9 @@ def facts_of(
     }
 
 
-def walk(node: PlanNode) -> Iterator[PlanNode]:
-    """Yield a plan's steps, each before those below it."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
-
-
 def scans(root: PlanNode) -> Iterator[PlanNode]:
     """Yield the steps that read a whole table, or build an index for this one statement."""
-    for node in walk(root):
+    for _, node in walk(root):
         if (node.kind in SCANS and node.index is None) or AUTOMATIC in node.detail:
             yield node
 

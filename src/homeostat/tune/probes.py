@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from homeostat.config import Config
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import Plan
+from homeostat.engine.plan import walk
 from homeostat.errors import StatementError
 from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject, Unknown
 from homeostat.operate.probe import Watched
 from homeostat.operate.statements import StatementView
 from homeostat.tune.candidates import PREFIX
-from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue, walk
+from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue
 from homeostat.tune.slow import slow_now
 
 FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
@@ -168,7 +169,7 @@ class FollowProbe:
         running = watched.statements.views(start=start, end=watched.at)
         for one in running[: 2 * self.config.tune.explained_max]:
             plan = estimate(watched.engine, one)
-            named = {node.index for node in walk(plan.root)} if plan is not None else set()
+            named = {node.index for _, node in walk(plan.root)} if plan is not None else set()
             for index in named & uses.keys():
                 uses[str(index)] += one.spent.calls / one.seconds
         for index, value in uses.items():

@@ -123,6 +123,7 @@ class Api:
             "findings": self.findings,
             "remedies": self.remedies,
             "remedies/{id:int}": self.remedy,
+            "explain/{name}": self.explain,
             "series": self.series,
             "tick": self.tick,
             "audit": self.audit,
@@ -196,6 +197,10 @@ class Api:
     async def remedy(self, request: Request, _visitor: Visitor) -> Response:
         """GET /api/v1/remedies/{id}."""
         return Json(await self.call(self.console.remedy, request.path_params["id"]))
+
+    async def explain(self, request: Request, _visitor: Visitor) -> Response:
+        """GET /api/v1/explain/{name}: a finding's number, a statement's key, or an operation."""
+        return Json(await self.call(self.console.explain, request.path_params["name"]))
 
     async def series(self, request: Request, _visitor: Visitor) -> Response:
         """GET /api/v1/series?database=&metric=&subject=&start=&end=&points=."""

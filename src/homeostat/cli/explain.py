@@ -1,0 +1,108 @@
+"""`homeostat explain`: what a statement costs and why, its plan as a tree, and what was done."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import msgspec
+
+from homeostat.cli.options import answering, data_option, json_option, place, print_json, suffix_of
+from homeostat.cli.text import Screen, emit, number
+from homeostat.engine.facets import Plan
+from homeostat.engine.plan import render_plan
+from homeostat.operate.views import Explained
+
+
+@click.command()
+@click.argument("name", metavar="FINDING|STATEMENT")
+@data_option
+@json_option
+def explain(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001  # click calls it so
+    """Tell what a statement costs and why, and draw its plan.
+
+    FINDING is a finding's number. STATEMENT is a statement's key (16 hex digits) or the name of an
+    operation.
+    """
+    screen = Screen.of(sys.stdout)
+    with answering(place(data), screen) as answer:
+        found = answer.source.explain(name)
+    if as_json:
+        print_json(found)
+        return
+    note = [screen.paint(screen.fit(answer.note), "yellow")] if answer.note else []
+    emit([*note, *explained_lines(found, screen, suffix=suffix_of(data))])
+
+
+def explained_lines(found: Explained, screen: Screen, *, suffix: str = "") -> list[str]:
+    """Return what is known of a statement as lines of text."""
+    lines = [screen.paint(screen.fit(found.name), "bold")]
+    lines.append(screen.fit(f"  {found.text}"))
+    lines += [f"  {line}" for line in _costs(found)]
+    finding = found.finding
+    if finding is not None:
+        lines.append(screen.fit(f"finding {finding.id} ({finding.severity}): {finding.what}"))
+        lines.append(screen.fit(f"  cause: {finding.cause}"))
+        lines.append(screen.fit(f"  mend: {finding.mend}"))
+    lines += _plans(found, screen)
+    lines += _facts(found, screen)
+    for record in found.remedies:
+        lines.append(screen.fit(f"remedy {record.id} ({record.state}): {record.title}"))
+        if record.verdict:
+            lines.append(screen.fit(f"  {record.verdict}"))
+    if found.remedies:
+        lines.append(f"next: homeostat remedy show {found.remedies[0].id}{suffix}")
+    return lines
+
+
+def _costs(found: Explained) -> list[str]:
+    if found.mean_ms is None or found.calls_per_second is None:
+        return ["it did not run lately"]
+    rows = f", {number(found.rows_per_call)} rows" if found.rows_per_call is not None else ""
+    cost = number(found.cost_ms_per_second or 0.0)
+    who = f"; told by {found.source}" if found.source else ""
+    line = (
+        f"{number(found.mean_ms)} ms a call{rows}; {number(found.calls_per_second)} calls a second"
+    )
+    return [f"{line}; {cost} ms of every second{who}"]
+
+
+def _plans(found: Explained, screen: Screen) -> list[str]:
+    if not found.plans:
+        return ["no plan is known"]
+    lines = []
+    for place_, one in enumerate(reversed(found.plans)):
+        head = "plan since" if place_ == 0 else "before, since"
+        plan = msgspec.convert(one.plan, Plan)
+        lines.append(f"{head} {screen.when(one.at)}")
+        lines += [f"  {_kept(line, screen)}" for line in render_plan(plan)]
+    return lines
+
+
+def _kept(line: str, screen: Screen) -> str:
+    """Return a line of a plan cleaned and cut, with the space that draws the tree."""
+    text = line.lstrip(" ")
+    indent = len(line) - len(text)
+    return " " * indent + screen.fit(text, taken=2 + indent)
+
+
+def _facts(found: Explained, screen: Screen) -> list[str]:
+    lines = []
+    for table, facts in found.facts.get("tables", {}).items():
+        parts = [
+            f"{number(facts[name])} {words}"
+            for name, words in (
+                ("rows", "rows"),
+                ("matching", "match"),
+                ("expected", "expected to match"),
+                ("changed", "changed since statistics were refreshed"),
+            )
+            if facts.get(name) is not None
+        ]
+        if parts:
+            lines.append(screen.fit(f"table {table}: {', '.join(parts)}"))
+    for one in found.facts.get("candidates", ()):
+        where = f" where {one['where']}" if one["where"] else ""
+        columns = ", ".join(one["columns"])
+        lines.append(screen.fit(f"an index might serve it: {one['table']} ({columns}){where}"))
+    return lines
