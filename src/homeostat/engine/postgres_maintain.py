@@ -7,6 +7,8 @@ table is partitioned, its parts get the index one by one. Waits for locks are bo
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -24,9 +26,16 @@ from homeostat.measure import Unknown
 # a build waits for transactions older than it; nobody queues behind it meanwhile, so this is longer
 # than for statements that others wait for
 LOCK_TIMEOUT_MS = 10_000
+QUEUE_TIMEOUT_MS = 1_000
+PART_NAME_CHARACTERS = 50  # of 63, with the digits that tell the parts apart
 PUBLIC = "public"
 NO_STATISTICS = Unknown("the table was never analysed; run ANALYZE")
 IN_PARTS = Unknown("the table is partitioned; its parts say")
+_PARTS = """
+SELECT n.nspname, c.relname FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE i.inhparent = to_regclass(:name) ORDER BY 1, 2
+"""
 _LEFTOVER = re.compile(r"_cc(new|old)[0-9]*\Z")
 
 
@@ -65,24 +74,54 @@ class PostgresMaintain:
         if known is not None and known.valid:
             refuse_other(known, spec, where=wire.label)
             return 0.0
-        text = definition_of(
-            spec, target=f"{quoted(schema)}.{quoted(spec.table)}", how="CONCURRENTLY"
-        )
         started = perf_counter()
         with _limited(wire, deadline_ms):
             if known is not None:
-                wire.execute(_drop(schema, spec.name))
+                _drop(schema, spec.name, wire)
             try:
-                wire.execute(text, deadline_ms=deadline_ms)
+                if _kind(schema, spec.table, wire) == "p":
+                    self._create_in_parts(schema, spec, wire, deadline_ms)
+                else:
+                    target = f"{quoted(schema)}.{quoted(spec.table)}"
+                    text = definition_of(spec, target=target, how="CONCURRENTLY")
+                    wire.execute(text, deadline_ms=deadline_ms)
             except HomeostatError:
                 self._drop_invalid(schema, spec.name, wire)
                 raise
         return perf_counter() - started
 
+    def _create_in_parts(
+        self, schema: str, spec: IndexSpec, wire: Wire, deadline_ms: float | None
+    ) -> None:
+        """Build the index of each part CONCURRENTLY, then join them: the whole cannot be built so.
+
+        The whole is invalid until the last part has joined; dropping it drops those that have.
+        """
+        target = f"{quoted(schema)}.{quoted(spec.table)}"
+        whole = f"{quoted(schema)}.{quoted(spec.name)}"
+        wire.execute(definition_of(spec, target=f"ONLY {target}"))
+        for part_schema, part_table in wire.execute(_PARTS, {"name": target}).rows:
+            place = f"{part_schema}.{part_table}"
+            digits = hashlib.sha256(f"{spec.name} {place}".encode()).hexdigest()[:8]
+            part = dataclasses.replace(
+                spec,
+                table=str(part_table),
+                schema=str(part_schema),
+                name=f"{spec.name[:PART_NAME_CHARACTERS]}_{digits}",
+            )
+            self.create_index(part, wire=wire, deadline_ms=deadline_ms)
+            name = f"{quoted(part.schema)}.{quoted(part.name)}"
+            try:
+                wire.execute(f"ALTER INDEX {whole} ATTACH PARTITION {name}")
+            except HomeostatError:
+                with suppress(HomeostatError):
+                    _drop(part.schema, part.name, wire)
+                raise
+
     def drop_index(self, name: str, *, schema: str = "", wire: Wire) -> None:
         """Drop an index CONCURRENTLY; does nothing when it is not there."""
         with _limited(wire, None):
-            wire.execute(_drop(schema or PUBLIC, name))
+            _drop(schema or PUBLIC, name, wire)
 
     def rebuild_index(self, name: str, *, schema: str = "", wire: Wire) -> None:
         """Rebuild an index CONCURRENTLY; leftovers of one that failed are removed first and after.
@@ -135,7 +174,7 @@ class PostgresMaintain:
         with suppress(HomeostatError):
             found = self._find(schema, name, wire)
             if found is not None and not found.valid:
-                wire.execute(_drop(schema, name))
+                _drop(schema, name, wire)
 
     def _drop_leftovers(self, schema: str, name: str, wire: Wire) -> None:
         """Drop invalid indexes that REINDEX CONCURRENTLY left (`name_ccnew`, `name_ccold1`...)."""
@@ -144,7 +183,7 @@ class PostgresMaintain:
             if match is None or info.valid or info.schema != schema:
                 continue
             if name.startswith(info.name[: match.start()]):  # a long name was cut to fit
-                wire.execute(_drop(schema, info.name))
+                _drop(schema, info.name, wire)
 
 
 @contextmanager
@@ -164,8 +203,18 @@ def _limited(wire: Wire, deadline_ms: float | None) -> Iterator[None]:
                 wire.execute(f"SET statement_timeout = '{before[1]}'")
 
 
-def _drop(schema: str, name: str) -> str:
-    return f"DROP INDEX CONCURRENTLY IF EXISTS {quoted(schema)}.{quoted(name)}"
+def _drop(schema: str, name: str, wire: Wire) -> None:
+    """Drop an index if it is there; that of a table in parts cannot be dropped CONCURRENTLY."""
+    how = "" if _kind(schema, name, wire) == "I" else "CONCURRENTLY "
+    if not how:  # others queue behind this one's wait for its lock
+        wire.execute(f"SET lock_timeout = {QUEUE_TIMEOUT_MS}")
+    wire.execute(f"DROP INDEX {how}IF EXISTS {quoted(schema)}.{quoted(name)}")
+    wire.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+
+
+def _kind(schema: str, name: str, wire: Wire) -> object:
+    asked = "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:name)"
+    return wire.execute(asked, {"name": f"{quoted(schema)}.{quoted(name)}"}).scalar()
 
 
 def _no_exact_statistics(wire: Wire) -> DatabaseError:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,17 +141,48 @@ class Child:
             self.process.wait(END_SECONDS_MAX)
 
 
-def pump(source: Child, target: Child, go_on: Callable[[int], None]) -> int:
+def pump(source: Child, target: Child, go_on: Callable[[int], None], *, seconds_max: float) -> int:
     """Move all of one child's output into the other; return the bytes.
 
     Args:
         source: pg_dump.
         target: pg_restore.
         go_on: called with the bytes moved; what it raises ends both.
+        seconds_max: both are killed when they take longer.
 
     Raises:
-        CloneRefusedError: one of them failed; its first message is the detail.
+        CloneRefusedError: one of them failed, or both took too long; the detail is the first
+            message.
     """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        source.process.kill()
+        target.process.kill()
+
+    timer = threading.Timer(seconds_max, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        moved, said_first, said = _pumped(source, target, go_on, seconds_max)
+    finally:
+        timer.cancel()
+    if late.is_set():
+        message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
+        raise CloneRefusedError(message, detail=f"{seconds_max:g} s")
+    if said or said_first:
+        broken = "Broken pipe" in said_first or "could not write" in said_first
+        raise CloneRefusedError(
+            "The dump could not be restored. Mend the cause named; nothing is left.",
+            detail=said if said and (broken or not said_first) else said_first,
+        )
+    return moved
+
+
+def _pumped(
+    source: Child, target: Child, go_on: Callable[[int], None], seconds_max: float
+) -> tuple[int, str, str]:
     moved = 0
     try:
         while data := source.read():
@@ -164,14 +196,7 @@ def pump(source: Child, target: Child, go_on: Callable[[int], None]) -> int:
             child.finish(seconds=0)
         raise
     said_first = source.finish(seconds=END_SECONDS_MAX)
-    said = target.finish(seconds=3600.0)
-    if said or said_first:
-        broken = "Broken pipe" in said_first or "could not write" in said_first
-        raise CloneRefusedError(
-            "The dump could not be restored. Mend the cause named; nothing is left.",
-            detail=said if said and (broken or not said_first) else said_first,
-        )
-    return moved
+    return moved, said_first, target.finish(seconds=seconds_max)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

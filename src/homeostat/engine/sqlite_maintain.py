@@ -8,6 +8,7 @@ the exact undo. Connections that are open use new rows after `ANALYZE sqlite_sch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
@@ -22,11 +23,13 @@ from homeostat.errors import DatabaseError, StatementError
 from homeostat.measure import Unknown
 
 STATISTICS = ("sqlite_stat1", "sqlite_stat4")
+EXPRESSION = "\1"  # see indexes.sql
 DBSTAT_BYTES_MAX = 64_000_000  # dbstat reads every page of the file
 NO_STATISTICS = Unknown("the table was never analysed; ANALYZE on a clone, then install its rows")
 NO_CHANGES = Unknown("SQLite does not count changes since ANALYZE")
 NO_TIME = Unknown("SQLite does not keep when ANALYZE ran")
 NO_SCANS = Unknown("SQLite does not count the uses of an index")
+_DIRECTION = re.compile(r"\s+(asc|desc)\Z", re.IGNORECASE)
 NOT_MEASURED = Unknown("the file is too large to read all of it for its tables' sizes")
 
 
@@ -162,7 +165,6 @@ def _statistics(wire: Wire) -> dict[str, _Statistics]:
     leading = {
         str(row["name"]): str(row["columns"]).split("\0", 1)[0]
         for row in wire.execute(statement("sqlite", "indexes")).dicts()
-        if row["columns"] is not None
     }
     for table, index, text in wire.execute("SELECT tbl, idx, stat FROM sqlite_stat1").rows:
         numbers = [float(word) for word in str(text).split() if word.isdecimal()]
@@ -171,7 +173,7 @@ def _statistics(wire: Wire) -> dict[str, _Statistics]:
         one = found.setdefault(str(table), _Statistics())
         one.rows = numbers[0]
         column = leading.get(str(index))
-        if column and len(numbers) > 1 and numbers[1] > 0:
+        if column and column != EXPRESSION and len(numbers) > 1 and numbers[1] > 0:
             one.distinct[column] = max(1.0, numbers[0] / numbers[1])
     return found
 
@@ -188,13 +190,17 @@ def _sizes(wire: Wire) -> dict[str, float] | None:
 
 def _index(row: Mapping[str, Any], sizes: Mapping[str, float] | None) -> IndexInfo:
     definition = row["definition"] or ""
-    columns, where = parts_of(definition) if definition else ((), None)
-    if row["columns"] is not None:  # all are plain columns: the catalogue's names
-        columns = tuple(str(row["columns"]).split("\0"))
+    parts, where = parts_of(definition) if definition else ((), None)
+    columns = str(row["columns"]).split("\0")
+    if len(parts) == len(columns):
+        columns = [
+            _DIRECTION.sub("", part) if column == EXPRESSION else column
+            for part, column in zip(parts, columns, strict=True)
+        ]
     return IndexInfo(
         row["name"],
         row["table_name"],
-        columns,
+        tuple(columns),
         definition,
         unique=bool(row["is_unique"]),
         constraint=row["origin"] != "c",
