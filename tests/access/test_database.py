@@ -57,7 +57,7 @@ def database(file: Path) -> Iterator[Database]:
 
 
 def counted(database: Database) -> dict[tuple[str, str], OperationReport]:
-    taken = reports(database._executor.statistics.take())
+    taken = reports(database.executor.statistics.take())
     return {(one.operation, one.segment): one for one in taken}
 
 

@@ -64,7 +64,7 @@ def notes(database: Database) -> object:
 def test_operations_run_and_are_counted(database: Database) -> None:
     assert database.execute("note.add", {"text": "a"}).changed == 1
     assert notes(database) == 1
-    taken = reports(database._executor.statistics.take())
+    taken = reports(database.executor.statistics.take())
     assert {(one.operation, one.rows) for one in taken} == {("note.add", 1), ("note.count", 1)}
     assert database.pool.report().lock_seconds is None  # the server alone knows
     with database.session() as session:

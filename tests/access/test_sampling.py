@@ -91,7 +91,7 @@ def test_each_call_has_the_same_chance(file: Path, operator: SmallOperator) -> N
         with Database.open(file, agent=options, operations=OPERATIONS) as database:
             for number in range(200):
                 database.execute("note.find", {"owner": number})
-            calls = database._executor.statistics.take_calls({})
+            calls = database.executor.statistics.take_calls({})
             kept += [int(str(call.params["owner"])) for call in calls]
     assert len(kept) == 60
     assert 60 < sum(kept) / len(kept) < 140  # 99.5; its deviation over 60 draws is 7.5

@@ -1,6 +1,7 @@
 """The data path for applications, and the agent that reports from inside them."""
 
 from homeostat.access.agent import AgentOptions
+from homeostat.access.async_database import AsyncDatabase, AsyncSession
 from homeostat.access.caller import Caller
 from homeostat.access.database import Database
 from homeostat.access.limits import PoolLimits
@@ -10,6 +11,8 @@ from homeostat.access.settings import ExecutionSettings
 
 __all__ = [
     "AgentOptions",
+    "AsyncDatabase",
+    "AsyncSession",
     "Caller",
     "Database",
     "ExecutionSettings",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Self
 
@@ -116,7 +116,7 @@ class Database:
         self.pool = Pool(
             self._opened, limits=limits, clock=clock, locks_seen=self.dialect == "sqlite"
         )
-        self._executor = Executor(
+        self.executor = Executor(
             self.pool,
             dialect=self.dialect,
             clock=clock,
@@ -160,11 +160,46 @@ class Database:
             DatabaseError: as of `Wire.execute`.
         """
         if isinstance(operation, str):
-            try:
-                operation = self._operations[operation]
-            except KeyError:
-                raise OperationUnknownError(where=str(operation)) from None
-        return self._executor.run(operation, params, caller)
+            operation = self.operation(operation)
+        return self.executor.run(operation, params, caller)
+
+    def operation(self, name: str) -> Operation:
+        """Return a registered operation.
+
+        Raises:
+            OperationUnknownError: nothing of this name is registered.
+        """
+        try:
+            return self._operations[name]
+        except KeyError:
+            raise OperationUnknownError(where=name) from None
+
+    def stream(
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        caller: Caller = ANYONE,
+        size: int | None = None,
+    ) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of a reading operation as they come, all of one moment.
+
+        A connection is held until the iteration ends or is closed; memory holds one batch.
+
+        Args:
+            operation: a registered name, or the operation itself.
+            params: the values by name.
+            caller: on whose behalf.
+            size: rows fetched at a time; None: the settings' `batch_size`.
+
+        Raises:
+            as `execute`; `deadline_ms` is for each batch.
+        """
+        if isinstance(operation, str):
+            operation = self.operation(operation)
+        with closing(self.executor.stream(operation, params, caller, size)) as batches:
+            for batch in batches:
+                yield from batch.rows
 
     def transaction(
         self, *, write: bool = True, caller: Caller = ANYONE, name: str = "transaction"
@@ -183,13 +218,13 @@ class Database:
             CommitUnknownError: it may or may not have been committed.
             DatabaseError: as of `Wire.execute`.
         """
-        return self._executor.session(name, caller, write=write)
+        return self.executor.session(name, caller, write=write)
 
     def session(
         self, *, caller: Caller = ANYONE, name: str = "session"
     ) -> AbstractContextManager[Session]:
         """Hold one connection without a transaction: each statement commits by itself."""
-        return self._executor.session(name, caller, write=None)
+        return self.executor.session(name, caller, write=None)
 
     def on_write(
         self, hook: WriteHook, *, tables: Iterable[str] | None = None
@@ -202,14 +237,14 @@ class Database:
             tables: only for operations that declare one of these tables; None: for all.
         """
         if tables is None:
-            return self._executor.add_hook(hook)
+            return self.executor.add_hook(hook)
         wanted = frozenset(tables)
 
         def filtered(session: Session, write: Write) -> None:
             if not wanted.isdisjoint(write.operation.tables):
                 hook(session, write)
 
-        return self._executor.add_hook(filtered)
+        return self.executor.add_hook(filtered)
 
     # -- life -------------------------------------------------------------------------------
 
@@ -271,7 +306,7 @@ class Database:
             self._options,
             application=self.application,
             pool=self.pool,
-            statistics=self._executor.statistics,
+            statistics=self.executor.statistics,
             database=lambda: self._identity,
             connect=self._connect,
             clock=self._clock,
@@ -279,7 +314,7 @@ class Database:
 
     def _after_fork(self) -> None:
         self.pool.after_fork()
-        self._executor.statistics.after_fork()
+        self.executor.statistics.after_fork()
         self._agent = self._new_agent()
         self._agent_began = False  # it starts with the child's first connection
 

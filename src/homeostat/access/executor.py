@@ -12,10 +12,11 @@ it leaves that open, unless the server said that it ended the session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from homeostat.access.caller import Caller
+from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
 from homeostat.access.sampling import Call, Sampler, small
@@ -52,7 +53,7 @@ class Executor:
         self.statistics = Statistics(sampler)
         self._dialect = dialect
         self._clock = clock
-        self._now = clock.monotonic
+        self.now = clock.monotonic
         self._planner = planner
         self._hooks: tuple[WriteHook, ...] = ()
 
@@ -65,11 +66,20 @@ class Executor:
 
         return remove
 
+    def settings_of(self, operation: Operation, caller: Caller) -> ExecutionSettings:
+        """Return how a call is carried out."""
+        planner = self._planner
+        return DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+
+    @property
+    def hooks(self) -> tuple[WriteHook, ...]:
+        """Return what runs after every write operation."""
+        return self._hooks
+
     def run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
         """Run one operation; see `Database.execute`."""
-        arrival = self._now()
-        planner = self._planner
-        settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+        arrival = self.now()
+        settings = self.settings_of(operation, caller)
         if params.keys() != operation.names or operation.scope is not None:
             params = checked(operation, params, caller, settings)
         attempt = self._run_alone
@@ -82,13 +92,14 @@ class Executor:
                 return attempt(operation, params, caller, settings, arrival, began)
             except HomeostatError as error:
                 tries -= 1
-                began = self._now()
-                again = self._may_run_again(operation, error)
-                if not again or tries < 1 or _left_ms(settings, began - arrival) == 0.0:
-                    self._count(operation, caller, began - arrival, failed=True)
+                began = self.now()
+                again = self.may_run_again(operation, error)
+                if not again or tries < 1 or left_ms(settings, began - arrival) == 0.0:
+                    self.count(operation, caller, began - arrival, failed=True)
                     raise
 
-    def _may_run_again(self, operation: Operation, error: HomeostatError) -> bool:
+    def may_run_again(self, operation: Operation, error: HomeostatError) -> bool:
+        """Return whether an attempt that failed so may be made again."""
         if isinstance(error, CommitUnknownError):
             return operation.idempotent and not self._hooks
         return isinstance(error, ConnectionLostError | SerializationError)
@@ -121,10 +132,10 @@ class Executor:
             self.pool.release(lease, suspect=True)
             if isinstance(error, DeadlineExceededError):
                 self._keep_stopped(operation, params, caller, taken)
-            if isinstance(error, ConnectionLostError) and self._unknown(operation, error):
+            if isinstance(error, ConnectionLostError) and self.is_unknown(operation, error):
                 raise CommitUnknownError(where=operation.name, detail=error.detail) from None
             raise
-        now = self._now()
+        now = self.now()
         taken = lease.since
         self.pool.release(lease, now=now)
         took_us = (now - arrival) * 1e6
@@ -159,10 +170,10 @@ class Executor:
     ) -> None:
         """Keep a call that was stopped at its deadline: as slow as calls get."""
         if self.statistics.sampler.on:
-            call = self._seen(operation, params, caller, self._now() - taken, 0)
+            call = self._seen(operation, params, caller, self.now() - taken, 0)
             self.statistics.keep_stopped(call)
 
-    def _unknown(self, operation: Operation, error: ConnectionLostError) -> bool:
+    def is_unknown(self, operation: Operation, error: ConnectionLostError) -> bool:
         """Return whether a statement of its own may have been committed before the loss."""
         return (
             operation.write
@@ -182,27 +193,25 @@ class Executor:
         """Run an operation in a transaction of its own, with its write hooks."""
         with self._held(operation.name, caller, settings, began) as session:
             session.begin(write=operation.write)
-            left_ms = _left_ms(settings, self._now() - arrival)
-            if left_ms == 0.0:
+            remaining_ms = left_ms(settings, self.now() - arrival)
+            if remaining_ms == 0.0:
                 raise DeadlineExceededError(where=operation.name)
-            rows = session.execute(operation, params, deadline_ms=left_ms)
+            rows = session.execute(operation, params, deadline_ms=remaining_ms)
             session.commit()
-        self._count(operation, caller, self._now() - arrival, len(rows.rows) + rows.changed)
+        self.count(operation, caller, self.now() - arrival, len(rows.rows) + rows.changed)
         return rows
 
     @contextmanager
     def session(self, name: str, caller: Caller, *, write: bool | None) -> Iterator[Session]:
         """Hold a connection; `write` None: no transaction. See `Database.transaction`."""
-        arrival = self._now()
-        planner = self._planner
-        operation = Operation(name, "", write=bool(write))
-        settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+        arrival = self.now()
+        settings = self.settings_of(Operation(name, "", write=bool(write)), caller)
         waited = 0.0
         session: Session | None = None
         failed = False
         try:
             with self._held(name, caller, settings, arrival) as session:
-                waited = self._now() - arrival
+                waited = self.now() - arrival
                 if write is not None:
                     session.begin(write=write)
                 yield session  # what raises here is rolled back when the lease is released
@@ -213,17 +222,34 @@ class Executor:
             raise
         finally:
             if session is None:
-                waited = self._now() - arrival
+                waited = self.now() - arrival
             took = waited + (session.busy_seconds if session else 0.0)
             rows = session.rows if session else 0
             self.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
+
+    def stream(
+        self, operation: Operation, params: Params, caller: Caller, size: int | None
+    ) -> Generator[Rows, None, None]:
+        """Yield an operation's rows in batches, all of one moment; see `Database.stream`."""
+        with self.session(operation.name, caller, write=False) as session:
+            yield from session.stream(operation, params, size=size)
 
     @contextmanager
     def _held(
         self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float
     ) -> Iterator[Session]:
         lease = self.pool.acquire(name, wait_seconds=settings.wait_seconds, arrival=arrival)
-        session = Session(
+        session = self.adopt(lease, name, caller, settings)
+        try:
+            yield session
+        finally:
+            session.end()
+
+    def adopt(
+        self, lease: Lease, name: str, caller: Caller, settings: ExecutionSettings
+    ) -> Session:
+        """Return a session that holds a lease; its `end` returns that to the pool."""
+        return Session(
             self.pool,
             lease,
             name=name,
@@ -233,12 +259,20 @@ class Executor:
             statistics=self.statistics,
             clock=self._clock,
         )
-        try:
-            yield session
-        finally:
-            session.end()
 
-    def _count(
+    def finished(
+        self, operation: Operation, params: Params, caller: Caller, seconds: float, rows: int
+    ) -> None:
+        """Count one call that did not wait, and keep it for the operator if it is chosen."""
+        expected_ms = operation.expected_ms
+        late = expected_ms is not None and seconds * 1000 > expected_ms
+        tally = self.statistics.record(
+            operation.name, caller.segment, seconds * 1e6, rows, late=late
+        )
+        if tally is not None and self.statistics.sampler.on:
+            self.statistics.keep(tally, self._seen(operation, params, caller, seconds, rows))
+
+    def count(
         self,
         operation: Operation,
         caller: Caller,
@@ -247,6 +281,7 @@ class Executor:
         *,
         failed: bool = False,
     ) -> None:
+        """Count one call of an operation."""
         expected_ms = operation.expected_ms
         late = expected_ms is not None and seconds * 1000 > expected_ms
         self.statistics.record(
@@ -254,7 +289,7 @@ class Executor:
         )
 
 
-def _left_ms(settings: ExecutionSettings, spent_seconds: float) -> float | None:
+def left_ms(settings: ExecutionSettings, spent_seconds: float) -> float | None:
     """Return what is left of the deadline, 0 when it has passed, None when there is none."""
     if settings.deadline_ms is None:
         return None

@@ -92,7 +92,7 @@ class Pool(Queue):
                 waiter.may_open = True
             else:
                 self._waiters.append(waiter)
-        return self._open(waiter) if waiter.may_open else self._wait(waiter, wait_seconds)
+        return self.open_for(waiter) if waiter.may_open else self._wait(waiter, wait_seconds)
 
     def release(self, lease: Lease, *, now: float | None = None, suspect: bool = False) -> None:
         """Return a connection; who waits the longest gets it at once.
@@ -134,8 +134,12 @@ class Pool(Queue):
 
     # -- the cold parts ---------------------------------------------------------------------
 
-    def _open(self, waiter: Waiter) -> Lease:
-        """Open the connection that a waiter has leave for."""
+    def open_for(self, waiter: Waiter) -> Lease:
+        """Open the connection that a waiter has leave for.
+
+        Raises:
+            ConnectError: it could not be opened; the next in the queue gets the leave.
+        """
         try:
             lease = Lease(self._connect())
         except BaseException:
@@ -156,19 +160,66 @@ class Pool(Queue):
         try:
             self._clock.wait(waiter.event, seconds)
         except BaseException:
-            self._abandon(waiter)
+            self.abandon(waiter)
             raise
+        return self.granted(waiter) or self.open_for(waiter)
+
+    # -- the same in parts, for who may not block --------------------------------------------
+
+    def enter(self, waiter: Waiter) -> Lease | None:
+        """Take an idle connection at once; else leave to open one, or a place in the queue.
+
+        Who gets None looks at `waiter.may_open`: true, `open_for` opens one; false, the waiter's
+        event tells when to ask `granted`. Who gives up meanwhile calls `abandon`.
+
+        Raises:
+            PoolClosedError: the pool is closed.
+        """
+        with self._lock:
+            if self._idle:
+                lease = self._idle.pop()
+                lease.begin(waiter.name, waiter.arrival, busy=waiter.busy)
+                self._usage.taken(waiter.arrival)
+                self._usage.immediate += 1
+                return lease
+            if self._closed:
+                raise PoolClosedError
+            if self._size < self._limit:
+                self._size += 1
+                waiter.may_open = True
+            else:
+                self._waiters.append(waiter)
+        return None
+
+    def take_idle(self, name: str) -> Lease | None:
+        """Take a connection for one statement if one is idle; else None, and nobody waits."""
+        now = self._now()
+        with self._lock:
+            if not self._idle:
+                return None
+            lease = self._idle.pop()
+            lease.begin(name, now, busy=True)
+            self._usage.taken(now)
+            self._usage.immediate += 1
+        return lease
+
+    def granted(self, waiter: Waiter) -> Lease | None:
+        """Return what a waiter got after its event or its time-out; None: leave to open one.
+
+        Raises:
+            PoolTimeoutError: nothing became free in time.
+            PoolClosedError: the pool was closed meanwhile.
+        """
         now = self._now()
         with self._lock:
             lease = waiter.lease
             if lease is not None:
                 self._usage.wait.record((now - waiter.arrival) * 1e6)
-                return lease
-            if not waiter.may_open:
+            elif not waiter.may_open:
                 raise self._refusal(waiter, now, where=f"pool {self.limits.name}")
-        return self._open(waiter)
+        return lease
 
-    def _abandon(self, waiter: Waiter) -> None:
+    def abandon(self, waiter: Waiter) -> None:
         """Leave the queue after an interrupt; what was just granted goes to the next."""
         with self._lock:
             if waiter in self._waiters:

@@ -20,11 +20,12 @@ from homeostat.access.sampling import Call, small
 from homeostat.access.settings import ExecutionSettings
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
+from homeostat.driver.stream import batches
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import AccessError, ScopeRefusedError, StatementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,50 @@ class Session:
         self.rows += changed
         return changed
 
+    def stream(
+        self,
+        sql: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        size: int | None = None,
+        deadline_ms: float | None = None,
+    ) -> Generator[Rows, None, None]:
+        """Yield the rows of a reading statement in batches; needs a transaction.
+
+        Args:
+            sql: SQL with `:name` parameters, or an Operation.
+            params: the values by name.
+            size: rows of a batch; None: the settings' `batch_size`.
+            deadline_ms: the longest time for one batch; None: the settings' `deadline_ms`.
+
+        Raises:
+            AccessError: the session has ended.
+            DatabaseError: as of `Wire.execute`.
+        """
+        text = sql
+        if not isinstance(sql, str):
+            params = checked(sql, params, self.caller, self._settings)
+            text = sql.sql_for(self.dialect)
+        limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
+        with self._statement() as wire:
+            source = batches(
+                wire,
+                str(text),
+                params,
+                size=size or self._settings.batch_size,
+                deadline_ms=limit_ms,
+            )
+        try:
+            while True:
+                with self._statement():
+                    rows = next(source, None)
+                if rows is None:
+                    return
+                self.rows += len(rows.rows)
+                yield rows
+        finally:
+            source.close()
+
     def cancel(self) -> None:
         """Stop the statement under way, from any thread."""
         if self._lease is not None:
@@ -134,6 +179,12 @@ class Session:
         """Roll back, if a transaction is open."""
         with self._statement() as wire:
             wire.rollback()
+
+    @property
+    def is_clean(self) -> bool:
+        """Return whether the connection can be returned as it is, with nothing to roll back."""
+        lease = self._lease
+        return lease is None or not (lease.wire.broken or lease.wire.in_transaction)
 
     def end(self) -> None:
         """Return the connection; the session can't be used any more."""

@@ -25,6 +25,7 @@ class ExecutionSettings:
         wait_ms: the longest wait for a connection, within the deadline.
         page_size: rows of a page, where the operation declares a `limit` parameter and the call
             gives none.
+        batch_size: rows that a stream fetches at a time, and rows of one batch of writes.
         retries: how often a read or an idempotent operation is tried again after its connection
             was lost or a concurrent transaction got in the way.
         announce_caller: run the operation in a transaction of its own in which PostgreSQL is told
@@ -34,6 +35,7 @@ class ExecutionSettings:
     deadline_ms: float | None = DEADLINE_MS
     wait_ms: float = WAIT_MS
     page_size: int = 100
+    batch_size: int = 500
     retries: int = 1
     announce_caller: bool = False
 

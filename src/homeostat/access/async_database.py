@@ -1,0 +1,340 @@
+"""The data path for asyncio: the same operations, pool and statistics, and no thread per waiter.
+
+A task that waits for a connection waits in the event loop; once it has one, its statement runs on a
+worker thread. Only reads that are declared short run in the loop itself, on SQLite, since a hop
+to a thread and back costs more than they do; one that turns out not to be short is stopped and
+run on a thread.
+
+A cancelled task stops its statement, and ends when the statement has. What was committed by then
+stays committed: who has to know uses an idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from homeostat.access.caller import ANYONE, Caller
+from homeostat.access.database import Database
+from homeostat.access.executor import left_ms
+from homeostat.access.lease import Lease
+from homeostat.access.operation import Operation
+from homeostat.access.pool import DRAIN_SECONDS
+from homeostat.access.session import Session, WriteHook, checked
+from homeostat.access.settings import ExecutionSettings
+from homeostat.access.threads import LoopWaiter, Threads
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+from homeostat.errors import (
+    CommitUnknownError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    HomeostatError,
+)
+
+T = TypeVar("T")
+SHORT_MS = 1.0  # reads declared to take no longer run in the loop: a hop costs 0.06 ms
+INLINE_MS_MAX = 10.0  # one that takes longer is stopped: the loop serves others too
+
+
+class AsyncDatabase:
+    """One database as an asyncio application uses it; belongs to one event loop."""
+
+    @classmethod
+    async def open(cls, url: str | Path, **options: Any) -> AsyncDatabase:
+        """Open a database; takes what `Database.open` takes, and raises what it raises."""
+        core = await asyncio.to_thread(lambda: Database.open(url, **options))
+        return cls(core)
+
+    def __init__(self, core: Database) -> None:
+        """Share an open blocking handle; closing this one closes it."""
+        self.core = core
+        self.pool = core.pool
+        self._executor = core.executor
+        self._threads = Threads(core.pool.limits.limit_max + 2)
+        self._now = core.executor.now
+        self._not_short: set[str] = set()
+
+    # -- operations -------------------------------------------------------------------------
+
+    def register(self, operation: Operation) -> None:
+        """Make an operation known by its name; see `Database.register`."""
+        self.core.register(operation)
+
+    def on_write(
+        self, hook: WriteHook, *, tables: Iterable[str] | None = None
+    ) -> Callable[[], None]:
+        """Run a blocking hook after every write operation, on its thread; see `Database`."""
+        return self.core.on_write(hook, tables=tables)
+
+    async def execute(
+        self, operation: str | Operation, params: Params = NO_PARAMS, *, caller: Caller = ANYONE
+    ) -> Rows:
+        """Run an operation and return all its rows; see `Database.execute`.
+
+        Raises:
+            CancelledError: the task was cancelled, and its statement has ended.
+        """
+        if isinstance(operation, str):
+            operation = self.core.operation(operation)
+        if self._is_short(operation):
+            rows = self._inline(operation, params, caller)
+            if rows is not None:
+                return rows
+        return await self._run(operation, params, caller)
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, write: bool = True, caller: Caller = ANYONE, name: str = "transaction"
+    ) -> AsyncIterator[AsyncSession]:
+        """Hold one connection in a transaction; see `Database.transaction`.
+
+        A commit that was begun is never cancelled: its outcome is waited for.
+        """
+        async with self._session(name, caller, write=write) as session:
+            yield session
+
+    def session(
+        self, *, caller: Caller = ANYONE, name: str = "session"
+    ) -> AbstractAsyncContextManager[AsyncSession]:
+        """Hold one connection without a transaction: each statement commits by itself."""
+        return self._session(name, caller, write=None)
+
+    async def stream(
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        caller: Caller = ANYONE,
+        size: int | None = None,
+    ) -> AsyncIterator[tuple[object, ...]]:
+        """Yield the rows of a reading operation as they come; see `Database.stream`."""
+        if isinstance(operation, str):
+            operation = self.core.operation(operation)
+        async with self._session(operation.name, caller, write=False) as session:
+            async for row in session.stream(operation, params, size=size):
+                yield row
+
+    async def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
+        """Refuse new calls, let those under way end, report a last time; see `Database.close`."""
+        late = await asyncio.to_thread(lambda: self.core.close(drain_seconds=drain_seconds))
+        self._threads.close()
+        return late
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.close()
+
+    # -- how --------------------------------------------------------------------------------
+
+    def _is_short(self, operation: Operation) -> bool:
+        expected_ms = operation.expected_ms
+        return (
+            expected_ms is not None
+            and expected_ms <= SHORT_MS
+            and not operation.write
+            and self.core.dialect == "sqlite"
+            and operation.name not in self._not_short
+        )
+
+    def _inline(self, operation: Operation, params: Params, caller: Caller) -> Rows | None:
+        """Run a short read in the loop; None: it has to go to a thread."""
+        settings = self._executor.settings_of(operation, caller)
+        if settings.announce_caller or settings.deadline_ms is None:
+            return None
+        lease = self.pool.take_idle(operation.name)
+        if lease is None:
+            return None
+        arrival = lease.since
+        limit_ms = min(INLINE_MS_MAX, settings.deadline_ms)
+        try:
+            params = checked(operation, params, caller, settings)
+            text = operation.sql_for("sqlite")
+            rows = lease.wire.execute(text, params, deadline_ms=limit_ms)
+        except BaseException as error:
+            self.pool.release(lease, suspect=True)
+            if isinstance(error, DeadlineExceededError) and limit_ms < settings.deadline_ms:
+                self._not_short.add(operation.name)
+                return None
+            self._executor.count(operation, caller, self._now() - arrival, failed=True)
+            raise
+        now = self._now()
+        self.pool.release(lease, now=now)
+        self._executor.finished(operation, params, caller, now - arrival, len(rows.rows))
+        return rows
+
+    async def _run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
+        executor = self._executor
+        arrival = began = self._now()
+        settings = executor.settings_of(operation, caller)
+        params = checked(operation, params, caller, settings)
+        tries = 1 + settings.retries
+        while True:
+            try:
+                rows = await self._attempt(operation, params, caller, settings, arrival, began)
+            except HomeostatError as error:
+                tries -= 1
+                began = self._now()
+                again = executor.may_run_again(operation, error) and tries > 0
+                if not again or left_ms(settings, began - arrival) == 0.0:
+                    executor.count(operation, caller, began - arrival, failed=True)
+                    raise
+            except asyncio.CancelledError:
+                executor.count(operation, caller, self._now() - arrival, failed=True)
+                raise
+            else:
+                changed = len(rows.rows) + rows.changed
+                executor.count(operation, caller, self._now() - arrival, changed)
+                return rows
+
+    async def _attempt(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings,
+        arrival: float,
+        began: float,
+    ) -> Rows:
+        executor = self._executor
+        in_transaction = settings.announce_caller or (operation.write and bool(executor.hooks))
+        lease = await self._acquire(operation.name, settings.wait_seconds, began)
+        session = executor.adopt(lease, operation.name, caller, settings)
+
+        def work() -> Rows:
+            if in_transaction:
+                session.begin(write=operation.write)
+            remaining_ms = left_ms(settings, self._now() - arrival)
+            if remaining_ms == 0.0:
+                raise DeadlineExceededError(where=operation.name)
+            try:
+                rows = session.execute(operation, params, deadline_ms=remaining_ms)
+            except ConnectionLostError as error:
+                if not in_transaction and executor.is_unknown(operation, error):
+                    raise CommitUnknownError(where=operation.name, detail=error.detail) from None
+                raise
+            if in_transaction:
+                session.commit()
+            return rows
+
+        try:
+            return await self._threads.run(work, stop=lease.wire.cancel)
+        finally:
+            await self._give_back(session)
+
+    @asynccontextmanager
+    async def _session(
+        self, name: str, caller: Caller, *, write: bool | None
+    ) -> AsyncIterator[AsyncSession]:
+        arrival = self._now()
+        settings = self._executor.settings_of(Operation(name, "", write=bool(write)), caller)
+        waited = rows = 0.0
+        session: Session | None = None
+        failed = True
+        try:
+            lease = await self._acquire(name, settings.wait_seconds, arrival)
+            waited = self._now() - arrival
+            session = self._executor.adopt(lease, name, caller, settings)
+            held = AsyncSession(session, self._threads, lease)
+            try:
+                if write is not None:
+                    await held.run(lambda s: s.begin(write=write))
+                yield held
+                if write is not None:
+                    await self._threads.run(session.commit)
+            finally:
+                await self._give_back(session)
+            failed = False
+        except (HomeostatError, asyncio.CancelledError):
+            raise
+        except BaseException:
+            failed = False  # the application's own
+            raise
+        finally:
+            took = waited + session.busy_seconds if session else self._now() - arrival
+            rows = session.rows if session else 0
+            self._executor.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
+
+    async def _acquire(self, name: str, seconds: float, arrival: float) -> Lease:
+        waiter = LoopWaiter(name, arrival)
+        lease = self.pool.enter(waiter)
+        if lease is not None:
+            return lease
+        if not waiter.may_open:
+            try:
+                await waiter.wait(seconds - (self._now() - arrival))
+            except BaseException:
+                self.pool.abandon(waiter)
+                raise
+            lease = self.pool.granted(waiter)
+            if lease is not None:
+                return lease
+        opened: list[Lease] = []
+        try:
+            await self._threads.run(lambda: opened.append(self.pool.open_for(waiter)))
+        except asyncio.CancelledError:
+            for one in opened:
+                self.pool.release(one)
+            raise
+        return opened[0]
+
+    async def _give_back(self, session: Session) -> None:
+        """Return a session's connection; what has to be rolled back is, on a thread."""
+        if session.is_clean:
+            session.end()
+        else:
+            await self._threads.run(session.end)
+
+
+class AsyncSession:
+    """What `AsyncDatabase.transaction` and `session` yield; see `Session`."""
+
+    def __init__(self, session: Session, threads: Threads, lease: Lease) -> None:
+        self._session = session
+        self._threads = threads
+        self._lease = lease
+
+    @property
+    def caller(self) -> Caller:
+        """Return on whose behalf."""
+        return self._session.caller
+
+    async def execute(
+        self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one statement or operation on the held connection; see `Session.execute`."""
+        return await self.run(lambda s: s.execute(sql, params, deadline_ms=deadline_ms))
+
+    async def execute_many(self, sql: str, rows: list[Params]) -> int:
+        """Run one statement for each set of parameters; return the rows changed."""
+        return await self.run(lambda s: s.execute_many(sql, rows))
+
+    async def stream(
+        self,
+        sql: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        size: int | None = None,
+        deadline_ms: float | None = None,
+    ) -> AsyncIterator[tuple[object, ...]]:
+        """Yield the rows of a reading statement as they come; see `Session.stream`."""
+        source = self._session.stream(sql, params, size=size, deadline_ms=deadline_ms)
+        try:
+            while True:
+                batch = await self.run(lambda _: next(source, None))
+                if batch is None:
+                    return
+                for row in batch.rows:
+                    yield row
+        finally:
+            await self._threads.run(source.close)
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """Run blocking work with the session on its thread; cancelling stops its statement."""
+        return await self._threads.run(lambda: work(self._session), stop=self._lease.wire.cancel)

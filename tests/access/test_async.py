@@ -1,0 +1,348 @@
+"""The asyncio form, on both engines: right results, many waiters on few threads, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from homeostat.access import AsyncDatabase, Caller, ExecutionSettings, Operation
+from homeostat.driver import postgres
+from homeostat.errors import (
+    AccessError,
+    ConstraintError,
+    DeadlineExceededError,
+    PoolClosedError,
+    PoolTimeoutError,
+)
+
+ADD = Operation("note.add", "INSERT INTO note (text) VALUES (:text)", ("text",), write=True)
+COUNT = Operation("note.count", "SELECT count(*) FROM note", expected_ms=0.5)
+ALL = Operation("note.all", "SELECT id, text FROM note ORDER BY id")
+NUMBERS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
+    "SELECT i FROM n",
+    "postgresql": "SELECT generate_series(1, :count::int) AS i",
+}
+SERIES = Operation("series", NUMBERS, ("count",))
+SLOW = Operation(
+    "slow",
+    {
+        "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+        "WHERE i < 3000000000) SELECT count(*) FROM n",
+        "postgresql": "SELECT pg_sleep(600)",
+    },
+)
+OPERATIONS = [ADD, COUNT, ALL, SERIES, SLOW]
+Opened = Callable[..., "AsyncOpened"]
+AsyncOpened = AsyncIterator[AsyncDatabase]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("file"))
+    found: str = request.getfixturevalue("pg_database")
+    wire = postgres.connect(found)
+    wire.execute(
+        "CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text)"
+    )
+    wire.close()
+    return found
+
+
+@asynccontextmanager
+async def opened(url: str, *, limit: int = 4, **more: object) -> AsyncIterator[AsyncDatabase]:
+    database = await AsyncDatabase.open(url, pool=limit, agent=None, operations=OPERATIONS, **more)
+    try:
+        yield database
+    finally:
+        await database.close(drain_seconds=5)
+
+
+def play(url: str, story: Callable[[AsyncDatabase], Awaitable[None]], **more: object) -> None:
+    """Run a story on a database; no connection may be left taken."""
+
+    async def run() -> None:
+        async with opened(url, **more) as database:  # type: ignore[arg-type]
+            await story(database)
+            assert database.pool.in_use == 0
+            assert database.pool.waiting == 0
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+async def count(database: AsyncDatabase) -> int:
+    found = (await database.execute("note.count")).scalar()
+    assert isinstance(found, int)
+    return found
+
+
+async def failing(database: AsyncDatabase) -> None:
+    async with database.transaction() as held:
+        await held.execute(ADD, {"text": "three"})
+        raise ZeroDivisionError
+
+
+async def come(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until a condition holds; `play` has the deadline."""
+    while not condition():  # noqa: ASYNC110  the pool has no event to wait for
+        await asyncio.sleep(0)
+
+
+def test_it_writes_reads_and_rolls_back(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        assert (await database.execute("note.add", {"text": "one"})).changed == 1
+        async with database.transaction() as held:
+            await held.execute(ADD, {"text": "two"})
+            assert (await held.execute("SELECT count(*) FROM note")).scalar() == 2
+        with pytest.raises(ZeroDivisionError):
+            await failing(database)
+        assert await count(database) == 2
+
+    play(url, story)
+
+
+def test_an_error_of_a_statement_leaves_the_connection_usable(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        double = Operation(
+            "double", "INSERT INTO note (id, text) VALUES (1, 'x'), (1, 'y')", write=True
+        )
+        if database.core.dialect == "postgresql":
+            double = Operation(
+                "double",
+                "INSERT INTO note (id, text) OVERRIDING SYSTEM VALUE VALUES (1, 'x'), (1, 'y')",
+                write=True,
+            )
+        for _ in range(3):
+            with pytest.raises(ConstraintError):
+                await database.execute(double)
+        assert await count(database) == 0
+
+    play(url, story, limit=1)
+
+
+def test_five_hundred_callers_share_eight_connections_and_few_threads(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        await asyncio.gather(*(database.execute("note.add", {"text": str(n)}) for n in range(500)))
+        names = [one.name for one in threading.enumerate()]
+        assert sum(name.startswith("homeostat-access") for name in names) <= 12
+        assert await count(database) == 500
+
+    play(url, story, limit=8)
+
+
+def test_who_comes_first_is_served_first(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        served: list[int] = []
+
+        async def one(number: int) -> None:
+            await database.execute("note.add", {"text": str(number)})
+            served.append(number)
+
+        await asyncio.gather(*(one(number) for number in range(50)))
+        assert served == sorted(served)
+
+    play(url, story, limit=1)
+
+
+def test_waiting_gives_up_in_time_and_names_the_holder(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async with database.session(name="holder"):
+            with pytest.raises(PoolTimeoutError) as caught:
+                await database.execute("note.all")
+            assert caught.value.holders[0][0] == "holder"
+        assert (await database.execute("note.all")).rows == []
+
+    def quick(_operation: Operation, _caller: Caller) -> ExecutionSettings:
+        return ExecutionSettings(wait_ms=50)
+
+    play(url, story, limit=1, planner=quick)
+
+
+def test_the_loop_goes_on_while_a_statement_runs(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        running = asyncio.create_task(database.execute("slow"))
+        turns = 0
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert not running.done()
+        assert turns > 50
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    play(url, story)
+
+
+def test_a_deadline_stops_the_statement(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceededError):
+            await database.execute("slow")
+        assert time.monotonic() - began < 5
+        assert await count(database) == 0
+
+    def quick(operation: Operation, _caller: Caller) -> ExecutionSettings:
+        return ExecutionSettings(deadline_ms=100 if operation.name == "slow" else 5000)
+
+    play(url, story, limit=1, planner=quick)
+
+
+def test_a_read_that_is_not_as_short_as_declared_leaves_the_loop(file: Path) -> None:
+    long = Operation("long", SLOW.sql, expected_ms=0.1)
+
+    async def story(database: AsyncDatabase) -> None:
+        await count(database)
+        began = time.monotonic()
+        running = asyncio.create_task(database.execute(long))
+        await asyncio.sleep(0)
+        assert time.monotonic() - began < 2  # stopped in the loop, and not run there to its end
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    play(str(file), story)
+
+
+def moments() -> Iterator[float]:
+    """Return when to cancel: after so many seconds; from nothing begun to all done."""
+    yield from (n * 0.0001 for n in range(30))
+    yield from (0.003 + n * 0.001 for n in range(10))
+
+
+async def cancelled_after(seconds: float, work: Awaitable[object]) -> bool:
+    """Cancel a task after a time; return whether it had ended well by then."""
+    task = asyncio.ensure_future(work)
+    if seconds:
+        await asyncio.sleep(seconds)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return False
+    return True
+
+
+def test_cancelled_at_any_moment_a_write_is_whole_or_not_there(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        acknowledged = 0
+        for seconds in moments():
+            write = database.execute("note.add", {"text": "x"})
+            acknowledged += await cancelled_after(seconds, write)
+            assert database.pool.in_use == 0
+        assert acknowledged <= await count(database) <= 40
+
+    play(url, story, limit=2)
+
+
+def test_cancelled_at_any_moment_a_transaction_is_whole_or_not_there(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async def both() -> None:
+            async with database.transaction() as held:
+                await held.execute(ADD, {"text": "first"})
+                await held.execute(ADD, {"text": "second"})
+
+        acknowledged = 0
+        for seconds in moments():
+            acknowledged += await cancelled_after(seconds, both())
+            assert database.pool.in_use == 0
+        found = await count(database)
+        assert found % 2 == 0
+        assert found // 2 >= acknowledged
+
+    play(url, story, limit=2)
+
+
+def test_cancelled_while_it_waits_it_leaves_the_queue(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async with database.session(name="holder"):
+            waiting = [asyncio.create_task(database.execute("note.all")) for _ in range(20)]
+            await come(lambda: database.pool.waiting == 20)
+            for task in waiting[::2]:
+                task.cancel()
+            await come(lambda: database.pool.waiting == 10)
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sum(isinstance(end, asyncio.CancelledError) for end in ends) == 10
+
+    play(url, story, limit=1)
+
+
+def test_granted_and_cancelled_in_one_turn_the_connection_goes_on(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        for _ in range(50):
+            holder = database.pool.acquire("holder")
+            first = asyncio.create_task(database.execute("note.all"))
+            second = asyncio.create_task(database.execute("note.all"))
+            await come(lambda: database.pool.waiting == 2)
+            database.pool.release(holder)  # granted to the first, which does not know it yet
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            await second
+
+    play(url, story, limit=1)
+
+
+def test_a_stream_holds_one_batch_and_ends_when_it_is_left(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        seen = [row async for row in database.stream("series", {"count": 2500}, size=100)]
+        assert seen == [(n,) for n in range(1, 2501)]
+        stream = database.stream("series", {"count": 2_000_000_000}, size=10)
+        async for row in stream:
+            if row == (25,):
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert database.pool.in_use == 0
+        assert [row async for row in database.stream("note.all")] == []
+
+    play(url, story, limit=1)
+
+
+def test_a_blocking_stream_ends_when_it_is_left(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        stream = database.core.stream("series", {"count": 2_000_000_000}, size=7)
+        assert [next(stream) for _ in range(20)] == [(n,) for n in range(1, 21)]
+        stream.close()  # type: ignore[attr-defined]
+        assert database.pool.in_use == 0
+
+    play(url, story, limit=1)
+
+
+def test_closing_lets_what_runs_end_and_refuses_the_rest(url: str) -> None:
+    async def run() -> None:
+        async with opened(url, limit=1) as database:
+            async with database.transaction() as held:
+                await held.execute(ADD, {"text": "kept"})
+                waiting = asyncio.create_task(database.execute("note.all"))
+                await come(lambda: database.pool.waiting == 1)
+                closing = asyncio.create_task(database.close(drain_seconds=20))
+                with pytest.raises(PoolClosedError):
+                    await waiting
+                await held.execute(ADD, {"text": "also"})
+            assert await closing == ()
+            with pytest.raises(PoolClosedError):
+                await database.execute("note.all")
+        async with opened(url) as again:
+            assert await count(again) == 2
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_session_that_ended_refuses(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async with database.session() as held:
+            pass
+        with pytest.raises(AccessError, match="has ended"):
+            await held.execute("SELECT 1")
+
+    play(url, story)
