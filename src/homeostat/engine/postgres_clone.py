@@ -35,7 +35,7 @@ APPLICATION = "homeostat clone"
 LOCK_WAIT_MS = 10_000  # pg_dump's wait for a table that is being altered
 _CLONES = """
 SELECT d.datname AS name, shobj_description(d.oid, 'pg_database') AS said,
-       pg_database_size(d.oid)::int8 AS bytes
+       coalesce(pg_database_size(d.oid), 0)::int8 AS bytes
 FROM pg_database d WHERE starts_with(d.datname, :prefix) ORDER BY d.datname
 """
 _SOURCE = """

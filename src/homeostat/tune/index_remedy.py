@@ -31,7 +31,7 @@ from homeostat.operate.remedy import (
 from homeostat.operate.rule import View, brief
 from homeostat.operate.verify import Batch, Demand
 from homeostat.tune.causes import MISSING_INDEX
-from homeostat.tune.rehearsal import rehearse_index
+from homeostat.tune.rehearsal import rehearse_index, remove_leftovers
 from homeostat.tune.slow import SLOW, statement_of
 
 COUNTED_SECONDS = 3.0  # PostgreSQL's sessions tell of their scans once a second at most
@@ -106,6 +106,7 @@ class CreateIndex:
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
         """Replay captured calls on a clone without and with the index."""
         spec = spec_of(parameters)
+        remove_leftovers(hands)
         found = _find(spec, hands)
         if found is not None and found.valid:
             return Rehearsed(ok=False, reason=f"the index {spec.name} is there already")

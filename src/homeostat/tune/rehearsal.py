@@ -60,6 +60,22 @@ class Trial:
         return self.replayed / self.chosen.captured if self.chosen.captured else 0.0
 
 
+def owner_of(hands: Hands) -> str:
+    """Return the name under which a run makes clones."""
+    return f"run {hands.run}"
+
+
+def remove_leftovers(hands: Hands) -> None:
+    """Remove what an operator that was killed in this run's rehearsal left.
+
+    Raises:
+        DatabaseError: the place of clones cannot be asked.
+    """
+    clones = hands.engine.clone
+    if not isinstance(clones, Unsupported):
+        clones.collect(owners=frozenset({owner_of(hands)}))
+
+
 def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
     """Return whether an index is worth building, with all that was measured.
 
@@ -86,11 +102,9 @@ def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
     if all(call.key != statement for call in chosen.calls):
         reason = "no call of the statement was captured with its parameters, so nothing is proven"
         return Rehearsed(ok=False, reason=reason)
-    owner = f"run {hands.run}"
-    clones.collect(owners=frozenset({owner}))
     try:
         clone = clones.create(
-            owner=owner,
+            owner=owner_of(hands),
             expires_seconds=config.clone.keep_seconds,
             bytes_max=config.clone.bytes_max,
         )
