@@ -36,6 +36,8 @@ HomeostatError
 │   ├── PoolTimeoutError
 │   ├── PoolClosedError
 │   ├── OperationUnknownError
+│   ├── IdempotencyKeyReusedError
+│   ├── IdempotencyNotPreparedError
 │   └── ScopeRefusedError
 ├── LogbookError
 │   ├── LogbookFullError
@@ -241,6 +243,14 @@ class PoolClosedError(AccessError):
 
 class OperationUnknownError(AccessError):
     """No operation of this name is registered. Register it, or correct the name."""
+
+
+class IdempotencyKeyReusedError(AccessError):
+    """This idempotency key was used for another request. Take a new key for each request."""
+
+
+class IdempotencyNotPreparedError(AccessError):
+    """The database has no table for idempotency keys. Call Database.prepare_idempotency once."""
 
 
 class ScopeRefusedError(AccessError):

@@ -1,7 +1,8 @@
 """The data path for applications, and the agent that reports from inside them."""
 
 from homeostat.access.agent import AgentOptions
-from homeostat.access.async_database import AsyncDatabase, AsyncSession
+from homeostat.access.async_database import AsyncDatabase
+from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import Caller
 from homeostat.access.database import Database
 from homeostat.access.limits import PoolLimits

@@ -12,18 +12,21 @@ stays committed: who has to know uses an idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.database import Database
 from homeostat.access.executor import left_ms
+from homeostat.access.idempotency import Once, Outcome, fingerprint, given, kept
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import DRAIN_SECONDS
-from homeostat.access.session import Session, WriteHook, checked
+from homeostat.access.retry import Retries
+from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import ExecutionSettings
 from homeostat.access.threads import LoopWaiter, Threads
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
@@ -70,7 +73,12 @@ class AsyncDatabase:
         return self.core.on_write(hook, tables=tables)
 
     async def execute(
-        self, operation: str | Operation, params: Params = NO_PARAMS, *, caller: Caller = ANYONE
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        caller: Caller = ANYONE,
+        idempotency_key: str | None = None,
     ) -> Rows:
         """Run an operation and return all its rows; see `Database.execute`.
 
@@ -79,21 +87,83 @@ class AsyncDatabase:
         """
         if isinstance(operation, str):
             operation = self.core.operation(operation)
+        if idempotency_key is not None:
+            return await self._execute_once(operation, params, caller, idempotency_key)
         if self._is_short(operation):
             rows = self._inline(operation, params, caller)
             if rows is not None:
                 return rows
         return await self._run(operation, params, caller)
 
+    async def _execute_once(
+        self, operation: Operation, params: Params, caller: Caller, key: str
+    ) -> Rows:
+        once = Once(key, fingerprint(operation.name, params))
+
+        def work(session: Session) -> Outcome:
+            return once.through(
+                session, lambda s: kept(s.execute(operation, params)), at=self.core.clock.now()
+            )
+
+        async def ask(session: AsyncSession) -> Outcome:
+            return await session.run(work)
+
+        outcome = await self._again(ask, name=operation.name, caller=caller, has_key=True)
+        return given(outcome)
+
+    async def run(
+        self,
+        work: Callable[[AsyncSession], Awaitable[T]],
+        *,
+        write: bool = True,
+        caller: Caller = ANYONE,
+        name: str = "transaction",
+        isolation: Isolation | None = None,
+        retries: int | None = None,
+    ) -> T:
+        """Run work in a transaction, and again when that is safe; see `Database.run`."""
+        return await self._again(
+            work, name=name, caller=caller, write=write, isolation=isolation, retries=retries
+        )
+
+    async def _again(
+        self,
+        work: Callable[[AsyncSession], Awaitable[T]],
+        *,
+        name: str,
+        caller: Caller,
+        write: bool = True,
+        isolation: Isolation | None = None,
+        retries: int | None = None,
+        has_key: bool = False,
+    ) -> T:
+        left = Retries(retries, has_key=has_key)
+        while True:
+            try:
+                async with self._session(name, caller, write=write, isolation=isolation) as session:
+                    result = await work(session)
+            except HomeostatError as error:
+                pause = left.pause_after(error)
+                if pause is None:
+                    raise
+            else:
+                return result
+            await asyncio.sleep(pause)
+
     @asynccontextmanager
     async def transaction(
-        self, *, write: bool = True, caller: Caller = ANYONE, name: str = "transaction"
+        self,
+        *,
+        write: bool = True,
+        caller: Caller = ANYONE,
+        name: str = "transaction",
+        isolation: Isolation | None = None,
     ) -> AsyncIterator[AsyncSession]:
         """Hold one connection in a transaction; see `Database.transaction`.
 
         A commit that was begun is never cancelled: its outcome is waited for.
         """
-        async with self._session(name, caller, write=write) as session:
+        async with self._session(name, caller, write=write, isolation=isolation) as session:
             yield session
 
     def session(
@@ -230,7 +300,7 @@ class AsyncDatabase:
 
     @asynccontextmanager
     async def _session(
-        self, name: str, caller: Caller, *, write: bool | None
+        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
     ) -> AsyncIterator[AsyncSession]:
         arrival = self._now()
         settings = self._executor.settings_of(Operation(name, "", write=bool(write)), caller)
@@ -244,7 +314,7 @@ class AsyncDatabase:
             held = AsyncSession(session, self._threads, lease)
             try:
                 if write is not None:
-                    await held.run(lambda s: s.begin(write=write))
+                    await held.run(lambda s: s.begin(write=write, isolation=isolation))
                 yield held
                 if write is not None:
                     await self._threads.run(session.commit)
@@ -290,51 +360,3 @@ class AsyncDatabase:
             session.end()
         else:
             await self._threads.run(session.end)
-
-
-class AsyncSession:
-    """What `AsyncDatabase.transaction` and `session` yield; see `Session`."""
-
-    def __init__(self, session: Session, threads: Threads, lease: Lease) -> None:
-        self._session = session
-        self._threads = threads
-        self._lease = lease
-
-    @property
-    def caller(self) -> Caller:
-        """Return on whose behalf."""
-        return self._session.caller
-
-    async def execute(
-        self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
-    ) -> Rows:
-        """Run one statement or operation on the held connection; see `Session.execute`."""
-        return await self.run(lambda s: s.execute(sql, params, deadline_ms=deadline_ms))
-
-    async def execute_many(self, sql: str, rows: list[Params]) -> int:
-        """Run one statement for each set of parameters; return the rows changed."""
-        return await self.run(lambda s: s.execute_many(sql, rows))
-
-    async def stream(
-        self,
-        sql: str | Operation,
-        params: Params = NO_PARAMS,
-        *,
-        size: int | None = None,
-        deadline_ms: float | None = None,
-    ) -> AsyncIterator[tuple[object, ...]]:
-        """Yield the rows of a reading statement as they come; see `Session.stream`."""
-        source = self._session.stream(sql, params, size=size, deadline_ms=deadline_ms)
-        try:
-            while True:
-                batch = await self.run(lambda _: next(source, None))
-                if batch is None:
-                    return
-                for row in batch.rows:
-                    yield row
-        finally:
-            await self._threads.run(source.close)
-
-    async def run(self, work: Callable[[Session], T]) -> T:
-        """Run blocking work with the session on its thread; cancelling stops its statement."""
-        return await self._threads.run(lambda: work(self._session), stop=self._lease.wire.cancel)

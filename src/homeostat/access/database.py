@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from homeostat.access.agent import Agent, AgentOptions
 from homeostat.access.caller import ANYONE, Caller
@@ -23,19 +23,21 @@ from homeostat.access.protocol import DatabaseReport
 from homeostat.access.sampling import Sampler
 from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner
+from homeostat.access.transactions import Transactions
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver import sqlite
 from homeostat.driver.identity import identify
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import OperationUnknownError
 
+T = TypeVar("T")
 DEFAULT_AGENT = AgentOptions()
 DEFAULT_LIMITS = PoolLimits()
 LOCK_WAIT_MS = 5_000.0
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-class Database:
+class Database(Transactions):
     """One database as an application uses it; safe to use from any thread."""
 
     @classmethod
@@ -109,7 +111,7 @@ class Database:
         self.dialect = "postgresql" if path is None else "sqlite"
         self._connect = connect
         self._path = path
-        self._clock = clock
+        self.clock = clock
         self._options = options
         self._identity: DatabaseReport | None = None
         self._operations: dict[str, Operation] = {}
@@ -143,7 +145,12 @@ class Database:
         self._operations[operation.name] = operation
 
     def execute(
-        self, operation: str | Operation, params: Params = NO_PARAMS, *, caller: Caller = ANYONE
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        caller: Caller = ANYONE,
+        idempotency_key: str | None = None,
     ) -> Rows:
         """Run an operation and return all its rows.
 
@@ -151,9 +158,13 @@ class Database:
             operation: a registered name, or the operation itself.
             params: the values by name.
             caller: on whose behalf.
+            idempotency_key: the write happens once for this key, however often it is asked for;
+                who asks again gets what the first gave. It is run again by itself after an
+                unknown commit. Needs `prepare_idempotency`.
 
         Raises:
             OperationUnknownError: nothing of this name is registered.
+            IdempotencyKeyReusedError: the key was used for another operation or other parameters.
             PoolTimeoutError: no connection became free in time.
             DeadlineExceededError: it took longer than the settings' `deadline_ms`.
             CommitUnknownError: it may or may not have happened.
@@ -161,7 +172,9 @@ class Database:
         """
         if isinstance(operation, str):
             operation = self.operation(operation)
-        return self.executor.run(operation, params, caller)
+        if idempotency_key is None:
+            return self.executor.run(operation, params, caller)
+        return self.execute_once(operation, params, caller, idempotency_key)
 
     def operation(self, name: str) -> Operation:
         """Return a registered operation.
@@ -200,31 +213,6 @@ class Database:
         with closing(self.executor.stream(operation, params, caller, size)) as batches:
             for batch in batches:
                 yield from batch.rows
-
-    def transaction(
-        self, *, write: bool = True, caller: Caller = ANYONE, name: str = "transaction"
-    ) -> AbstractContextManager[Session]:
-        """Hold one connection in a transaction: committed at the end, rolled back on an error.
-
-        It counts as one call of the name, without the time that the application itself takes.
-
-        Args:
-            write: whether it changes data; on SQLite it takes the write lock at once.
-            caller: on whose behalf; PostgreSQL is told.
-            name: what statistics, time-outs and findings call it.
-
-        Raises:
-            PoolTimeoutError: no connection became free in time.
-            CommitUnknownError: it may or may not have been committed.
-            DatabaseError: as of `Wire.execute`.
-        """
-        return self.executor.session(name, caller, write=write)
-
-    def session(
-        self, *, caller: Caller = ANYONE, name: str = "session"
-    ) -> AbstractContextManager[Session]:
-        """Hold one connection without a transaction: each statement commits by itself."""
-        return self.executor.session(name, caller, write=None)
 
     def on_write(
         self, hook: WriteHook, *, tables: Iterable[str] | None = None
@@ -309,7 +297,7 @@ class Database:
             statistics=self.executor.statistics,
             database=lambda: self._identity,
             connect=self._connect,
-            clock=self._clock,
+            clock=self.clock,
         )
 
     def _after_fork(self) -> None:

@@ -20,7 +20,7 @@ from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
 from homeostat.access.sampling import Call, Sampler, small
-from homeostat.access.session import Session, WriteHook, checked
+from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import DEFAULT_SETTINGS, ExecutionSettings, Planner
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
@@ -202,7 +202,9 @@ class Executor:
         return rows
 
     @contextmanager
-    def session(self, name: str, caller: Caller, *, write: bool | None) -> Iterator[Session]:
+    def session(
+        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
+    ) -> Iterator[Session]:
         """Hold a connection; `write` None: no transaction. See `Database.transaction`."""
         arrival = self.now()
         settings = self.settings_of(Operation(name, "", write=bool(write)), caller)
@@ -213,7 +215,7 @@ class Executor:
             with self._held(name, caller, settings, arrival) as session:
                 waited = self.now() - arrival
                 if write is not None:
-                    session.begin(write=write)
+                    session.begin(write=write, isolation=isolation)
                 yield session  # what raises here is rolled back when the lease is released
                 if write is not None:
                     session.commit()

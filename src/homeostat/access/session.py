@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from homeostat.access.caller import Caller
 from homeostat.access.lease import Lease
@@ -26,6 +26,11 @@ from homeostat.errors import AccessError, ScopeRefusedError, StatementError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+
+Isolation = Literal["REPEATABLE READ", "SERIALIZABLE"]
+"""Of a PostgreSQL transaction; without one a writing transaction is READ COMMITTED. SQLite's are
+all serialisable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Session:
         self._statistics = statistics
         self._clock = clock
         self._took_seconds = 0.0  # by the last statement
+        self._savepoints = 0
 
     def execute(
         self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
@@ -156,6 +162,33 @@ class Session:
         finally:
             source.close()
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done inside if it raises, and only that; the transaction goes on.
+
+        May be nested. What it raises is passed on: catch it outside to continue.
+
+        Raises:
+            AccessError: the session has ended.
+            StatementError: no transaction is open.
+        """
+        self._savepoints += 1
+        name = f"homeostat_{self._savepoints}"
+        with self._statement() as wire:
+            if not wire.in_transaction:
+                raise StatementError("A savepoint needs a transaction. Use Database.transaction.")
+            wire.execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            with self._statement() as wire:
+                if wire.in_transaction and not wire.broken:
+                    wire.execute(f"ROLLBACK TO SAVEPOINT {name}")
+                    wire.execute(f"RELEASE SAVEPOINT {name}")
+            raise
+        with self._statement() as wire:
+            wire.execute(f"RELEASE SAVEPOINT {name}")
+
     def cancel(self) -> None:
         """Stop the statement under way, from any thread."""
         if self._lease is not None:
@@ -163,11 +196,13 @@ class Session:
 
     # -- for the executor -------------------------------------------------------------------
 
-    def begin(self, *, write: bool) -> None:
+    def begin(self, *, write: bool, isolation: Isolation | None = None) -> None:
         """Begin the transaction; PostgreSQL is told the caller."""
         with self._statement() as wire:
             wire.begin(write=write)
             if self.dialect == "postgresql":
+                if isolation is not None:
+                    wire.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
                 announce(wire, self.caller)
 
     def commit(self) -> None:

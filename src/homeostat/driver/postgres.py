@@ -175,8 +175,8 @@ class PostgresWire:
             self._finish()
 
     def begin(self, *, write: bool) -> None:
-        """Start a transaction; one that does not write is READ ONLY."""
-        self._control(b"BEGIN" if write else b"BEGIN READ ONLY")
+        """Start a transaction; one that does not write sees one moment (REPEATABLE READ)."""
+        self._control(b"BEGIN" if write else b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def commit(self) -> None:
         """Commit.

@@ -1,0 +1,77 @@
+"""A session of the asyncio form: each statement runs on a thread, and stops with its task."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from homeostat.access.caller import Caller
+from homeostat.access.lease import Lease
+from homeostat.access.operation import Operation
+from homeostat.access.session import Session
+from homeostat.access.threads import Threads
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+
+T = TypeVar("T")
+
+
+class AsyncSession:
+    """What `AsyncDatabase.transaction` and `session` yield; see `Session`."""
+
+    def __init__(self, session: Session, threads: Threads, lease: Lease) -> None:
+        self._session = session
+        self._threads = threads
+        self._lease = lease
+
+    @property
+    def caller(self) -> Caller:
+        """Return on whose behalf."""
+        return self._session.caller
+
+    async def execute(
+        self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
+    ) -> Rows:
+        """Run one statement or operation on the held connection; see `Session.execute`."""
+        return await self.run(lambda s: s.execute(sql, params, deadline_ms=deadline_ms))
+
+    async def execute_many(self, sql: str, rows: list[Params]) -> int:
+        """Run one statement for each set of parameters; return the rows changed."""
+        return await self.run(lambda s: s.execute_many(sql, rows))
+
+    async def stream(
+        self,
+        sql: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        size: int | None = None,
+        deadline_ms: float | None = None,
+    ) -> AsyncIterator[tuple[object, ...]]:
+        """Yield the rows of a reading statement as they come; see `Session.stream`."""
+        source = self._session.stream(sql, params, size=size, deadline_ms=deadline_ms)
+        try:
+            while True:
+                batch = await self.run(lambda _: next(source, None))
+                if batch is None:
+                    return
+                for row in batch.rows:
+                    yield row
+        finally:
+            await self._threads.run(source.close)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what is done inside if it raises, and only that; see `Session.savepoint`."""
+        point = self._session.savepoint()
+        await self.run(lambda _: point.__enter__())
+        try:
+            yield
+        except BaseException as error:
+            why = error
+            await self._threads.run(lambda: point.__exit__(type(why), why, why.__traceback__))
+            raise
+        await self._threads.run(lambda: point.__exit__(None, None, None))
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """Run blocking work with the session on its thread; cancelling stops its statement."""
+        return await self._threads.run(lambda: work(self._session), stop=self._lease.wire.cancel)
