@@ -301,7 +301,7 @@ def test_a_stream_holds_one_batch_and_ends_when_it_is_left(url: str) -> None:
         async for row in stream:
             if row == (25,):
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert database.pool.in_use == 0
         assert [row async for row in database.stream("note.all")] == []
 
@@ -312,7 +312,7 @@ def test_a_blocking_stream_ends_when_it_is_left(url: str) -> None:
     async def story(database: AsyncDatabase) -> None:
         stream = database.core.stream("series", {"count": 2_000_000_000}, size=7)
         assert [next(stream) for _ in range(20)] == [(n,) for n in range(1, 21)]
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert database.pool.in_use == 0
 
     play(url, story, limit=1)

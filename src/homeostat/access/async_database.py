@@ -12,23 +12,23 @@ stays committed: who has to know uses an idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from homeostat.access.async_queue import AsyncQueue
 from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.database import Database
 from homeostat.access.executor import left_ms
 from homeostat.access.idempotency import Once, Outcome, fingerprint, given, kept
-from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import DRAIN_SECONDS
 from homeostat.access.retry import Retries
 from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import ExecutionSettings
-from homeostat.access.threads import LoopWaiter, Threads
+from homeostat.access.threads import Threads
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import (
     CommitUnknownError,
@@ -58,6 +58,7 @@ class AsyncDatabase:
         self._executor = core.executor
         self._threads = Threads(core.pool.limits.limit_max + 2)
         self._now = core.executor.now
+        self._queue = AsyncQueue(core.pool, self._threads, now=self._now)
         self._not_short: set[str] = set()
 
     # -- operations -------------------------------------------------------------------------
@@ -179,12 +180,15 @@ class AsyncDatabase:
         *,
         caller: Caller = ANYONE,
         size: int | None = None,
-    ) -> AsyncIterator[tuple[object, ...]]:
+    ) -> AsyncGenerator[tuple[object, ...], None]:
         """Yield the rows of a reading operation as they come; see `Database.stream`."""
         if isinstance(operation, str):
             operation = self.core.operation(operation)
-        async with self._session(operation.name, caller, write=False) as session:
-            async for row in session.stream(operation, params, size=size):
+        async with (
+            self._session(operation.name, caller, write=False) as session,
+            aclosing(session.stream(operation, params, size=size)) as rows,
+        ):
+            async for row in rows:
                 yield row
 
     async def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
@@ -274,7 +278,7 @@ class AsyncDatabase:
     ) -> Rows:
         executor = self._executor
         in_transaction = settings.announce_caller or (operation.write and bool(executor.hooks))
-        lease = await self._acquire(operation.name, settings.wait_seconds, began)
+        lease = await self._queue.acquire(operation.name, settings.wait_seconds, began)
         session = executor.adopt(lease, operation.name, caller, settings)
 
         def work() -> Rows:
@@ -296,7 +300,7 @@ class AsyncDatabase:
         try:
             return await self._threads.run(work, stop=lease.wire.cancel)
         finally:
-            await self._give_back(session)
+            await self._queue.give_back(session)
 
     @asynccontextmanager
     async def _session(
@@ -308,7 +312,7 @@ class AsyncDatabase:
         session: Session | None = None
         failed = True
         try:
-            lease = await self._acquire(name, settings.wait_seconds, arrival)
+            lease = await self._queue.acquire(name, settings.wait_seconds, arrival)
             waited = self._now() - arrival
             session = self._executor.adopt(lease, name, caller, settings)
             held = AsyncSession(session, self._threads, lease)
@@ -319,7 +323,7 @@ class AsyncDatabase:
                 if write is not None:
                     await self._threads.run(session.commit)
             finally:
-                await self._give_back(session)
+                await self._queue.give_back(session)
             failed = False
         except (HomeostatError, asyncio.CancelledError):
             raise
@@ -330,33 +334,3 @@ class AsyncDatabase:
             took = waited + session.busy_seconds if session else self._now() - arrival
             rows = session.rows if session else 0
             self._executor.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
-
-    async def _acquire(self, name: str, seconds: float, arrival: float) -> Lease:
-        waiter = LoopWaiter(name, arrival)
-        lease = self.pool.enter(waiter)
-        if lease is not None:
-            return lease
-        if not waiter.may_open:
-            try:
-                await waiter.wait(seconds - (self._now() - arrival))
-            except BaseException:
-                self.pool.abandon(waiter)
-                raise
-            lease = self.pool.granted(waiter)
-            if lease is not None:
-                return lease
-        opened: list[Lease] = []
-        try:
-            await self._threads.run(lambda: opened.append(self.pool.open_for(waiter)))
-        except asyncio.CancelledError:
-            for one in opened:
-                self.pool.release(one)
-            raise
-        return opened[0]
-
-    async def _give_back(self, session: Session) -> None:
-        """Return a session's connection; what has to be rolled back is, on a thread."""
-        if session.is_clean:
-            session.end()
-        else:
-            await self._threads.run(session.end)

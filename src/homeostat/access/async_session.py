@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ class AsyncSession:
         *,
         size: int | None = None,
         deadline_ms: float | None = None,
-    ) -> AsyncIterator[tuple[object, ...]]:
+    ) -> AsyncGenerator[tuple[object, ...], None]:
         """Yield the rows of a reading statement as they come; see `Session.stream`."""
         source = self._session.stream(sql, params, size=size, deadline_ms=deadline_ms)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Self, TypeVar
@@ -194,7 +194,7 @@ class Database(Transactions):
         *,
         caller: Caller = ANYONE,
         size: int | None = None,
-    ) -> Iterator[tuple[object, ...]]:
+    ) -> Generator[tuple[object, ...], None, None]:
         """Yield the rows of a reading operation as they come, all of one moment.
 
         A connection is held until the iteration ends or is closed; memory holds one batch.

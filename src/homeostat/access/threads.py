@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from homeostat.access.lease import Waiter
 from homeostat.errors import StatementCancelledError
 
 T = TypeVar("T")
@@ -88,43 +87,3 @@ async def _end(job: Job, future: asyncio.Future[T]) -> None:
             continue
     if not future.cancelled():
         future.exception()  # told to nobody
-
-
-class LoopWaiter(Waiter):
-    """A place in the queue for a task: it is woken in its own event loop."""
-
-    __slots__ = ("_future", "_loop")
-
-    def __init__(self, name: str, arrival: float) -> None:
-        super().__init__(name, arrival, busy=False)
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self._loop.create_future()
-        self.event = _Waking(self)
-
-    def wake(self) -> None:
-        """Wake the task, from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._woken)
-        except RuntimeError:  # the loop is closed: nobody waits
-            return
-
-    async def wait(self, seconds: float) -> None:
-        """Wait to be woken, or for the time to pass."""
-        await asyncio.wait({self._future}, timeout=max(0.0, seconds))
-
-    def _woken(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-
-class _Waking(threading.Event):
-    """Wakes a task when it is set."""
-
-    def __init__(self, waiter: LoopWaiter) -> None:
-        super().__init__()
-        self._waiter = waiter
-
-    def set(self) -> None:
-        """Set it and wake the task."""
-        super().set()
-        self._waiter.wake()

@@ -1,0 +1,92 @@
+"""A place in the pool's queue for a task: it waits in its event loop, not on a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from homeostat.access.lease import Lease, Waiter
+from homeostat.access.pool import Pool
+from homeostat.access.session import Session
+from homeostat.access.threads import Threads
+
+
+class AsyncQueue:
+    """Takes connections of a pool for tasks, and returns them."""
+
+    def __init__(self, pool: Pool, threads: Threads, *, now: Callable[[], float]) -> None:
+        self._pool = pool
+        self._threads = threads
+        self._now = now
+
+    async def acquire(self, name: str, seconds: float, arrival: float) -> Lease:
+        """Take a connection, after everyone who came earlier; see `Pool.acquire`."""
+        waiter = LoopWaiter(name, arrival)
+        lease = self._pool.enter(waiter)
+        if lease is not None:
+            return lease
+        if not waiter.may_open:
+            try:
+                await waiter.wait(seconds - (self._now() - arrival))
+            except BaseException:
+                self._pool.abandon(waiter)
+                raise
+            lease = self._pool.granted(waiter)
+            if lease is not None:
+                return lease
+        opened: list[Lease] = []
+        try:
+            await self._threads.run(lambda: opened.append(self._pool.open_for(waiter)))
+        except asyncio.CancelledError:
+            for one in opened:
+                self._pool.release(one)
+            raise
+        return opened[0]
+
+    async def give_back(self, session: Session) -> None:
+        """Return a session's connection; what has to be rolled back is, on a thread."""
+        if session.is_clean:
+            session.end()
+        else:
+            await self._threads.run(session.end)
+
+
+class LoopWaiter(Waiter):
+    """A place in the queue for a task: it is woken in its own event loop."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, name: str, arrival: float) -> None:
+        super().__init__(name, arrival, busy=False)
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+        self.event = _Waking(self)
+
+    def wake(self) -> None:
+        """Wake the task, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._woken)
+        except RuntimeError:  # the loop is closed: nobody waits
+            return
+
+    async def wait(self, seconds: float) -> None:
+        """Wait to be woken, or for the time to pass."""
+        await asyncio.wait({self._future}, timeout=max(0.0, seconds))
+
+    def _woken(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+class _Waking(threading.Event):
+    """Wakes a task when it is set."""
+
+    def __init__(self, waiter: LoopWaiter) -> None:
+        super().__init__()
+        self._waiter = waiter
+
+    def set(self) -> None:
+        """Set it and wake the task."""
+        super().set()
+        self._waiter.wake()
