@@ -180,6 +180,13 @@ class CloneConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     disk_reserve_bytes: Annotated[
         int, Meta(ge=0), _about("Left free on the disk that a clone is written to (1 GB).")
     ] = 1_000_000_000
+    copy_bytes_per_second: Annotated[
+        Count,
+        _about(
+            "Pace of a copy (50 MB/s), so that the application's own commits find the disk free; "
+            "SQLite in rollback mode is copied at full speed, since writers wait."
+        ),
+    ] = 50_000_000
     writers_wait_seconds_max: Annotated[
         Seconds,
         _about(

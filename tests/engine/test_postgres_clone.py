@@ -20,6 +20,41 @@ from tests.engine.shapes import ORDERS, make_postgres
 from tests.servers import PostgresServer, wait_until
 
 HOUR = 3600.0
+TRICKY = "tab\t, newline\n, \\\\ and 'quotes' \\N"
+FILL = "repeat(md5(i::text), 8)"
+DAY = "date '2024-06-01' + i % 400"
+NINE = "FROM generate_series(1, 9000) i"
+SHOP = (
+    "CREATE TABLE country (id int PRIMARY KEY, name text)",
+    "INSERT INTO country SELECT i, 'c' || i FROM generate_series(1, 50) i",
+    """CREATE TABLE "Customer" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text,
+       country int NOT NULL REFERENCES country, invited_by bigint REFERENCES "Customer",
+       tags text[] DEFAULT '{"a b",c}', about jsonb DEFAULT '{"k": [1, "x"]}',
+       upper_name text GENERATED ALWAYS AS (upper(name)) STORED)""",
+    f"""INSERT INTO "Customer" (name, country, invited_by)
+        SELECT {FILL}, 1 + i % 50, nullif(i / 2, 0) FROM generate_series(1, 8000) i""",
+    """CREATE TABLE bill (id bigint PRIMARY KEY, customer bigint REFERENCES "Customer", note text,
+       UNIQUE (id, customer))""",
+    f"INSERT INTO bill SELECT i, 1 + i % 8000, {FILL} FROM generate_series(1, 20000) i",
+    """CREATE TABLE "bill.item" (bill bigint, customer bigint, line int, note text,
+       FOREIGN KEY (bill, customer) REFERENCES bill (id, customer), PRIMARY KEY (bill, line))""",
+    f"""INSERT INTO "bill.item" SELECT i, 1 + i % 8000, 1, {FILL}
+        FROM generate_series(1, 20000) i""",
+    """CREATE TABLE event (id bigint, at date, note text, PRIMARY KEY (id, at))
+       PARTITION BY RANGE (at)""",
+    "CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')",
+    "CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
+    f"INSERT INTO event SELECT i, {DAY}, {FILL} {NINE}",
+    """CREATE TABLE seen (id bigint PRIMARY KEY, event bigint, at date, note text,
+       FOREIGN KEY (event, at) REFERENCES event (id, at))""",
+    f"INSERT INTO seen SELECT i, i, {DAY}, {FILL} {NINE}",
+    "CREATE TABLE knot (id int PRIMARY KEY, other int)",
+    "CREATE TABLE tie (id int PRIMARY KEY, other int REFERENCES knot)",
+    "ALTER TABLE knot ADD FOREIGN KEY (other) REFERENCES tie",
+    "INSERT INTO knot VALUES (1, NULL)",
+    "INSERT INTO tie VALUES (1, 1)",
+    "UPDATE knot SET other = 1",
+)
 PLENTY = 10**9
 ROOT = Path(__file__).resolve().parents[2]
 Opener = Callable[..., Clone]
@@ -77,6 +112,38 @@ def test_a_clone_holds_everything_and_the_source_is_untouched(
     assert not facet.drop(made.name)
     with pytest.raises(NotFoundError), facet.connect(made.name):
         pass
+
+
+def test_a_sample_is_whole_by_its_foreign_keys(
+    pg_database: str, pg_server: PostgresServer, clone_of: Opener
+) -> None:
+    wire = postgres.connect(pg_database)
+    for sql in SHOP:
+        wire.execute(sql)
+    wire.execute("ANALYZE")
+    facet = clone_of(pg_database, sample_bytes=1_500_000)
+    made = facet.create(owner="run 1", expires_seconds=HOUR, bytes_max=10_000_000)
+    assert 0.03 < made.share < 0.5
+    with facet.connect(made.name) as clone:
+        counts = {
+            name: int(str(clone.execute(f'SELECT count(*) FROM "{name}"').scalar()))
+            for name in ("Customer", "bill", "bill.item", "country", "knot", "event", "seen")
+        }
+        orphans = 'SELECT count(*) FROM "Customer" c LEFT JOIN country o ON o.id = c.country'
+        assert clone.execute(f"{orphans} WHERE o.id IS NULL").scalar() == 0
+        invalid = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND NOT convalidated"
+        assert clone.execute(invalid).scalar() == 0
+        keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f'"
+        assert clone.execute(keys).scalar() == wire.execute(keys).scalar() == 9
+        assert clone.execute("SELECT note FROM bill WHERE id = 0").rows in ([], [(TRICKY,)])
+        clone.execute('INSERT INTO "Customer" (name, country) VALUES (:n, 1)', {"n": "new"})
+    wire.close()
+    assert counts["country"] == 50
+    assert 0 < counts["Customer"] < 8000
+    assert 0 < counts["seen"] <= counts["event"] < 9000
+    assert 0 < counts["bill"] < 20_000
+    assert 0 < counts["bill.item"] < 20_000
+    assert clones_on(pg_server) == [made.name]
 
 
 def test_an_empty_database_is_cloned(pg_database: str, clone_of: Opener) -> None:

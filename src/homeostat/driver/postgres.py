@@ -143,11 +143,17 @@ class PostgresWire:
             self._finish()
 
     def insert_rows(
-        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+        self,
+        table: str | tuple[str, ...],
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
     ) -> int:
-        """Insert many rows by COPY, the values in the order of the columns; return how many."""
+        """Insert many rows by COPY, the values in the order of the columns; return how many.
+
+        `table` is `name` or `schema.name`, or the two apart when they may hold dots.
+        """
         statement = composed.SQL("COPY {} ({}) FROM STDIN").format(
-            composed.Identifier(*table.split(".")),
+            composed.Identifier(*(table.split(".") if isinstance(table, str) else table)),
             composed.SQL(", ").join(composed.Identifier(column) for column in columns),
         )
         connection = self._opened()

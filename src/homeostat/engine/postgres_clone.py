@@ -1,6 +1,7 @@
 """Clones of a PostgreSQL database: databases of their own on the server that [clone] url names.
 
-A clone is filled by pg_dump and pg_restore. Its database's comment says what it is, its creator
+A clone is filled by pg_dump and pg_restore, or, above [clone] sample_bytes, with a sample of the
+rows (postgres_sample.py). Its database's comment says what it is, its creator
 holds an advisory lock while it is made: a clone that is not ready and whose lock is free is a
 leftover, whoever made it. The source is only read, by a dump of one snapshot.
 """
@@ -27,11 +28,13 @@ from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo
 from homeostat.engine.postgres_control import lock_number
 from homeostat.engine.postgres_programs import Child, Programs, find_programs, pump
+from homeostat.engine.postgres_sample import Sample
 from homeostat.errors import CloneRefusedError, HomeostatError, NotFoundError
 from homeostat.secret import Secret, with_password, without_password
 
 PREFIX = "homeostat_clone_"
 APPLICATION = "homeostat clone"
+RESTORE_OPTIONS = "-c synchronous_commit=off"  # what a crash loses is a leftover anyway
 LOCK_WAIT_MS = 10_000  # pg_dump's wait for a table that is being altered
 _CLONES = """
 SELECT d.datname AS name, shobj_description(d.oid, 'pg_database') AS said,
@@ -180,27 +183,68 @@ class PostgresClone:
             homeostat_clone=self._source, owner=owner, created=now, expires=now + expires_seconds
         )
         _comment(server, name, mark)
-        self._fill(name, bytes_max, began)
+        share = self._fill(name, source, self._limit(bytes_max, began), began)
         clone = postgres.connect(self._clone_url(name), application_name=APPLICATION)
         try:
             clone.execute("ANALYZE")
             size = int(str(clone.execute("SELECT pg_database_size(current_database())").scalar()))
         finally:
             clone.close()
-        done = msgspec.structs.replace(mark, ready=True, seconds=perf_counter() - began)
+        seconds = perf_counter() - began
+        done = msgspec.structs.replace(mark, ready=True, seconds=seconds, share=share)
         _comment(server, name, done)
         return self._info(name, done, size)
 
-    def _fill(self, name: str, bytes_max: int, began: float) -> None:
+    def _limit(self, bytes_max: int, began: float) -> Callable[[int], None]:
+        """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
+        pause = threading.Event()
+        moved_from = perf_counter()
+
         def check(moved: int) -> None:
+            now = perf_counter()
             if moved > bytes_max:
                 raise CloneRefusedError(detail=f"past {bytes_max} bytes")
+            if now > began + self._config.seconds_max:
+                message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
+                raise CloneRefusedError(message)
+            pause.wait(max(0.0, moved_from + moved / self._config.copy_bytes_per_second - now))
 
+        return check
+
+    def _fill(
+        self, name: str, source: dict[str, Any], check: Callable[[int], None], began: float
+    ) -> float:
+        """Copy everything, or a sample; return the share of the rows that came."""
+        if not self._sampled(source):
+            self._dump(name, (), check, began)
+            return 1.0
+        reader = self._connect("clone", readonly=True)
+        writer = postgres.connect(self._clone_url(name), application_name=APPLICATION)
+        try:
+            reader.begin(write=False)
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            moment = f"--snapshot={reader.execute('SELECT pg_export_snapshot()').scalar()}"
+            self._dump(name, ("--section=pre-data", moment), check, began)
+            sample = Sample(reader, writer, bytes_wanted=self._config.sample_bytes, go_on=check)
+            share = sample.copy()
+            self._dump(name, ("--section=post-data", moment), check, began)
+        finally:
+            writer.close()
+            reader.close()
+        return share
+
+    def _sampled(self, source: dict[str, Any]) -> bool:
+        return 0 < self._config.sample_bytes < int(source["bytes"])
+
+    def _dump(
+        self, name: str, options: Sequence[str], check: Callable[[int], None], began: float
+    ) -> None:
         dump = Child(
             [
                 self._programs.dump, "--format=custom", "--compress=0", "--no-owner",
                 "--no-privileges", "--no-publications", "--no-subscriptions",
-                f"--lock-wait-timeout={LOCK_WAIT_MS}",
+                f"--lock-wait-timeout={LOCK_WAIT_MS}", *options,
             ],
             url=self._url(), reads=False, writes=True,
         )  # fmt: skip
@@ -209,7 +253,7 @@ class PostgresClone:
                 self._programs.restore, "--format=custom", "--no-owner", "--no-privileges",
                 "--exit-on-error",
             ],
-            url=self._clone_url(name), reads=True, writes=False,
+            url=self._clone_url(name), reads=True, writes=False, options=RESTORE_OPTIONS,
         )  # fmt: skip
         seconds = self._config.seconds_max - (perf_counter() - began)
         pump(dump, restore, check, seconds_max=max(seconds, 1.0))
@@ -222,7 +266,7 @@ class PostgresClone:
             wire.close()
 
     def _refuse(self, source: dict[str, Any], server: PostgresWire, bytes_max: int) -> None:
-        if source["bytes"] > bytes_max:
+        if source["bytes"] > bytes_max and not self._sampled(source):
             message = (
                 "The database is larger than clones may be. Raise [clone] bytes_max, or let the "
                 "clone be a sample: [clone] sample_bytes."

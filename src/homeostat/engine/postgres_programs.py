@@ -73,7 +73,13 @@ class Child:
     """A program that runs with low priority; its messages are kept for the error."""
 
     def __init__(
-        self, command: Sequence[str | Path], *, url: str, reads: bool, writes: bool
+        self,
+        command: Sequence[str | Path],
+        *,
+        url: str,
+        reads: bool,
+        writes: bool,
+        options: str = "",
     ) -> None:
         """Start it.
 
@@ -82,11 +88,14 @@ class Child:
             url: the database; a password in it goes into the environment.
             reads: whether its standard input is a pipe.
             writes: whether its standard output is one.
+            options: settings of its session, as in PGOPTIONS.
         """
         place, password = split_password(url)
         environment = dict(os.environ)
         if password is not None:
             environment["PGPASSWORD"] = password
+        if options:
+            environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {options}".strip()
         self.name = Path(command[0]).name
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in `finish`
         self.process = subprocess.Popen(  # noqa: S603  the server's own program

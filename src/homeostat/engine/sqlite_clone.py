@@ -151,17 +151,23 @@ class SqliteClone:
         return done.info()
 
     def _limit(self, source: SqliteWire, bytes_max: int) -> Callable[[int], None]:
-        """Return what ends a copy that takes too long or grows too large."""
+        """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
         writers_wait = source.execute("PRAGMA journal_mode").scalar() != "wal"
         seconds = (
             self._config.writers_wait_seconds_max if writers_wait else self._config.seconds_max
         )
-        until = perf_counter() + seconds
+        began = perf_counter()
+        until = began + seconds
+        pace = self._config.copy_bytes_per_second
+        pause = threading.Event()
 
         def check(copied: int) -> None:
             if copied > bytes_max:
                 raise CloneRefusedError(where=self._path, detail=f"past {bytes_max} bytes")
-            if perf_counter() <= until:
+            now = perf_counter()
+            if now <= until:
+                if not writers_wait:
+                    pause.wait(max(0.0, began + copied / pace - now))
                 return
             if writers_wait:
                 message = (

@@ -1,0 +1,195 @@
+"""Clones: how long one takes against a plain copy, and what the application feels of it.
+
+    uv run python -m bench.clone [--quick] [--json]
+
+SQLite: a file of 1 GB (--quick: 60 MB) cloned, checked included, against `cp` in the same run.
+PostgreSQL: 300 MB (--quick: 20 MB) against `pg_dump | pg_restore` without Homeostat. Meanwhile an
+application in its own process reads and writes 200 times a second; its p95 is compared with that
+of the same time without clones, measured just before. The goal is at most 20 % more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.clone_traffic import prepare
+from bench.harness import Figure, Options, main, progress, repeated
+from homeostat.config import CloneConfig
+from homeostat.driver import postgres, sqlite
+from homeostat.engine import Engine, Target, Unsupported, open_engine
+from homeostat.engine.facets import Clone
+from tests.servers import PostgresServer, running_server
+
+RATE = 200.0
+GOAL = 1.2
+PLENTY = 10**12
+ROW_BYTES = 1000
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def figures(options: Options) -> Iterator[Figure]:
+    """Yield the figures of both engines."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("HOMEOSTAT_BENCH_DIR")) as name:
+        yield from _sqlite(Path(name), options)
+    with running_server() as server:
+        yield from _postgres(server, options)
+
+
+def _sqlite(directory: Path, options: Options) -> Iterator[Figure]:
+    megabytes = 60 if options.quick else 1000
+    path = directory / "app.db"
+    progress(f"a file of {megabytes} MB")
+    prepare(str(path))
+    _fill_sqlite(path, megabytes)
+    copy = directory / "copy.db"
+
+    def cp() -> None:
+        subprocess.run(["cp", path, copy], check=True)
+        copy.unlink()
+
+    clones = str(directory / "clones")
+    hasty = CloneConfig(directory=clones, copy_bytes_per_second=PLENTY)
+    size = {"MB": round(path.stat().st_size / 1e6)}
+    with _facet(str(path), hasty) as (engine, facet):
+        version = f"sqlite {engine.identity().version}"
+        plain = repeated(cp, times=3)
+        fast = repeated(lambda: _clone(facet), times=3)
+        yield fast.figure(
+            "clone.full_speed_seconds", "s", peer=f"cp: {plain.median:.3g} s",
+            ratio=fast.median / plain.median, engine=version, parameters=size,
+        )  # fmt: skip
+    with _facet(str(path), CloneConfig(directory=clones)) as (engine, facet):
+        seconds: list[float] = []
+        ours = repeated(lambda: seconds.append(_clone(facet)), times=1)
+        ratio = ours.median / plain.median
+        yield ours.figure(
+            "clone.seconds", "s", peer=f"cp: {plain.median:.3g} s", ratio=ratio, engine=version,
+            parameters={**size, "of_it_copying_s": round(statistics.median(seconds), 3)},
+        )  # fmt: skip
+        yield from _felt(str(path), facet, options, version, size)
+
+
+def _postgres(server: PostgresServer, options: Options) -> Iterator[Figure]:
+    megabytes = 20 if options.quick else 300
+    name = server.create_database()
+    url = server.url(name)
+    progress(f"a PostgreSQL database of {megabytes} MB")
+    prepare(url)
+    wire = postgres.connect(url)
+    wire.execute("CREATE TABLE big (id bigint, note text)")
+    wire.execute(
+        "INSERT INTO big SELECT i, repeat(md5(i::text), 31) FROM generate_series(1, :rows) i",
+        {"rows": megabytes * 1000},
+    )
+    wire.execute("ALTER TABLE big ADD PRIMARY KEY (id)")
+    wire.execute("CHECKPOINT")
+    wire.close()
+
+    def peer() -> None:
+        target = server.create_database()
+        command = (
+            f"{server.bin}/pg_dump --format=custom --compress=0 '{url}' | "
+            f"{server.bin}/pg_restore --dbname='{server.url(target)}'"
+        )
+        subprocess.run(command, shell=True, check=True)
+        server.drop_database(target)
+
+    with _facet(url, CloneConfig(url=server.url(), programs=str(server.bin))) as (engine, facet):
+        version = f"postgresql {engine.identity().version}"
+        plain = repeated(peer, times=3)
+        ours = repeated(lambda: _clone(facet), times=3)
+        size = {"MB": megabytes}
+        yield ours.figure(
+            "clone.seconds", "s", peer=f"pg_dump | pg_restore: {plain.median:.3g} s",
+            ratio=ours.median / plain.median, engine=version, parameters=size,
+        )  # fmt: skip
+        yield from _felt(url, facet, options, version, size)
+
+
+@contextmanager
+def _facet(url: str, config: CloneConfig) -> Iterator[tuple[Engine, Clone]]:
+    engine = open_engine(Target(url, clone=config))
+    facet = engine.clone
+    if isinstance(facet, Unsupported):
+        raise TypeError(f"{facet.reason} {facet.mend}")
+    try:
+        yield engine, facet
+    finally:
+        engine.close()
+
+
+def _clone(facet: Clone) -> float:
+    made = facet.create(owner="bench", expires_seconds=3600, bytes_max=PLENTY)
+    facet.drop(made.name)
+    return made.seconds
+
+
+def _felt(
+    url: str, facet: Clone, options: Options, version: str, size: dict[str, int]
+) -> Iterator[Figure]:
+    """Yield the application's p95 while clones are made, against the time before."""
+    seconds = 3.0 if options.quick else 30.0
+    progress(f"traffic for {seconds:g} s without and with clones ({version})")
+    calm = _p95(url, seconds, lambda: None)
+    made = 0
+
+    def clone() -> None:
+        nonlocal made
+        _clone(facet)
+        made += 1
+
+    during = _p95(url, seconds, clone)
+    yield Figure(
+        "clone.foreground_p95", during, "ms", peer=f"without: {calm:.3g} ms",
+        ratio=during / calm, engine=version,
+        parameters={**size, "clones": made, "seconds": seconds, "goal": GOAL},
+    )  # fmt: skip
+
+
+def _p95(url: str, seconds: float, beside: Callable[[], None]) -> float:
+    """Return the application's p95 in ms while something is done again and again beside it."""
+    arguments = ["bench.clone_traffic", url, str(seconds), str(RATE)]
+    with subprocess.Popen(
+        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, cwd=ROOT,
+    ) as child:  # fmt: skip
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        until = time.monotonic() + seconds
+        pause = threading.Event()
+        while time.monotonic() < until:
+            beside()
+            pause.wait(0.01)
+        latencies = json.loads(child.stdout.readline())
+    return float(statistics.quantiles(latencies, n=20)[18])
+
+
+def _fill_sqlite(path: Path, megabytes: int) -> None:
+    wire = sqlite.connect(path, synchronous="NORMAL")
+    wire.execute("CREATE TABLE big (id INTEGER PRIMARY KEY, note BLOB)")
+    step = 20_000
+    for first in range(0, megabytes * 1_000_000 // ROW_BYTES, step):
+        wire.execute(
+            "INSERT INTO big WITH RECURSIVE n (x) AS (SELECT :first UNION ALL SELECT x + 1 FROM n "
+            "WHERE x < :last) SELECT x, randomblob(960) FROM n",
+            {"first": first, "last": first + step - 1},
+        )
+    wire.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    wire.close()
+
+
+if __name__ == "__main__":
+    main(figures, about=__doc__)
