@@ -1,5 +1,6 @@
 -- tables with the columns that can be written; a table in parts has no bytes and rows of its own
-SELECT c.oid::int8 AS oid, c.relkind::text AS kind, n.nspname AS schema_name, c.relname AS table_name,
+SELECT c.oid::int8 AS oid, c.relkind::text AS kind,
+       n.nspname AS schema_name, c.relname AS table_name,
        pg_table_size(c.oid)::int8 AS bytes,
        CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(c.reltuples, 0)::float8 END AS row_count,
        ARRAY(SELECT a.attname::text FROM pg_attribute a
