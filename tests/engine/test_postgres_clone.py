@@ -151,6 +151,27 @@ def test_an_empty_database_is_cloned(pg_database: str, clone_of: Opener) -> None
     assert made.bytes > 0
 
 
+@pytest.mark.parametrize(
+    "how",
+    ["ENCODING 'LATIN1' LOCALE 'C'", "LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'"],
+)
+@pytest.mark.parametrize("sample_bytes", [0, 1])
+def test_a_clone_sorts_and_encodes_as_its_source(
+    pg_server: PostgresServer, clone_of: Opener, how: str, sample_bytes: int
+) -> None:
+    pg_server.execute(f"CREATE DATABASE odd TEMPLATE template0 {how}")
+    try:
+        pg_server.execute("CREATE TABLE t (a text)", database="odd")
+        pg_server.execute("INSERT INTO t VALUES ('z'), ('ä'), ('b')", database="odd")
+        facet = clone_of(pg_server.url("odd"), sample_bytes=sample_bytes)
+        made = facet.create(owner="x", expires_seconds=HOUR, bytes_max=PLENTY)
+        asked = "SELECT string_agg(a, '' ORDER BY a), getdatabaseencoding() FROM t"
+        with facet.connect(made.name) as clone:
+            assert clone.execute(asked).rows == pg_server.execute(asked, database="odd")
+    finally:
+        pg_server.drop_database("odd")
+
+
 def test_clones_are_bounded_expire_and_go_with_their_owners(
     pg_database: str, clone_of: Opener
 ) -> None:
@@ -177,13 +198,14 @@ def test_a_database_of_somebody_else_is_left_alone(
     theirs = clone_of(pg_server.url(other)).create(
         owner="x", expires_seconds=HOUR, bytes_max=PLENTY
     )
+    pg_server.execute(f"CREATE DATABASE {PREFIX}my_own_experiment")
     facet = clone_of(pg_database)
     assert facet.list() == []
     assert not facet.drop(theirs.name)
     assert not facet.drop(other)
     assert not facet.drop("postgres")
     assert facet.collect(owners=frozenset({"x"})) == 0
-    assert clones_on(pg_server) == [theirs.name]
+    assert set(clones_on(pg_server)) == {theirs.name, f"{PREFIX}my_own_experiment"}
     pg_server.drop_database(other)
 
 

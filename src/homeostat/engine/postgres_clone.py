@@ -8,8 +8,9 @@ leftover, whoever made it. The source is only read, by a dump of one snapshot.
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
@@ -35,6 +36,7 @@ from homeostat.secret import Secret, with_password, without_password
 PREFIX = "homeostat_clone_"
 APPLICATION = "homeostat clone"
 RESTORE_OPTIONS = "-c synchronous_commit=off"  # what a crash loses is a leftover anyway
+_NAME = re.compile(rf"{PREFIX}[a-z0-9_]+_[0-9a-f]{{12}}\Z")
 LOCK_WAIT_MS = 10_000  # pg_dump's wait for a table that is being altered
 _CLONES = """
 SELECT d.datname AS name, shobj_description(d.oid, 'pg_database') AS said,
@@ -44,6 +46,8 @@ FROM pg_database d WHERE starts_with(d.datname, :prefix) ORDER BY d.datname
 _SOURCE = """
 SELECT pg_database_size(d.oid)::int8 AS bytes, pg_encoding_to_char(d.encoding) AS encoding,
        d.datcollate AS collate, d.datctype AS ctype,
+       to_jsonb(d) ->> 'datlocprovider' AS provider,  -- from version 15 on
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
        current_setting('server_version_num')::int / 10000 AS major
 FROM pg_database d WHERE d.datname = current_database()
 """
@@ -177,7 +181,7 @@ class PostgresClone:
         server.execute(
             f"CREATE DATABASE {quoted(name)} TEMPLATE template0 "
             f"ENCODING {_text(source['encoding'])} LC_COLLATE {_text(source['collate'])} "
-            f"LC_CTYPE {_text(source['ctype'])}"
+            f"LC_CTYPE {_text(source['ctype'])}{_provider(source)}"
         )
         mark = Mark(
             homeostat_clone=self._source, owner=owner, created=now, expires=now + expires_seconds
@@ -224,6 +228,8 @@ class PostgresClone:
             reader.begin(write=False)
             reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             reader.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            limit_ms = int(1000 * self._config.seconds_max)
+            reader.execute(f"SET LOCAL statement_timeout = {limit_ms}")
             moment = f"--snapshot={reader.execute('SELECT pg_export_snapshot()').scalar()}"
             self._dump(name, ("--section=pre-data", moment), check, began)
             sample = Sample(reader, writer, bytes_wanted=self._config.sample_bytes, go_on=check)
@@ -305,7 +311,11 @@ class PostgresClone:
 
     def _marked(self, server: PostgresWire) -> Sequence[tuple[str, Mark | None, int]]:
         rows = server.execute(_CLONES, {"prefix": PREFIX}).rows
-        return [(str(name), _mark(said), int(str(size))) for name, said, size in rows]
+        return [
+            (str(name), _mark(said), int(str(size)))
+            for name, said, size in rows
+            if _NAME.match(str(name))
+        ]
 
     def _ours(self, mark: Mark | None) -> bool:
         return mark is not None and mark.homeostat_clone == self._source
@@ -348,6 +358,15 @@ def with_database(url: str, name: str) -> str:
     rest, mark, query = rest.partition("?")
     kept = "&".join(part for part in query.split("&") if part and not part.startswith("dbname="))
     return f"{scheme}://{rest.partition('/')[0]}/{quote(name)}" + (f"{mark}{kept}" if kept else "")
+
+
+def _provider(source: Mapping[str, Any]) -> str:
+    """Return what CREATE DATABASE needs besides for a locale that is not the C library's."""
+    if source["provider"] == "i":
+        return f" LOCALE_PROVIDER icu ICU_LOCALE {_text(source['locale'])}"
+    if source["provider"] == "b":
+        return f" LOCALE_PROVIDER builtin BUILTIN_LOCALE {_text(source['locale'])}"
+    return ""
 
 
 def _mark(said: object) -> Mark | None:

@@ -66,14 +66,13 @@ class SqliteMaintain:
     def indexes(self, table: str | None = None, *, wire: Wire | None = None) -> Sequence[IndexInfo]:
         """Return the user's indexes; reads only."""
         with self._reading(wire) as given:
-            rows = given.execute(statement("sqlite", "indexes")).dicts()
             sizes = _sizes(given)
-        wanted = [row for row in rows if table is None or row["table_name"] == table]
-        return [_index(row, sizes) for row in wanted]
+            found = _indexes(given, sizes)
+        return [one for one in found if table in {None, one.table}]
 
     def create_index(self, spec: IndexSpec, *, wire: Wire, deadline_ms: float | None) -> float:
         """Build an index; return the seconds it took, in which writers had to wait."""
-        for info in self.indexes(wire=wire):
+        for info in _indexes(wire, None):
             if info.name == spec.name:
                 refuse_other(info, spec, where=wire.label)
                 return 0.0
@@ -94,7 +93,7 @@ class SqliteMaintain:
             StatementError: there is no such index.
         """
         _refuse_schema(schema)
-        if all(info.name != name for info in self.indexes(wire=wire)):
+        if all(info.name != name for info in _indexes(wire, None)):
             message = "There is no index of this name. List what exists, then try again."
             raise StatementError(message, where=wire.label, detail=name)
         wire.execute(f"REINDEX {quoted(name)}")
@@ -186,6 +185,10 @@ def _sizes(wire: Wire) -> dict[str, float] | None:
         return None
     rows = wire.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name").rows
     return {str(name): float(str(size)) for name, size in rows}
+
+
+def _indexes(wire: Wire, sizes: Mapping[str, float] | None) -> list[IndexInfo]:
+    return [_index(row, sizes) for row in wire.execute(statement("sqlite", "indexes")).dicts()]
 
 
 def _index(row: Mapping[str, Any], sizes: Mapping[str, float] | None) -> IndexInfo:
