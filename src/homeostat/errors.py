@@ -237,6 +237,22 @@ class PoolTimeoutError(AccessError):
         super().__init__(message, where=where, detail=detail)
 
 
+class OverloadedError(AccessError):
+    """More is asked than the database can serve. Retry after `retry_after_seconds`, with jitter."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        where: str = "",
+        detail: str = "",
+        retry_after_seconds: float = 1.0,
+    ) -> None:
+        """Take when those who wait now will have been served."""
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message, where=where, detail=detail)
+
+
 class PoolClosedError(AccessError):
     """The database handle is closed. Open it again with Database.open."""
 

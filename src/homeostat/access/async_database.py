@@ -278,7 +278,7 @@ class AsyncDatabase:
     ) -> Rows:
         executor = self._executor
         in_transaction = settings.announce_caller or (operation.write and bool(executor.hooks))
-        lease = await self._queue.acquire(operation.name, settings.wait_seconds, began)
+        lease = await self._queue.acquire(operation.name, caller, settings.wait_seconds, began)
         session = executor.adopt(lease, operation.name, caller, settings)
 
         def work() -> Rows:
@@ -312,7 +312,7 @@ class AsyncDatabase:
         session: Session | None = None
         failed = True
         try:
-            lease = await self._queue.acquire(name, settings.wait_seconds, arrival)
+            lease = await self._queue.acquire(name, caller, settings.wait_seconds, arrival)
             waited = self._now() - arrival
             session = self._executor.adopt(lease, name, caller, settings)
             held = AsyncSession(session, self._threads, lease)

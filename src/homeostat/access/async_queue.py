@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from homeostat.access.caller import Caller
+from homeostat.access.leak import place
 from homeostat.access.lease import Lease, Waiter
 from homeostat.access.pool import Pool
 from homeostat.access.session import Session
@@ -20,10 +22,10 @@ class AsyncQueue:
         self._threads = threads
         self._now = now
 
-    async def acquire(self, name: str, seconds: float, arrival: float) -> Lease:
+    async def acquire(self, name: str, caller: Caller, seconds: float, arrival: float) -> Lease:
         """Take a connection, after everyone who came earlier; see `Pool.acquire`."""
-        waiter = LoopWaiter(name, arrival)
-        lease = self._pool.enter(waiter)
+        waiter = LoopWaiter(name, arrival, criticality=caller.criticality)
+        lease = self._pool.enter(waiter, may_wait=seconds)
         if lease is not None:
             return lease
         if not waiter.may_open:
@@ -57,8 +59,8 @@ class LoopWaiter(Waiter):
 
     __slots__ = ("_future", "_loop")
 
-    def __init__(self, name: str, arrival: float) -> None:
-        super().__init__(name, arrival, busy=False)
+    def __init__(self, name: str, arrival: float, *, criticality: str) -> None:
+        super().__init__(name, arrival, busy=False, criticality=criticality, taken_at=place())
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self.event = _Waking(self)

@@ -13,9 +13,10 @@ it leaves that open, unless the server said that it ended the session.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from homeostat.access.caller import Caller
+from homeostat.access.leak import Watched
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
@@ -116,7 +117,11 @@ class Executor:
         """Run an operation as a statement of its own."""
         deadline_ms = settings.deadline_ms
         lease = self.pool.acquire(
-            operation.name, wait_seconds=settings.wait_seconds, arrival=began, busy=True
+            operation.name,
+            wait_seconds=settings.wait_seconds,
+            arrival=began,
+            busy=True,
+            criticality=caller.criticality,
         )
         try:
             if deadline_ms is not None:
@@ -201,11 +206,17 @@ class Executor:
         self.count(operation, caller, self.now() - arrival, len(rows.rows) + rows.changed)
         return rows
 
-    @contextmanager
     def session(
         self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
-    ) -> Iterator[Session]:
+    ) -> AbstractContextManager[Session]:
         """Hold a connection; `write` None: no transaction. See `Database.transaction`."""
+        inner = self._session(name, caller, write=write, isolation=isolation)
+        return Watched(inner, Session.lost)
+
+    @contextmanager
+    def _session(
+        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None
+    ) -> Iterator[Session]:
         arrival = self.now()
         settings = self.settings_of(Operation(name, "", write=bool(write)), caller)
         waited = 0.0
@@ -240,7 +251,12 @@ class Executor:
     def _held(
         self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float
     ) -> Iterator[Session]:
-        lease = self.pool.acquire(name, wait_seconds=settings.wait_seconds, arrival=arrival)
+        lease = self.pool.acquire(
+            name,
+            wait_seconds=settings.wait_seconds,
+            arrival=arrival,
+            criticality=caller.criticality,
+        )
         session = self.adopt(lease, name, caller, settings)
         try:
             yield session

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 
+from homeostat.access.leak import NOWHERE, Place, words
 from homeostat.access.usage import Usage
 from homeostat.driver.wire import Wire
 from homeostat.errors import DatabaseError, PoolTimeoutError
@@ -21,6 +22,8 @@ class Lease:
         since: when it was taken.
         busy_since: when the statement under way began, or None.
         busy_seconds: time of finished statements in this lease.
+        quiet_since: when its last statement ended, or when it was taken.
+        taken_at: where in the application it was taken; empty: for a single operation.
     """
 
     __slots__ = (
@@ -29,9 +32,12 @@ class Lease:
         "busy_since",
         "idle_counted",
         "inherited",
+        "leak_told",
         "lock_counted",
         "name",
+        "quiet_since",
         "since",
+        "taken_at",
         "wire",
     )
 
@@ -39,17 +45,20 @@ class Lease:
         self.wire = wire
         self.name = ""
         self.inherited = False  # belongs to the process that this one was forked from
-        self.since = 0.0
+        self.since = self.quiet_since = 0.0
+        self.taken_at = NOWHERE
+        self.leak_told = False
         self.busy_since: float | None = None
         self.busy_seconds = 0.0
         self.busy_counted = 0.0  # what earlier reports already hold of this lease
         self.idle_counted = 0.0
         self.lock_counted = wire.lock_wait_seconds
 
-    def begin(self, name: str, now: float, *, busy: bool) -> None:
+    def begin(self, name: str, now: float, *, busy: bool, taken_at: Place) -> None:
         """Give it to an operation."""
         self.name = name
-        self.since = now
+        self.since = self.quiet_since = now
+        self.taken_at = taken_at
         self.busy_since = now if busy else None
         self.busy_seconds = self.busy_counted = self.idle_counted = 0.0
 
@@ -74,14 +83,35 @@ class Lease:
 
 
 class Waiter:
-    """Someone in the queue: gets a lease, or leave to open a connection, or neither (closed)."""
+    """Someone in the queue: gets a lease, or leave to open one, or neither (closed, refused)."""
 
-    __slots__ = ("arrival", "busy", "event", "lease", "may_open", "name")
+    __slots__ = (
+        "arrival",
+        "busy",
+        "criticality",
+        "event",
+        "lease",
+        "may_open",
+        "name",
+        "retry_after_seconds",
+        "taken_at",
+    )
 
-    def __init__(self, name: str, arrival: float, *, busy: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        arrival: float,
+        *,
+        busy: bool,
+        criticality: str = "normal",
+        taken_at: Place = NOWHERE,
+    ) -> None:
         self.name = name
         self.arrival = arrival
         self.busy = busy
+        self.criticality = criticality
+        self.taken_at = taken_at
+        self.retry_after_seconds: float | None = None  # set: refused, because of overload
         self.event = threading.Event()
         self.lease: Lease | None = None
         self.may_open = False
@@ -97,10 +127,15 @@ def timed_out(
     where: str,
     taken: str,
     waiting: int,
-    holders: tuple[tuple[str, float], ...],
+    leases: list[Lease],
 ) -> PoolTimeoutError:
     """Return the error of a waiter that gave up: who holds the connections, and for how long."""
-    named = ", ".join(f"{name} for {seconds:.1f} s" for name, seconds in holders)
+    holders = tuple((lease.name, now - lease.since) for lease in leases)
+    named = ", ".join(
+        f"{lease.name} for {now - lease.since:.1f} s"
+        + (f" (taken at {words(lease.taken_at)[0]})" if lease.taken_at else "")
+        for lease in leases
+    )
     message = (
         f"{waiter.name} got no connection within {now - waiter.arrival:.1f} s: {taken}, "
         f"{waiting} more wait. Retry later, or let the holders return theirs: {named or 'none'}."

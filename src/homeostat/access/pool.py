@@ -8,18 +8,20 @@ engine allows sharing them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from homeostat.access.leak import NOWHERE, place, words
 from homeostat.access.lease import INHERITED, Lease, Waiter, close_all, usable
 from homeostat.access.limits import PoolLimits
-from homeostat.access.protocol import PoolReport
+from homeostat.access.protocol import LeakReport, PoolReport
 from homeostat.access.queue import Queue
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver.wire import Wire
-from homeostat.errors import PoolClosedError
 
 WAIT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
+log = logging.getLogger("homeostat.pool")
 
 
 class Pool(Queue):
@@ -58,6 +60,7 @@ class Pool(Queue):
         wait_seconds: float = WAIT_SECONDS,
         arrival: float | None = None,
         busy: bool = False,
+        criticality: str = "normal",
     ) -> Lease:
         """Take a connection, after everyone who came earlier.
 
@@ -65,14 +68,18 @@ class Pool(Queue):
             name: the operation; time-outs and reports name it.
             wait_seconds: the longest wait.
             arrival: when the caller came, by the pool's clock; None: now.
-            busy: whether a statement runs for the whole lease. Otherwise `mark` tells when.
+            busy: whether a statement runs for the whole lease. Otherwise `mark` tells when, and
+                where it was taken is kept.
+            criticality: who is refused first when there are too many.
 
         Raises:
             PoolTimeoutError: nothing became free in time; names who holds the connections.
+            OverloadedError: too many wait, and this caller is the least critical.
             PoolClosedError: the pool is closed.
             ConnectError: a connection had to be opened and could not be.
         """
         now = self._now() if arrival is None else arrival
+        taken_at = NOWHERE if busy else place()
         with self._lock:
             if self._idle:
                 lease = self._idle.pop()
@@ -80,18 +87,13 @@ class Pool(Queue):
                 usage.taken(now)
                 usage.immediate += 1
                 lease.name = name
-                lease.since = now
+                lease.since = lease.quiet_since = now
+                lease.taken_at = taken_at
                 lease.busy_since = now if busy else None
                 lease.busy_seconds = lease.busy_counted = lease.idle_counted = 0.0
                 return lease
-            if self._closed:
-                raise PoolClosedError
-            waiter = Waiter(name, now, busy=busy)
-            if self._size < self._limit:
-                self._size += 1
-                waiter.may_open = True
-            else:
-                self._waiters.append(waiter)
+            waiter = Waiter(name, now, busy=busy, criticality=criticality, taken_at=taken_at)
+            self._line_up(waiter, self._now(), may_wait=wait_seconds)
         return self.open_for(waiter) if waiter.may_open else self._wait(waiter, wait_seconds)
 
     def release(self, lease: Lease, *, now: float | None = None, suspect: bool = False) -> None:
@@ -130,6 +132,7 @@ class Pool(Queue):
             if lease.busy_since is not None:
                 lease.busy_seconds += max(0.0, now - lease.busy_since)
             lease.busy_since = now if busy else None
+            lease.quiet_since = now
         return now
 
     # -- the cold parts ---------------------------------------------------------------------
@@ -149,7 +152,7 @@ class Pool(Queue):
             raise
         now = self._now()
         with self._lock:
-            lease.begin(waiter.name, now, busy=waiter.busy)
+            lease.begin(waiter.name, now, busy=waiter.busy, taken_at=waiter.taken_at)
             self._leases.add(lease)
             self._usage.taken(now)
             self._usage.wait.record((now - waiter.arrival) * 1e6)
@@ -166,29 +169,25 @@ class Pool(Queue):
 
     # -- the same in parts, for who may not block --------------------------------------------
 
-    def enter(self, waiter: Waiter) -> Lease | None:
+    def enter(self, waiter: Waiter, *, may_wait: float) -> Lease | None:
         """Take an idle connection at once; else leave to open one, or a place in the queue.
 
         Who gets None looks at `waiter.may_open`: true, `open_for` opens one; false, the waiter's
-        event tells when to ask `granted`. Who gives up meanwhile calls `abandon`.
+        event tells when to ask `granted`. Who gives up meanwhile calls `abandon`. `may_wait`: the
+        longest that the waiter will wait, in seconds.
 
         Raises:
+            OverloadedError: too many wait, and this caller is the least critical.
             PoolClosedError: the pool is closed.
         """
         with self._lock:
             if self._idle:
                 lease = self._idle.pop()
-                lease.begin(waiter.name, waiter.arrival, busy=waiter.busy)
+                lease.begin(waiter.name, waiter.arrival, busy=waiter.busy, taken_at=waiter.taken_at)
                 self._usage.taken(waiter.arrival)
                 self._usage.immediate += 1
                 return lease
-            if self._closed:
-                raise PoolClosedError
-            if self._size < self._limit:
-                self._size += 1
-                waiter.may_open = True
-            else:
-                self._waiters.append(waiter)
+            self._line_up(waiter, self._now(), may_wait=may_wait)
         return None
 
     def take_idle(self, name: str) -> Lease | None:
@@ -198,7 +197,7 @@ class Pool(Queue):
             if not self._idle:
                 return None
             lease = self._idle.pop()
-            lease.begin(name, now, busy=True)
+            lease.begin(name, now, busy=True, taken_at=NOWHERE)
             self._usage.taken(now)
             self._usage.immediate += 1
         return lease
@@ -265,14 +264,27 @@ class Pool(Queue):
                     lease.count_locks(self._usage)
             oldest = now - self._waiters[0].arrival if self._waiters else 0.0
             waiting, limit = len(self._waiters), self._limit
+            leaks, new = self._leaks(now, self.limits.leak_seconds)
             usage = self._usage.restart(now)
+        for leak in new:
+            _warn(leak, self.limits.name)
         return usage.report(
             self.limits,
             limit=limit,
             waiting=waiting,
             waiting_oldest_seconds=oldest,
             locks_seen=self._locks_seen,
+            leaks=leaks,
         )
+
+    def lost(self, lease: Lease) -> None:
+        """Note that nobody can return a lease any more; it will be returned in its place."""
+        now = self._now()
+        leak = LeakReport(lease.name, now - lease.quiet_since, words(lease.taken_at), lost=True)
+        with self._lock:
+            self._usage.leaked += 1
+            self._lost.append((now, leak))
+        _warn(leak, self.limits.name)
 
     def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
         """Refuse newcomers and waiters, wait for taken connections, then cancel what still runs.
@@ -296,7 +308,8 @@ class Pool(Queue):
         self._clock.wait(self._drained, drain_seconds)
         with self._lock:
             late = [lease for lease in self._leases if lease.name]
-            holders = self._holders(self._now())
+            now = self._now()
+            holders = tuple((one.name, now - one.since) for one in self._holders())
         for lease in late:
             lease.wire.cancel()
         return holders
@@ -307,3 +320,15 @@ class Pool(Queue):
             lease.inherited = True
         INHERITED.extend(self._leases)
         self._begin(self.limits, self._now())
+
+
+def _warn(leak: LeakReport, pool: str) -> None:
+    """Log a leak once."""
+    log.warning(
+        "Pool %s: %s held a connection for %.0f s without a statement%s; taken at %s.",
+        pool,
+        leak.name,
+        leak.seconds,
+        " and was lost; the connection was taken back" if leak.lost else "",
+        " < ".join(leak.stack) or "an unknown place",
+    )

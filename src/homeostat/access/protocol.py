@@ -45,6 +45,22 @@ def unpack(wire: HistogramWire) -> Histogram:
     return Histogram(counts, total=wire.total, maximum=wire.maximum)
 
 
+class LeakReport(msgspec.Struct, frozen=True):
+    """A connection that was not given back.
+
+    Attributes:
+        name: the operation, transaction or session that took it.
+        seconds: how long it was held without a statement.
+        stack: where it was taken, `folder/file.py:line function`, the innermost first.
+        lost: nobody could have given it back any more, so the pool took it.
+    """
+
+    name: str
+    seconds: float
+    stack: list[str]
+    lost: bool = False
+
+
 class PoolReport(msgspec.Struct, frozen=True):
     """One pool since the last report; shares and means are over `seconds`.
 
@@ -68,6 +84,10 @@ class PoolReport(msgspec.Struct, frozen=True):
         limit_max: the application lets no operator raise the limit past this; null: not said.
         waiting_oldest_seconds: how long the first in the queue has waited at the moment of the
             report; its wait is in `wait` only when it ends.
+        leaks: connections held without a statement for longer than the application finds right,
+            at the moment of the report, and those taken back within the last minute; at most 10.
+        leaked: how many were taken back.
+        shed: callers refused because of overload, by criticality.
     """
 
     name: str
@@ -87,6 +107,9 @@ class PoolReport(msgspec.Struct, frozen=True):
     holders: dict[str, float]
     limit_max: int | None = None
     waiting_oldest_seconds: float = 0.0
+    leaks: list[LeakReport] = []
+    leaked: int = 0
+    shed: dict[str, int] = {}
 
 
 class OperationReport(msgspec.Struct, frozen=True):

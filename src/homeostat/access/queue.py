@@ -14,10 +14,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from homeostat.access.leak import LEAKS_NAMED, LOST_TOLD_SECONDS, words
 from homeostat.access.lease import Lease, Waiter, timed_out
 from homeostat.access.limits import PoolLimits
+from homeostat.access.protocol import LeakReport
+from homeostat.access.shedding import NOBODY, Load
 from homeostat.access.usage import Usage
-from homeostat.errors import PoolClosedError, PoolTimeoutError
+from homeostat.errors import OverloadedError, PoolClosedError, PoolTimeoutError
 
 HOLDERS_NAMED = 5
 
@@ -36,6 +39,9 @@ class Queue:
         self._leases: set[Lease] = set()
         self._waiters: deque[Waiter] = deque()
         self._usage = Usage(now, now)
+        self._lost: deque[tuple[float, LeakReport]] = deque(maxlen=LEAKS_NAMED)
+        target_ms = limits.wait_target_ms
+        self._load = None if target_ms is None else Load(target_ms / 1000, now)
 
     @property
     def limit(self) -> int:
@@ -86,9 +92,11 @@ class Queue:
         """Give what is free to those who wait, in the order they came. Lock held."""
         while self._waiters and (self._idle or self._size < self._limit):
             waiter = self._waiters.popleft()
+            if self._load is not None:
+                self._load.grant(now, now - waiter.arrival)
             if self._idle:
                 waiter.lease = self._idle.pop()
-                waiter.lease.begin(waiter.name, now, busy=waiter.busy)
+                waiter.lease.begin(waiter.name, now, busy=waiter.busy, taken_at=waiter.taken_at)
                 self._usage.taken(now)
             else:
                 self._size += 1
@@ -97,8 +105,10 @@ class Queue:
 
     def _refusal(
         self, waiter: Waiter, now: float, *, where: str
-    ) -> PoolTimeoutError | PoolClosedError:
+    ) -> PoolTimeoutError | PoolClosedError | OverloadedError:
         """Return why a waiter gets nothing, and take it out of the queue. Lock held."""
+        if waiter.retry_after_seconds is not None:
+            return self._overloaded(waiter)
         if waiter not in self._waiters:
             return PoolClosedError()
         self._waiters.remove(waiter)
@@ -110,9 +120,66 @@ class Queue:
             where=where,
             taken=f"{self._usage.in_use} of {self._limit} are taken",
             waiting=len(self._waiters),
-            holders=self._holders(now),
+            leases=self._holders(),
         )
 
-    def _holders(self, now: float) -> tuple[tuple[str, float], ...]:
-        held = [(one.name, now - one.since) for one in self._leases if one.name]
-        return tuple(sorted(held, key=lambda pair: -pair[1])[:HOLDERS_NAMED])
+    def _holders(self) -> list[Lease]:
+        """Return who holds connections, the longest first. Lock held."""
+        held = [one for one in self._leases if one.name]
+        return sorted(held, key=lambda one: one.since)[:HOLDERS_NAMED]
+
+    def _line_up(self, waiter: Waiter, now: float, *, may_wait: float) -> None:
+        """Give a newcomer leave to open a connection, or a place in the queue. Lock held.
+
+        Raises:
+            PoolClosedError: the pool is closed.
+            OverloadedError: somebody is to be refused, and it is the newcomer.
+        """
+        if self._closed:
+            raise PoolClosedError
+        if self._size < self._limit:
+            self._size += 1
+            waiter.may_open = True
+            return
+        load = self._load
+        if load is not None:
+            load.look(now, self._waiters)
+            victim = load.victim(waiter, self._waiters, may_wait=may_wait)
+            if victim is not NOBODY:
+                self._usage.shed_one(victim.criticality)
+                victim.retry_after_seconds = load.retry_after_seconds(len(self._waiters))
+                if victim is waiter:
+                    raise self._overloaded(waiter)
+                self._waiters.remove(victim)
+                self._usage.wait.record((now - victim.arrival) * 1e6)
+                victim.event.set()
+        self._waiters.append(waiter)
+
+    def _overloaded(self, waiter: Waiter) -> OverloadedError:
+        seconds = waiter.retry_after_seconds or 0.0
+        message = (
+            f"{waiter.name} ({waiter.criticality}) was refused: {self._usage.in_use} of "
+            f"{self._limit} connections are taken and {len(self._waiters)} callers wait. "
+            f"Retry after {seconds:.1f} s."
+        )
+        return OverloadedError(message, retry_after_seconds=seconds)
+
+    def _leaks(self, now: float, seconds: float) -> tuple[list[LeakReport], list[LeakReport]]:
+        """Return who seems to leak a connection, and those of them not told before. Lock held."""
+        quiet = [
+            one
+            for one in self._leases
+            if one.name and one.busy_since is None and now - one.quiet_since > seconds
+        ]
+        quiet.sort(key=lambda one: one.quiet_since)
+        leaks: list[LeakReport] = []
+        new: list[LeakReport] = []
+        for lease in quiet[:LEAKS_NAMED]:
+            leak = LeakReport(lease.name, now - lease.quiet_since, words(lease.taken_at))
+            leaks.append(leak)
+            if not lease.leak_told:
+                lease.leak_told = True
+                new.append(leak)
+        while self._lost and now - self._lost[0][0] > LOST_TOLD_SECONDS:
+            self._lost.popleft()
+        return leaks + [leak for _, leak in self._lost], new

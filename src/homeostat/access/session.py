@@ -221,6 +221,11 @@ class Session:
         lease = self._lease
         return lease is None or not (lease.wire.broken or lease.wire.in_transaction)
 
+    def lost(self) -> None:
+        """Note that nobody can end the session any more; whoever noticed ends it."""
+        if self._lease is not None:
+            self._pool.lost(self._lease)
+
     def end(self) -> None:
         """Return the connection; the session can't be used any more."""
         lease, self._lease = self._lease, None

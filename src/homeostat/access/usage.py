@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homeostat.access.limits import PoolLimits
-from homeostat.access.protocol import PoolReport, pack
+from homeostat.access.protocol import LeakReport, PoolReport, pack
 from homeostat.measure import Histogram
 
 HOLDERS_MAX = 8
@@ -34,6 +34,8 @@ class Usage:
         wait: waits of the others, those that gave up included, in microseconds.
         timeouts: acquisitions that gave up.
         idle: seconds held without a statement, by operation, of leases that ended.
+        leaked: connections taken back because nobody could return them any more.
+        shed: callers refused because of overload, by criticality.
     """
 
     since: float
@@ -47,6 +49,8 @@ class Usage:
     wait: Histogram = field(default_factory=Histogram)
     timeouts: int = 0
     idle: dict[str, float] = field(default_factory=dict)
+    leaked: int = 0
+    shed: dict[str, int] = field(default_factory=dict)
 
     def advance(self, now: float) -> None:
         """Count the time up to now for the number in use; time never counts backwards."""
@@ -79,6 +83,10 @@ class Usage:
             name = OTHER_HOLDERS
         self.idle[name] = self.idle.get(name, 0.0) + seconds
 
+    def shed_one(self, criticality: str) -> None:
+        """Count a caller refused because of overload."""
+        self.shed[criticality] = self.shed.get(criticality, 0) + 1
+
     def restart(self, now: float) -> Usage:
         """Return these sums and begin new ones; what is taken stays taken."""
         self.advance(now)
@@ -94,13 +102,15 @@ class Usage:
             self.wait,
             self.timeouts,
             self.idle,
+            self.leaked,
+            self.shed,
         )
         self.since = now
         self.in_use_max = self.in_use
         self.in_use_seconds = [0.0] * (self.in_use + 1)
         self.busy_seconds = self.lock_seconds = 0.0
-        self.immediate = self.timeouts = 0
-        self.wait, self.idle = Histogram(), {}
+        self.immediate = self.timeouts = self.leaked = 0
+        self.wait, self.idle, self.shed = Histogram(), {}, {}
         return old
 
     def waits(self) -> Histogram:
@@ -123,6 +133,7 @@ class Usage:
         waiting: int,
         waiting_oldest_seconds: float,
         locks_seen: bool,
+        leaks: list[LeakReport],
     ) -> PoolReport:
         """Return the sums as they go over the wire."""
         seconds = max(self.at - self.since, 1e-9)
@@ -145,4 +156,7 @@ class Usage:
             in_use_seconds=self.in_use_seconds,
             timeouts=self.timeouts,
             holders=self.largest_idle(),
+            leaks=leaks,
+            leaked=self.leaked,
+            shed=self.shed,
         )

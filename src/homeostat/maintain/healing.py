@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeostat.config import Config
+from homeostat.maintain.leak import ConnectionLeak
 from homeostat.maintain.pool import PoolExhausted, PoolOversized
 from homeostat.maintain.pool_remedy import GrowPool, ShrinkPool
 from homeostat.operate.room import Room
@@ -58,6 +59,6 @@ class AutomatedOperations:
         return Room(
             "maintain",
             look_back={"pool.in_use_max": unused, "pool.limit": unused},
-            rules=(PoolExhausted(), PoolOversized()),
+            rules=(PoolExhausted(), PoolOversized(), ConnectionLeak()),
             remedies=(GrowPool(config=self._config.pool), ShrinkPool(config=self._config.pool)),
         )

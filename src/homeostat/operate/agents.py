@@ -45,6 +45,8 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("pool.wait_ms", "ms", Kind.GAUGE, Bad.UP, "Mean wait for a connection."),
     MetricSpec("pool.acquired", "count", Kind.COUNTER, Bad.NONE, "Connections taken."),
     MetricSpec("pool.timeouts", "count", Kind.COUNTER, Bad.UP, "Callers that gave up waiting."),
+    MetricSpec("pool.shed", "count", Kind.COUNTER, Bad.UP, "Callers refused when overloaded."),
+    MetricSpec("pool.leaks", "count", Kind.GAUGE, Bad.UP, "Connections not given back in time."),
     MetricSpec(
         "pool.idle_share", "share", Kind.GAUGE, Bad.UP, "Time held without a statement, of held."
     ),
@@ -74,6 +76,7 @@ class _PoolSum:
     in_use: Histogram = field(default_factory=Histogram)
     in_use_max: int = 0
     timeouts: int = 0
+    shed: int = 0
     holders: dict[str, float] = field(default_factory=dict)
 
     def add(self, report: PoolReport) -> None:
@@ -92,6 +95,7 @@ class _PoolSum:
                 self.in_use.record(number, times=milliseconds)
         self.in_use_max = max(self.in_use_max, report.in_use_max)
         self.timeouts += report.timeouts
+        self.shed += sum(report.shed.values())
         for operation, seconds in report.holders.items():
             self.holders[operation] = self.holders.get(operation, 0.0) + seconds
 
@@ -281,6 +285,8 @@ def _pool_samples(subject: Subject, pool: _PoolSum, at: float) -> list[Sample]:
         "pool.wait_ms": wait / 1000 if isinstance(wait, float) else 0.0,
         "pool.acquired": float(pool.wait.count),
         "pool.timeouts": float(pool.timeouts),
+        "pool.shed": float(pool.shed),
+        "pool.leaks": float(len(last.leaks)),
         "pool.idle_share": idle,
         "pool.lock_share": lock,
     }

@@ -1,0 +1,136 @@
+"""Connections that are not given back are named, with the place that took them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from homeostat.access import Database, PoolLimits, Session
+from homeostat.access.protocol import LeakReport
+from homeostat.clock import ManualClock
+from homeostat.errors import PoolTimeoutError
+from tests.access.helpers import until
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Database]:
+    name = "file" if request.param == "sqlite" else "pg_database"
+    limits = PoolLimits(limit=2, leak_seconds=30.0)
+    url = str(request.getfixturevalue(name))
+    with Database.open(url, agent=None, pool=limits, clock=clock) as one:
+        yield one
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+class Importer:
+    """Application code that forgets to leave its transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.context: AbstractContextManager[Session] = database.transaction(name="import")
+        self.me = self  # a cycle: only the garbage collector frees it
+
+    def begin(self) -> None:
+        self.session = self.context.__enter__()
+        self.session.execute("SELECT 1")
+
+
+def leaks(database: Database) -> list[LeakReport]:
+    return database.pool.report().leaks
+
+
+def test_a_connection_held_too_long_is_named_with_its_place(
+    database: Database, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    importer = Importer(database)
+    importer.begin()
+    clock.advance(20.0)
+    assert leaks(database) == []
+    clock.advance(11.0)
+    (leak,) = leaks(database)
+    assert (leak.name, leak.lost) == ("import", False)
+    assert leak.seconds == pytest.approx(31.0)
+    assert leak.stack[0].startswith("access/test_leak.py:")
+    assert leak.stack[0].endswith(" begin")
+    assert "test_a_connection_held" in leak.stack[1]
+    leaks(database)
+    warned = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert len(warned) == 1  # once, not at every report
+    assert "import held a connection for 31 s" in warned[0].getMessage()
+    importer.session.execute("SELECT 1")  # it is used again: no leak
+    assert leaks(database) == []
+    importer.context.__exit__(None, None, None)
+
+
+def test_a_statement_under_way_is_no_leak(database: Database, clock: ManualClock) -> None:
+    lease = database.pool.acquire("long", busy=True)
+    clock.advance(100.0)
+    assert leaks(database) == []
+    database.pool.release(lease)
+
+
+def test_a_lost_session_is_rolled_back_and_its_connection_returns(
+    database: Database, clock: ManualClock
+) -> None:
+    with database.transaction() as session:
+        session.execute("CREATE TABLE t (i int)")
+    importer = Importer(database)
+    importer.begin()
+    importer.session.execute("INSERT INTO t VALUES (1)")
+    clock.advance(5.0)
+    del importer
+    gc.collect()
+    until(lambda: database.pool.in_use == 0)
+    with database.session() as session:
+        assert session.execute("SELECT count(*) FROM t").scalar() == 0
+    report = database.pool.report()
+    assert report.leaked == 1
+    (leak,) = report.leaks
+    assert (leak.name, leak.lost) == ("import", True)
+    assert leak.stack[0].endswith(" begin")
+    clock.advance(100.0)
+    assert leaks(database) == []
+
+
+def test_collecting_while_the_pool_is_locked_blocks_nobody(database: Database) -> None:
+    """The garbage collector may run anywhere, so a lost session is ended elsewhere."""
+    importer = Importer(database)
+    importer.begin()
+    done = threading.Event()
+
+    def collect() -> None:
+        nonlocal importer
+        with database.pool._lock:
+            del importer
+            gc.collect()
+        done.set()
+
+    threading.Thread(target=collect, daemon=True).start()
+    assert done.wait(30)
+    until(lambda: database.pool.in_use == 0)
+
+
+def test_an_ordinary_end_is_no_leak(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        _ = 1 / 0
+    with database.session() as session:
+        session.execute("SELECT 1")
+    report = database.pool.report()
+    assert (report.leaked, report.leaks, database.pool.in_use) == (0, [], 0)
+
+
+def test_who_waits_in_vain_is_told_where_the_connections_were_taken(database: Database) -> None:
+    with (
+        database.session(name="a"),
+        database.session(name="b"),
+        pytest.raises(PoolTimeoutError, match=r"a for 0.0 s \(taken at access/test_leak.py:\d+"),
+    ):
+        database.pool.acquire("c", wait_seconds=0)
