@@ -58,7 +58,7 @@ class Application:
         self._works = works
         self._stop = threading.Event()
         self._sequence = 0
-        self._chance = Random(7)
+        self._chance = Random()
         self._thread = threading.Thread(target=self._run, name="application", daemon=True)
         self.replies: list[Reply] = []
         self.error: Exception | None = None

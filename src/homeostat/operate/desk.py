@@ -68,7 +68,13 @@ class Desk:
     def autonomy_of(self, key: str) -> str:
         """Return what a remedy may do: observe, approve or auto."""
         operate = self.config.operate
-        return self.autonomy.get(key) or operate.remedies.get(key, operate.autonomy)
+        named = self.autonomy.get(key) or operate.remedies.get(key)
+        if named is not None:
+            return named
+        remedy = self._remedy(key)
+        if remedy is not None and remedy.undo == "none" and operate.autonomy == "auto":
+            return "approve"  # what cannot be undone is done by itself only when it is named
+        return operate.autonomy
 
     def go_on(self) -> None:
         """Take up the runs that nobody carries, by observing their targets first.

@@ -131,6 +131,8 @@ class RemedyRun:
             return
         since = float(self.record.evidence.get("troubled_since", self.record.proposed))
         since = max(since, self.footing.started)
+        if self.remedy.rehearsal == "clone":  # copying and replaying disturbs what is measured
+            since = max(since, self.footing.clock.now())
         before = self._batches(since)
         against = self._against()
         if against:
@@ -195,7 +197,10 @@ class RemedyRun:
             return
         cause = self.remedy.explain(parameters, self.hands.view())
         reason = verdict.reason + (f"; {cause}" if cause else "")
-        self._turn_back("verify", ENDING[verdict.outcome], reason, result=result)
+        ending = ENDING[verdict.outcome]
+        if self.remedy.undo == "none":
+            ending = "ineffective"  # it stays as it is: nothing is called undone that was not
+        self._turn_back("verify", ending, reason, result=result)
 
     def _revert(self) -> None:
         parameters = self.record.parameters

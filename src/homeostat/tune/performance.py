@@ -9,6 +9,7 @@ from homeostat.operate.room import Room
 from homeostat.tune.index_remedy import CreateIndex
 from homeostat.tune.probes import METRICS, FollowProbe, StatementProbe
 from homeostat.tune.slow import SlowStatement
+from homeostat.tune.statistics_remedy import AnalyseTables, RefreshStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +46,9 @@ class PerformanceOperations:
             metrics=METRICS,
             probes=(StatementProbe(self._config), FollowProbe(self._config)),
             rules=(SlowStatement(),),
-            remedies=(CreateIndex(config=tune),),
+            remedies=(
+                CreateIndex(config=tune),
+                RefreshStatistics(config=tune),
+                AnalyseTables(config=tune),
+            ),
         )

@@ -132,10 +132,23 @@ class FollowProbe:
             watched.memory.clear()
             return
         read_server(watched)
+        plans = self._plans(watched)
         if watched.identity.dialect == "postgresql":
             yield from self._scans(watched)
         else:
-            yield from self._planned(watched)
+            yield from self._planned(watched, plans)
+
+    def _plans(self, watched: Watched) -> list[tuple[StatementView, Plan]]:
+        """Return the costliest statements that run now with their plans, and note these."""
+        start = watched.at - 3 * self.interval_seconds
+        running = watched.statements.views(start=start, end=watched.at)
+        found = []
+        for one in running[: 2 * self.config.tune.explained_max]:
+            plan = estimate(watched.engine, one)
+            if plan is not None:
+                watched.statements.note_plan(one.key, plan, watched.at)
+                found.append((one, plan))
+        return found
 
     def _scans(self, watched: Watched) -> Iterable[Sample]:
         """Yield how often the server scanned each index of ours, per second."""
@@ -155,7 +168,9 @@ class FollowProbe:
                 uses = max(0.0, scans - known[1]) / (watched.at - known[0])
             yield Sample(subject, "index.uses", watched.at, uses)
 
-    def _planned(self, watched: Watched) -> Iterable[Sample]:
+    def _planned(
+        self, watched: Watched, plans: list[tuple[StatementView, Plan]]
+    ) -> Iterable[Sample]:
         """Yield the calls per second of statements whose plan names an index of ours."""
         rows = watched.engine.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE :mine "
@@ -163,13 +178,8 @@ class FollowProbe:
             {"mine": PREFIX.replace("_", r"\_") + "%"},
         ).rows
         uses = {str(row[0]): 0.0 for row in rows}
-        if not uses:
-            return
-        start = watched.at - 3 * self.interval_seconds
-        running = watched.statements.views(start=start, end=watched.at)
-        for one in running[: 2 * self.config.tune.explained_max]:
-            plan = estimate(watched.engine, one)
-            named = {node.index for _, node in walk(plan.root)} if plan is not None else set()
+        for one, plan in plans:
+            named = {node.index for _, node in walk(plan.root)}
             for index in named & uses.keys():
                 uses[str(index)] += one.spent.calls / one.seconds
         for index, value in uses.items():

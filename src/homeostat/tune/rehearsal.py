@@ -217,7 +217,7 @@ def judge_trial(
     benefit = benefit_of(trial.compared, statement, rates)
     evidence = _evidence(trial, seconds, size, benefit)
     own = next((one for one in trial.compared if one.key == statement), None)
-    against = _against(own, trial, tune, benefit) or _over_budget(
+    against = _against(own, trial.compared, tune, benefit) or _over_budget(
         spec, seconds, size, config, free_bytes=free_bytes, dialect=dialect
     )
     if against or own is None:
@@ -230,11 +230,13 @@ def judge_trial(
     return Rehearsed(ok=True, reason=reason, evidence=evidence)
 
 
-def _against(own: Compared | None, trial: Trial, tune: TuneConfig, benefit: float) -> str:
+def _against(
+    own: Compared | None, compared: Sequence[Compared], tune: TuneConfig, benefit: float
+) -> str:
     """Return what the replay says against the index, or nothing."""
     if own is None:
-        return f"no call of the statement could be replayed ({trial.failed})"
-    different = [one.operation for one in trial.compared if not one.equal]
+        return "no call of the statement could be replayed"
+    different = [one.operation for one in compared if not one.equal]
     if different:
         return f"the results of {', '.join(different)} differ"
     if benefit <= tune.index_benefit_share:
@@ -242,7 +244,7 @@ def _against(own: Compared | None, trial: Trial, tune: TuneConfig, benefit: floa
             f"{own.operation} went from {own.before_ms:,.2f} to {own.after_ms:,.2f} ms; net of "
             f"writes that is {benefit:.0%}, and {tune.index_benefit_share:.0%} is asked for"
         )
-    worse = [one for one in trial.compared if is_worse(one, tune)]
+    worse = [one for one in compared if is_worse(one, tune)]
     if worse:
         most = max(worse, key=lambda one: one.change)
         return (
@@ -250,6 +252,30 @@ def _against(own: Compared | None, trial: Trial, tune: TuneConfig, benefit: floa
             f"{most.after_ms:,.2f} ms; {tune.worse_share:.0%} is allowed"
         )
     return ""
+
+
+def refusal(
+    statement: str, compared: Sequence[Compared], chosen: Chosen, hands: Hands
+) -> Rehearsed:
+    """Return whether a change that builds nothing is worth it by what was replayed."""
+    config = hands.view().config
+    own = next((one for one in compared if one.key == statement), None)
+    benefit = benefit_of(compared, statement, _rates(hands, config))
+    replayed = sum(one.calls for one in compared)
+    evidence: Json = {
+        "benefit": round(benefit, 4),
+        "captured": chosen.captured,
+        "replayed": replayed,
+        "statements": _statements(compared),
+    }
+    against = _against(own, compared, config.tune, benefit)
+    if against or own is None:
+        return Rehearsed(ok=False, reason=f"on the clone: {against}", evidence=evidence)
+    reason = (
+        f"on the clone {own.operation} took {own.before_ms:,.2f} ms, then {own.after_ms:,.2f} ms; "
+        f"{replayed} of {chosen.captured} captured calls replayed, all results equal"
+    )
+    return Rehearsed(ok=True, reason=reason, evidence=evidence)
 
 
 def _over_budget(
@@ -293,20 +319,24 @@ def _evidence(trial: Trial, seconds: float, size: float, benefit: float) -> Json
         "private": trial.chosen.private,
         "failed": trial.failed,
         "equal": all(one.equal for one in trial.compared),
-        "statements": [
-            {
-                "operation": one.operation,
-                "statement": one.key,
-                "write": one.write,
-                "calls": one.calls,
-                "before_ms": round(one.before_ms, 4),
-                "after_ms": round(one.after_ms, 4),
-                "equal": one.equal,
-            }
-            for one in trial.compared[:STATEMENTS_SHOWN]
-        ],
+        "statements": _statements(trial.compared),
         "plans": trial.plans,
     }
+
+
+def _statements(compared: Sequence[Compared]) -> list[Json]:
+    return [
+        {
+            "operation": one.operation,
+            "statement": one.key,
+            "write": one.write,
+            "calls": one.calls,
+            "before_ms": round(one.before_ms, 4),
+            "after_ms": round(one.after_ms, 4),
+            "equal": one.equal,
+        }
+        for one in compared[:STATEMENTS_SHOWN]
+    ]
 
 
 def _rates(hands: Hands, config: Config) -> dict[str, float]:
