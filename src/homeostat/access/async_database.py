@@ -222,7 +222,7 @@ class AsyncDatabase:
         settings = self._executor.settings_of(operation, caller)
         if settings.announce_caller or settings.deadline_ms is None:
             return None
-        lease = self.pool.take_idle(operation.name)
+        lease = self.pool.take_idle(operation.name, busy=True)
         if lease is None:
             return None
         arrival = lease.since

@@ -24,6 +24,9 @@ class AsyncQueue:
 
     async def acquire(self, name: str, caller: Caller, seconds: float, arrival: float) -> Lease:
         """Take a connection, after everyone who came earlier; see `Pool.acquire`."""
+        lease = self._pool.take_idle(name, busy=False)
+        if lease is not None:
+            return lease
         waiter = LoopWaiter(name, arrival, criticality=caller.criticality)
         lease = self._pool.enter(waiter, may_wait=seconds)
         if lease is not None:

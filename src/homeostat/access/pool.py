@@ -190,14 +190,14 @@ class Pool(Queue):
             self._line_up(waiter, self._now(), may_wait=may_wait)
         return None
 
-    def take_idle(self, name: str) -> Lease | None:
-        """Take a connection for one statement if one is idle; else None, and nobody waits."""
+    def take_idle(self, name: str, *, busy: bool) -> Lease | None:
+        """Take a connection if one is idle; else None, and nobody waits. See `acquire`."""
         now = self._now()
         with self._lock:
             if not self._idle:
                 return None
             lease = self._idle.pop()
-            lease.begin(name, now, busy=True, taken_at=NOWHERE)
+            lease.begin(name, now, busy=busy, taken_at=NOWHERE if busy else place())
             self._usage.taken(now)
             self._usage.immediate += 1
         return lease

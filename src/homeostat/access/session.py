@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from homeostat.access.caller import Caller
+from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
@@ -203,7 +203,8 @@ class Session:
             if self.dialect == "postgresql":
                 if isolation is not None:
                     wire.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
-                announce(wire, self.caller)
+                if self.caller is not ANYONE:
+                    announce(wire, self.caller)
 
     def commit(self) -> None:
         """Commit."""
