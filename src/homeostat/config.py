@@ -183,10 +183,14 @@ class CloneConfig(_Section, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     copy_bytes_per_second: Annotated[
         Count,
         _about(
-            "Pace of a copy (50 MB/s), so that the application's own commits find the disk free; "
-            "SQLite in rollback mode is copied at full speed, since writers wait."
+            "SQLite: pace of a copy (50 MB/s), so that the application's own commits find the disk "
+            "free; in rollback mode it is copied at full speed, since writers wait."
         ),
     ] = 50_000_000
+    dump_bytes_per_second: Annotated[
+        Count,
+        _about("PostgreSQL: pace of a dump (20 MB/s), which keeps two of the server's cores busy."),
+    ] = 20_000_000
     writers_wait_seconds_max: Annotated[
         Seconds,
         _about(

@@ -211,7 +211,7 @@ class PostgresClone:
             if now > began + self._config.seconds_max:
                 message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
                 raise CloneRefusedError(message)
-            pause.wait(max(0.0, moved_from + moved / self._config.copy_bytes_per_second - now))
+            pause.wait(max(0.0, moved_from + moved / self._config.dump_bytes_per_second - now))
 
         return check
 
