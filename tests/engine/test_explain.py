@@ -127,6 +127,23 @@ def test_postgresql_plans_texts_without_values(server: Engine) -> None:
     assert server.execute(left).scalar() == 0
 
 
+def test_a_refused_text_spoils_no_transaction(server: Engine, pg_database: str) -> None:
+    wire = postgres.connect(pg_database)
+    wire.begin(write=True)
+    wire.execute("CREATE TABLE mine (a int)")
+    for sql in (
+        "SELECT * FROM missing WHERE a = $1",
+        "SELECT $1 +",
+        "SELECT interval '1' = $1::int",
+    ):
+        with pytest.raises(StatementError):
+            explain(server).estimate(sql, wire=wire)
+    plan = explain(server).estimate("SELECT * FROM mine WHERE a = $1", wire=wire)
+    assert reads(plan) == {("mine", None)}
+    wire.commit()
+    wire.close()
+
+
 def test_postgresql_shows_conditions_without_values(server: Engine) -> None:
     sql = 'SELECT age FROM "Spend ing" WHERE age = 42 AND total < :total'
     plan = explain(server).estimate(sql, {"total": 5})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from homeostat.driver.placeholders import compile_named
@@ -101,10 +101,12 @@ def _generic(sql: str, wire: Wire) -> Rows:
     if not count:
         return wire.execute(f"EXPLAIN (FORMAT JSON, VERBOSE) {text}")
     nulls = ", ".join(["NULL"] * count)
-    wire.execute("SET LOCAL plan_cache_mode = force_generic_plan")
     wire.execute("SAVEPOINT homeostat_explain")
+    prepared = False
     try:
+        wire.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         wire.execute(f"PREPARE {PREPARED} AS {text}")
+        prepared = True
         explained = f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE {PREPARED}({nulls})"
         found = wire.execute(explained)
         if _SUBPLANS_REMOVED in str(found.scalar()):
@@ -116,7 +118,7 @@ def _generic(sql: str, wire: Wire) -> Rows:
     finally:
         if not wire.broken:  # a prepared statement outlives the transaction
             wire.execute("ROLLBACK TO homeostat_explain")
-            with suppress(StatementError):
+            if prepared:
                 wire.execute(f"DEALLOCATE {PREPARED}")
 
 
