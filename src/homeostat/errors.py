@@ -36,6 +36,7 @@ HomeostatError
 │   ├── PoolTimeoutError
 │   ├── PoolClosedError
 │   ├── OperationUnknownError
+│   ├── PageTokenError
 │   ├── IdempotencyKeyReusedError
 │   ├── IdempotencyNotPreparedError
 │   └── ScopeRefusedError
@@ -267,6 +268,10 @@ class IdempotencyKeyReusedError(AccessError):
 
 class IdempotencyNotPreparedError(AccessError):
     """The database has no table for idempotency keys. Call Database.prepare_idempotency once."""
+
+
+class PageTokenError(AccessError):
+    """This is no token of a page of this operation. Begin with the first page."""
 
 
 class ScopeRefusedError(AccessError):

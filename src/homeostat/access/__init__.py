@@ -7,6 +7,8 @@ from homeostat.access.caller import Caller
 from homeostat.access.database import Database
 from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
+from homeostat.access.pages import Page
+from homeostat.access.relation import Relation
 from homeostat.access.session import Session, Write
 from homeostat.access.settings import ExecutionSettings
 
@@ -18,7 +20,9 @@ __all__ = [
     "Database",
     "ExecutionSettings",
     "Operation",
+    "Page",
     "PoolLimits",
+    "Relation",
     "Session",
     "Write",
 ]

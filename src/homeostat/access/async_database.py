@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from homeostat.access.async_bulk import AsyncBulk
 from homeostat.access.async_queue import AsyncQueue
 from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import ANYONE, Caller
@@ -42,7 +43,7 @@ SHORT_MS = 1.0  # reads declared to take no longer run in the loop: a hop costs 
 INLINE_MS_MAX = 10.0  # one that takes longer is stopped: the loop serves others too
 
 
-class AsyncDatabase:
+class AsyncDatabase(AsyncBulk):
     """One database as an asyncio application uses it; belongs to one event loop."""
 
     @classmethod

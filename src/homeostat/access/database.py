@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from homeostat.access.agent import Agent, AgentOptions
+from homeostat.access.bulk import Bulk
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.executor import Executor
 from homeostat.access.limits import PoolLimits
@@ -37,7 +38,7 @@ LOCK_WAIT_MS = 5_000.0
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-class Database(Transactions):
+class Database(Transactions, Bulk):
     """One database as an application uses it; safe to use from any thread."""
 
     @classmethod

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from homeostat.access.relation import Relation
 from homeostat.errors import StatementError
 
 DIALECTS = ("sqlite", "postgresql")
@@ -33,6 +34,9 @@ class Operation:
         limit: the parameter that bounds the rows of a page; filled in from
             `ExecutionSettings.page_size` when the call leaves it out.
         expected_ms: what the application expects it to take; slower calls are counted as late.
+        order: the columns that pages go by, each with `desc` if it descends, e.g.
+            `("created desc", "id")`; NOT NULL, together unique. See `Database.page`.
+        relations: what belongs to its rows. See `Database.load`.
         private: parameters whose values never leave the process in samples.
     """
 
@@ -46,6 +50,8 @@ class Operation:
     limit: str | None = None
     expected_ms: float | None = None
     private: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    relations: tuple[Relation, ...] = ()
     names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -23,9 +23,11 @@ class ExecutionSettings:
         deadline_ms: from arrival to result, waiting included; the statement is stopped when it is
             reached. None: no limit.
         wait_ms: the longest wait for a connection, within the deadline.
-        page_size: rows of a page, where the operation declares a `limit` parameter and the call
-            gives none.
-        batch_size: rows that a stream fetches at a time, and rows of one batch of writes.
+        page_size: rows of a page; also where the operation declares a `limit` parameter and the
+            call gives none.
+        batch_size: rows that a stream fetches at a time, rows of one statement of `write_many`,
+            and keys of one statement of `load`.
+        prefetch_depth: how many relations deep `load` may go.
         retries: how often a read or an idempotent operation is tried again after its connection
             was lost or a concurrent transaction got in the way.
         announce_caller: run the operation in a transaction of its own in which PostgreSQL is told
@@ -36,6 +38,7 @@ class ExecutionSettings:
     wait_ms: float = WAIT_MS
     page_size: int = 100
     batch_size: int = 500
+    prefetch_depth: int = 2
     retries: int = 1
     announce_caller: bool = False
 

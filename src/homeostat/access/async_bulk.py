@@ -1,0 +1,88 @@
+"""What the asyncio form does with many rows; see `Bulk`, whose work it has done on a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from homeostat.access import pages, relations
+from homeostat.access.async_session import AsyncSession
+from homeostat.access.bulk import write_all
+from homeostat.access.caller import ANYONE, Caller
+from homeostat.access.database import Database
+from homeostat.access.operation import Operation
+from homeostat.access.pages import Page
+from homeostat.access.relations import Record
+from homeostat.access.session import Isolation, Session
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
+
+
+class AsyncBulk:
+    """What `AsyncDatabase` does with many rows."""
+
+    core: Database
+
+    async def _run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
+        raise NotImplementedError
+
+    def _session(
+        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
+    ) -> AbstractAsyncContextManager[AsyncSession]:
+        raise NotImplementedError
+
+    def _known(self, operation: str | Operation) -> Operation:
+        return self.core.operation(operation) if isinstance(operation, str) else operation
+
+    async def page(
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        after: str | None = None,
+        size: int | None = None,
+        caller: Caller = ANYONE,
+    ) -> Page:
+        """Read one page of an operation that declares an `order`; see `Database.page`."""
+        one = self._known(operation)
+        rows_max = size or self.core.executor.settings_of(one, caller).page_size
+        reading = pages.paged(one, self.core.dialect, size=rows_max, continued=after is not None)
+        if after is not None:
+            params = {**params, **pages.keys_of(one, after)}
+        return pages.cut(one, await self._run(reading, params, caller), size=rows_max)
+
+    async def load(
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        relations_of: Sequence[str],
+        caller: Caller = ANYONE,
+    ) -> list[Record]:
+        """Read rows with what belongs to them, all of one moment; see `Database.load`."""
+        one = self._known(operation)
+        settings = self.core.executor.settings_of(one, caller)
+        wishes = relations.wanted(one, relations_of, depth_max=settings.prefetch_depth)
+
+        def work(session: Session) -> list[Record]:
+            records = session.execute(one, params).dicts()
+            relations.load(
+                records,
+                wishes,
+                ask=session.execute,
+                name=one.name,
+                dialect=session.dialect,
+                size=settings.batch_size,
+            )
+            return records
+
+        async with self._session(one.name, caller, write=False) as held:
+            return await held.run(work)
+
+    async def write_many(
+        self, operation: str | Operation, rows: Iterable[Params], *, caller: Caller = ANYONE
+    ) -> int:
+        """Run a write for each set of parameters, all or none; see `Database.write_many`."""
+        one = self._known(operation)
+        size = self.core.executor.settings_of(one, caller).batch_size
+        async with self._session(one.name, caller, write=True) as held:
+            return await held.run(lambda session: write_all(session, one, rows, size=size))

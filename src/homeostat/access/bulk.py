@@ -1,0 +1,134 @@
+"""What the blocking form does with many rows: pages, related rows, batches of writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from homeostat.access import pages, relations
+from homeostat.access.caller import ANYONE, Caller
+from homeostat.access.executor import Executor
+from homeostat.access.operation import Operation
+from homeostat.access.pages import Page
+from homeostat.access.relations import Record
+from homeostat.access.session import Session
+from homeostat.driver.wire import NO_PARAMS, Params
+from homeostat.errors import DatabaseError, StatementError
+
+
+class Bulk:
+    """What `Database` does with many rows."""
+
+    executor: Executor
+    dialect: str
+
+    def operation(self, name: str) -> Operation:
+        """Return a registered operation."""
+        raise NotImplementedError
+
+    def page(
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        after: str | None = None,
+        size: int | None = None,
+        caller: Caller = ANYONE,
+    ) -> Page:
+        """Read one page of an operation that declares an `order`.
+
+        A page costs the same however deep it lies, when an index serves the order. Rows that are
+        added or removed meanwhile shift nothing.
+
+        Args:
+            operation: a registered name, or the operation itself.
+            params: the values by name.
+            after: `Page.after` of the page before; None: the first page.
+            size: rows; None: the settings' `page_size`.
+            caller: on whose behalf.
+
+        Raises:
+            PageTokenError: `after` is none of this operation's.
+            StatementError: the operation declares no order.
+            as `Database.execute`.
+        """
+        if isinstance(operation, str):
+            operation = self.operation(operation)
+        rows_max = size or self.executor.settings_of(operation, caller).page_size
+        reading = pages.paged(operation, self.dialect, size=rows_max, continued=after is not None)
+        if after is not None:
+            params = {**params, **pages.keys_of(operation, after)}
+        return pages.cut(operation, self.executor.run(reading, params, caller), size=rows_max)
+
+    def load(
+        self,
+        operation: str | Operation,
+        params: Params = NO_PARAMS,
+        *,
+        relations_of: Sequence[str],
+        caller: Caller = ANYONE,
+    ) -> list[Record]:
+        """Read an operation's rows with what belongs to them: one statement for each relation.
+
+        Args:
+            operation: a registered name, or the operation itself.
+            params: the values by name.
+            relations_of: names that the operation declares, and of relations below them:
+                `("sessions", "sessions.events")`.
+            caller: on whose behalf.
+
+        Returns:
+            The rows as dictionaries; a relation's rows are a list under its name.
+
+        Raises:
+            StatementError: there is no such relation, or it is deeper than `prefetch_depth`.
+            as `Database.execute`.
+        """
+        if isinstance(operation, str):
+            operation = self.operation(operation)
+        settings = self.executor.settings_of(operation, caller)
+        wishes = relations.wanted(operation, relations_of, depth_max=settings.prefetch_depth)
+        records = self.executor.run(operation, params, caller).dicts()
+        relations.load(
+            records,
+            wishes,
+            ask=lambda one, keys: self.executor.run(one, keys, caller),
+            name=operation.name,
+            dialect=self.dialect,
+            size=settings.batch_size,
+        )
+        return records
+
+    def write_many(
+        self, operation: str | Operation, rows: Iterable[Params], *, caller: Caller = ANYONE
+    ) -> int:
+        """Run a write for each set of parameters, all in one transaction; return rows changed.
+
+        The rows are sent in batches of `batch_size`; write hooks do not run.
+
+        Raises:
+            StatementError: the operation does not write.
+            DatabaseError: of one of the rows; names between which it lies. Nothing was written.
+        """
+        if isinstance(operation, str):
+            operation = self.operation(operation)
+        if not operation.write:
+            message = "The operation does not write. Declare it with write=True."
+            raise StatementError(message, where=operation.name)
+        size = self.executor.settings_of(operation, caller).batch_size
+        with self.executor.session(operation.name, caller, write=True) as session:
+            return write_all(session, operation, rows, size=size)
+
+
+def write_all(session: Session, operation: Operation, rows: Iterable[Params], *, size: int) -> int:
+    """Run a write for each set of parameters in batches; see `Bulk.write_many`."""
+    source, done, changed = iter(rows), 0, 0
+    sql = operation.sql_for(session.dialect)
+    while batch := list(islice(source, size)):
+        try:
+            changed += session.execute_many(sql, batch)
+        except DatabaseError as error:
+            where = f"{operation.name}, rows {done} to {done + len(batch) - 1}"
+            raise type(error)(error.message, where=where, detail=error.detail) from None
+        done += len(batch)
+    return changed
