@@ -19,6 +19,7 @@ from homeostat.errors import (
     ConnectionLostError,
     ConstraintError,
     DatabaseError,
+    DatabaseLockedError,
     StatementError,
     UnsupportedError,
 )
@@ -118,6 +119,18 @@ def test_postgresql_lists_tables_and_indexes_as_they_are(server: Engine) -> None
     assert indexes["User Accounts_pkey"].constraint
     assert [one.schema for one in maintain(server).indexes("Other Shop.Order")] == ["Other Shop"]
     assert low.scans == 0
+
+
+def test_a_locked_table_holds_up_no_question(server: Engine, work: PostgresWire) -> None:
+    work.begin(write=True)
+    work.execute('LOCK TABLE "Order"')
+    tables = {(table.schema, table.name): table for table in maintain(server).tables()}
+    assert isinstance(tables["public", "Order"].bytes, Unknown)
+    assert isinstance(tables["public", "User Accounts"].bytes, float)
+    with pytest.raises(DatabaseLockedError):  # none is left out as if it were not there
+        maintain(server).indexes()
+    work.rollback()
+    assert index(server, "order_total") is not None
 
 
 def test_a_sqlite_index_is_built_once_tried_rebuilt_and_dropped(

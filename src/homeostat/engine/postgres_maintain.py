@@ -30,6 +30,7 @@ QUEUE_TIMEOUT_MS = 1_000
 PART_NAME_CHARACTERS = 50  # of 63, with the digits that tell the parts apart
 PUBLIC = "public"
 NO_STATISTICS = Unknown("the table was never analysed; run ANALYZE")
+LOCKED = Unknown("somebody holds or wants the table for himself alone; asking would wait for him")
 IN_PARTS = Unknown("the table is partitioned; its parts say")
 _PARTS = """
 SELECT n.nspname, c.relname FROM pg_inherits i
@@ -56,7 +57,11 @@ class PostgresMaintain:
         return [_table(listed) for listed in found.values()]
 
     def indexes(self, table: str | None = None, *, wire: Wire | None = None) -> Sequence[IndexInfo]:
-        """Return the user's indexes; `table` is a name, or `schema.name`; reads only."""
+        """Return the user's indexes; `table` is a name, or `schema.name`; reads only.
+
+        Raises:
+            DatabaseLockedError: somebody holds a table for himself alone; definitions wait for him.
+        """
         with self._reading(wire) as given:
             rows = given.execute(statement("postgresql", "indexes")).dicts()
         found = [_index(row) for row in rows]
@@ -239,7 +244,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> TableInfo:
         ),
         schema=first["schema_name"],
         rows=NO_STATISTICS if count is None or count < 0 else count,
-        bytes=IN_PARTS if in_parts else first["bytes"],
+        bytes=IN_PARTS if in_parts else LOCKED if first["bytes"] is None else first["bytes"],
         changed=IN_PARTS if in_parts or changed is None else changed,
         analysed=first["analysed"],
     )

@@ -1,6 +1,12 @@
--- the user's tables with what statistics say; one row a column
+-- the user's tables with what statistics say; one row a column. The size of a table that somebody
+-- has or wants for himself alone is null: asking for it would wait for him.
+WITH locked AS (
+  SELECT relation FROM pg_locks
+  WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 SELECT n.nspname AS schema_name, c.relname AS table_name, c.relkind::text AS kind,
-       c.reltuples::float8 AS row_count, pg_table_size(c.oid)::float8 AS bytes,
+       c.reltuples::float8 AS row_count, CASE WHEN c.oid NOT IN (SELECT relation FROM locked)
+            THEN pg_table_size(c.oid)::float8 END AS bytes,
        s.n_mod_since_analyze::float8 AS changed,
        extract(epoch FROM greatest(s.last_analyze, s.last_autoanalyze))::float8 AS analysed,
        a.attname AS column_name, format_type(a.atttypid, a.atttypmod) AS type,
