@@ -175,7 +175,7 @@ class Database(Transactions, Bulk):
             operation = self.operation(operation)
         if idempotency_key is None:
             return self.executor.run(operation, params, caller)
-        return self.execute_once(operation, params, caller, idempotency_key)
+        return self._execute_once(operation, params, caller, idempotency_key)
 
     def operation(self, name: str) -> Operation:
         """Return a registered operation.

@@ -161,7 +161,7 @@ class Transactions:
         """Hold one connection without a transaction: each statement commits by itself."""
         return self.executor.session(name, caller, write=None)
 
-    def execute_once(self, operation: Operation, params: Params, caller: Caller, key: str) -> Rows:
+    def _execute_once(self, operation: Operation, params: Params, caller: Caller, key: str) -> Rows:
         """Run an operation once for this key; see `Database.execute`."""
         once = Once(key, fingerprint(operation.name, params))
 
