@@ -63,6 +63,13 @@ def test_growth_that_helps_is_better() -> None:
     assert outcomes.count("better") >= 19, outcomes
 
 
+def test_a_batch_out_of_line_does_not_hide_a_large_fall() -> None:
+    """A pause of the machine in one batch on each side, as busy hosts have them."""
+    before = [Batch(value, 40.0) for value in (5.8, 6.1, 17.0, 5.9, 5.7, 6.0)]
+    after = [Batch(value, 40.0, 1.0) for value in (0.5, 0.52, 0.49, 1.4, 0.5, 0.51)]
+    assert compare(before, after, GROW).outcome == "better"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [10.0, 30.0, 39.0], ids=["low", "ordinary", "saturated"])
 def test_no_change_is_hardly_ever_called_better(rate: float) -> None:

@@ -9,7 +9,9 @@ can only make the answer more cautious:
 - the load: when it fell, an improvement proves nothing; when it rose, harm proves nothing;
 - the trend: when the batches before were already getting better, the trouble was ending by itself;
 - the jump: the fall across the change must be larger than any between neighbouring batches, since
-  near saturation a queue wanders slowly and six batches in a row share one of its moods.
+  near saturation a queue wanders slowly and six batches in a row share one of its moods. Falls are
+  compared as ratios: latency is skewed, and one batch at three times the usual must not hide a fall
+  to a tenth (by simulation it hid 84 % of them as a difference, 4 % as a ratio).
 
 The rank-sum distribution is exact, with midranks for ties (Wilcoxon 1945; Mann and Whitney 1947).
 """
@@ -31,6 +33,7 @@ TREND_ALPHA = 0.05
 MECHANISM_BATCHES_SHARE = 0.5  # the mechanism must be at work in more than half of the batches
 BATCHES_MIN = 4
 JUMP_FACTOR = 1.5  # by simulation: about 2 % false credit even at a load of 1, without mechanism
+VALUE_MIN = 1e-9  # a batch that measured nothing has no logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +184,21 @@ def _credit(
     if load < -demand.load_drift_share:
         return "cannot tell", f"but the load fell by {-load:.0%}"
     old = [batch.value for batch in before]
-    good = statistics.median(batch.value for batch in after) * (1 + demand.harm_max)
+    new = [batch.value for batch in after]
+    good = statistics.median(new) * (1 + demand.harm_max)
     if trend_probability(old) <= TREND_ALPHA and old[-1] <= good:
         return "cannot tell", "but it was already ending before the change"
-    new = [batch.value for batch in after]
-    if old[-1] - new[0] <= JUMP_FACTOR * max(_largest_fall(old), _largest_fall(new)):
+    if _fall(old[-1], new[0]) <= JUMP_FACTOR * max(_largest_fall(old), _largest_fall(new)):
         return "cannot tell", "but it falls as much between batches without any change"
     return "better", f"{demand.mechanism} (p = {probability:.4f})"
 
 
+def _fall(earlier: float, later: float) -> float:
+    return math.log(max(earlier, VALUE_MIN) / max(later, VALUE_MIN))
+
+
 def _largest_fall(values: Sequence[float]) -> float:
-    return max(earlier - later for earlier, later in pairwise(values))
+    return max(_fall(earlier, later) for earlier, later in pairwise(values))
 
 
 def _load_change(before: Sequence[Batch], after: Sequence[Batch]) -> float:
