@@ -189,17 +189,12 @@ class RemedyRun:
             return
         measured = _measured(verdict, demand)
         result = {**measured, "before": stored, "after": msgspec.to_builtins(after)}
-        good = verdict.outcome == "better" or (
-            verdict.outcome == "no effect" and not demand.mechanism
-        )
-        if good:
+        ending = _ending(verdict, demand, self.remedy)
+        if ending == "kept":
             self._end("verify", result, state="kept", verdict=verdict.reason, result=result)
             return
         cause = self.remedy.explain(parameters, self.hands.view())
         reason = verdict.reason + (f"; {cause}" if cause else "")
-        ending = ENDING[verdict.outcome]
-        if self.remedy.undo == "none":
-            ending = "ineffective"  # it stays as it is: nothing is called undone that was not
         self._turn_back("verify", ending, reason, result=result)
 
     def _revert(self) -> None:
@@ -382,6 +377,14 @@ def _measured_batches(
     starts = [start + number * length for number in range(footing.config.verify_batches)]
     found = [remedy.measure(parameters, view, start=at, end=at + length) for at in starts]
     return [batch for batch in found if batch is not None]
+
+
+def _ending(verdict: Verdict, demand: Demand, remedy: Remedy) -> str:
+    if verdict.outcome == "better" or (verdict.outcome == "no effect" and not demand.mechanism):
+        return "kept"
+    if remedy.undo == "none":
+        return "ineffective"  # it stays as it is: nothing is called undone that was not
+    return ENDING[verdict.outcome]
 
 
 def _measured(verdict: Verdict, demand: Demand) -> Json:
