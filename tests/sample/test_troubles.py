@@ -76,10 +76,17 @@ def wait_ms(report: PoolReport) -> float:
     return waits.total / waits.count / 1000
 
 
+def started(holder: LockHolder, strength: float) -> int:
+    holder.start(strength)
+    pid = holder.pid
+    assert pid is not None
+    return pid
+
+
 def test_idle_holders_strike_the_share_that_is_asked_for() -> None:
     trouble = IdleHolders(random_seed=1, clock=ManualClock())
     assert trouble.strikes() is None
-    trouble.strength = 0.28
+    trouble.start(0.28)
     struck = [trouble.strikes() for _ in range(1000)]
     taken = [seconds for seconds in struck if seconds is not None]
     assert len(taken) in {279, 280}
@@ -130,7 +137,7 @@ def test_idle_holders_lock_nobody_out(seeded_url: str) -> None:
 
 def test_the_lock_holder_is_a_process_with_a_name_that_is_gone_after_stop(seeded_url: str) -> None:
     holder = LockHolder(seeded_url)
-    pid = holder.start(HELD)
+    pid = started(holder, HELD)
     try:
         process = psutil.Process(pid)
         assert process.parent() == psutil.Process(os.getpid())
@@ -144,8 +151,8 @@ def test_the_lock_holder_is_a_process_with_a_name_that_is_gone_after_stop(seeded
                 wait_until(lambda: wire.execute(sql, {"name": REPORT_NAME}).scalar())
             else:
                 wait_until(lambda: writers(seeded_url) == (pid,), what="the lock")
-        assert holder.start(HELD) == pid
-        again = holder.start(0.5)
+        assert started(holder, HELD) == pid
+        again = started(holder, 0.5)
         assert again != pid
         assert not process.is_running()
     finally:

@@ -15,7 +15,7 @@ from homeostat.clock import Clock
 from homeostat.errors import OperateError
 from homeostat.logbook.rows import Finding, RemedyRecord
 from homeostat.operate.views import RemedyView, Status
-from homeostat.sample.troubles import IDLE_HOLDERS, LOCK_HOLDER, STORY
+from homeostat.sample.troubles import IDLE_HOLDERS, LOCK_HOLDER, STORY, WORDS
 
 POLL_SECONDS = 0.25
 REST_SECONDS = 6.0
@@ -205,9 +205,3 @@ class Story:
 
     def _pause(self) -> bool:
         return self.clock.wait(self.stop, POLL_SECONDS)
-
-
-WORDS = {
-    IDLE_HOLDERS: "a slow partner: some requests keep their connection while they wait for it",
-    LOCK_HOLDER: "a nightly report takes the write lock and sits on it",
-}

@@ -38,8 +38,10 @@ from homeostat.sample.operations import MIX, OPERATIONS
 from homeostat.sample.process import Parent, name_process, stop_on_signals
 from homeostat.sample.troubles import (
     IDLE_HOLDERS,
+    LOCK_HOLDER,
     IdleHolders,
     LockHolder,
+    Trouble,
     checked_strength,
 )
 
@@ -99,7 +101,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TroubleState(msgspec.Struct, frozen=True):
-    """The answer to a command: a trouble as it is now. `pid` is the lock holder's."""
+    """The answer to a command: a trouble as it is now. `pid`: of the process that it is."""
 
     trouble: str
     on: bool
@@ -156,7 +158,10 @@ class Traffic:
             random_seed=self.options.random_seed,
         )
         self._idle_holders = IdleHolders(random_seed=self.options.random_seed, clock=self._clock)
-        self._lock_holder = LockHolder(url)
+        self._troubles: dict[str, Trouble] = {
+            IDLE_HOLDERS: self._idle_holders,
+            LOCK_HOLDER: LockHolder(url),
+        }
         self._stop = threading.Event()
         self._queue: queue.Queue[tuple[Arrival, float, float | None] | None] = queue.Queue()
         self._waiting = 0
@@ -179,7 +184,8 @@ class Traffic:
     def stop(self) -> None:
         """End troubles and arrivals, drop what waits, close the database."""
         self._stop.set()
-        self._lock_holder.stop()
+        for trouble in self._troubles.values():
+            trouble.stop()
         self._database.close(drain_seconds=STOP_SECONDS / 2)
         for _ in range(self.options.workers):
             self._queue.put(None)
@@ -194,13 +200,12 @@ class Traffic:
             ConfigError: there is no such trouble or strength.
         """
         wanted = checked_strength(name, strength)
-        if name == IDLE_HOLDERS:
-            self._idle_holders.strength = wanted if on else None
-            return TroubleState(name, on, self._idle_holders.strength)
+        trouble = self._troubles[name]
         if on:
-            return TroubleState(name, on, wanted, self._lock_holder.start(wanted))
-        self._lock_holder.stop()
-        return TroubleState(name, on, None)
+            trouble.start(wanted)
+        else:
+            trouble.stop()
+        return TroubleState(name, on, trouble.strength, trouble.pid)
 
     def report(self) -> Second:
         """Return what happened since the last report."""
