@@ -257,54 +257,6 @@ def running_server(**options: object) -> Iterator[PostgresServer]:
         server.remove()
 
 
-def pgbouncer_program() -> str | None:
-    """Return the path of PgBouncer, or None if it is not installed."""
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-
-
-@contextlib.contextmanager
-def running_pgbouncer(server: PostgresServer, **settings: str) -> Iterator[int]:
-    """Run a PgBouncer in transaction mode before the server; yields its port.
-
-    Settings are added to those of pgbouncer.ini.
-    """
-    program = pgbouncer_program()
-    if program is None:
-        message = "PgBouncer is not installed: apt-get install pgbouncer"
-        raise RuntimeError(message)
-    directory = postgres_directory("homeostat-pgbouncer-")
-    port = free_port()
-    lines = {
-        "listen_addr": "127.0.0.1",
-        "listen_port": str(port),
-        "unix_socket_dir": "",
-        "auth_type": "scram-sha-256",
-        "auth_file": str(directory / "users"),
-        "pool_mode": "transaction",
-        **settings,
-    }
-    (directory / "users").write_text(f'"postgres" "{server.password}"\n')
-    ini = f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\n"
-    ini += "".join(f"{name} = {value}\n" for name, value in lines.items())
-    (directory / "pgbouncer.ini").write_text(ini)
-    process = spawn_as_postgres(
-        [program, str(directory / "pgbouncer.ini")], log=directory.with_suffix(".log")
-    )
-
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        wait_until(answers, START_SECONDS_MAX, "PgBouncer to start")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(STOP_SECONDS_MAX)
-        directory.with_suffix(".log").unlink(missing_ok=True)
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 class Proxy:
     """A TCP proxy on 127.0.0.1 whose connections can be cut or frozen in either direction.
 

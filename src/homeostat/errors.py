@@ -12,6 +12,7 @@ HomeostatError
 │   │   ├── TlsError
 │   │   ├── DatabaseMissingError
 │   │   ├── PermissionRefusedError
+│   │   ├── PoolerRefusedError
 │   │   └── TooManyConnectionsError
 │   ├── NotADatabaseError
 │   ├── EncryptedDatabaseError
@@ -34,6 +35,7 @@ HomeostatError
 │       └── ConstraintError
 ├── AccessError
 │   ├── PoolTimeoutError
+│   ├── OverloadedError
 │   ├── PoolClosedError
 │   ├── OperationUnknownError
 │   ├── PageTokenError
@@ -136,6 +138,10 @@ class DatabaseMissingError(ConnectError):
 
 class PermissionRefusedError(ConnectError):
     """Access to the database or file is not permitted. Grant the right, or run as its owner."""
+
+
+class PoolerRefusedError(ConnectError):
+    """This is a PgBouncer that refuses session settings. Give the server's own address."""
 
 
 class TooManyConnectionsError(ConnectError):

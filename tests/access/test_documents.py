@@ -37,6 +37,11 @@ def test_every_field_is_documented(kind: type) -> None:
     assert first_cells(section(kind.__name__)) == fields
 
 
+def test_every_argument_of_open_is_documented() -> None:
+    arguments = set(inspect.signature(Database.open).parameters)
+    assert first_cells(section("Arguments of `open`")) == arguments
+
+
 def test_every_method_is_documented_and_in_both_forms() -> None:
     listed = first_cells(section("Methods"))
     for kind in (Database, AsyncDatabase):

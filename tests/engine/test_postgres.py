@@ -22,7 +22,8 @@ from homeostat.errors import (
     RightMissingError,
 )
 from homeostat.measure import Kind, Unknown
-from tests.servers import PostgresServer, running_pgbouncer, wait_until
+from tests.pgbouncer import running_pgbouncer
+from tests.servers import PostgresServer, wait_until
 
 Connect = Callable[..., PostgresWire]
 
@@ -303,15 +304,15 @@ def test_the_lock_outlives_the_servers_limit_for_idle_sessions(
 
 
 def test_behind_a_pooler_there_is_no_control(pg_server: PostgresServer, pg_database: str) -> None:
-    with running_pgbouncer(pg_server) as port:
-        url = pg_database.replace(f":{pg_server.port}/", f":{port}/")
+    with running_pgbouncer(pg_server) as pooler:
+        url = pooler.url(pg_database)
         with pytest.raises(ConnectError, match="PgBouncer"):
             open_engine(Target(url))
         wire = postgres.connect(url, prepare=False)
         assert wire.execute("SELECT :a::int", {"a": 1}).scalar() == 1
         wire.close()
-    with running_pgbouncer(pg_server, ignore_startup_parameters="options") as port:
-        url = pg_database.replace(f":{pg_server.port}/", f":{port}/")
+    with running_pgbouncer(pg_server, ignore_startup_parameters="options") as pooler:
+        url = pooler.url(pg_database)
         engine = open_engine(Target(url))
         assert number(inspect(engine).activity().connections) >= 1
         assert isinstance(engine.control, Unsupported)

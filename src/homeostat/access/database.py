@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 from homeostat.access.agent import Agent, AgentOptions
 from homeostat.access.bulk import Bulk
 from homeostat.access.caller import ANYONE, Caller
+from homeostat.access.connector import connector
 from homeostat.access.executor import Executor
 from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
@@ -26,7 +27,6 @@ from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner
 from homeostat.access.transactions import Transactions
 from homeostat.clock import Clock, SystemClock
-from homeostat.driver import sqlite
 from homeostat.driver.identity import identify
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import OperationUnknownError
@@ -35,7 +35,6 @@ T = TypeVar("T")
 DEFAULT_AGENT = AgentOptions()
 DEFAULT_LIMITS = PoolLimits()
 LOCK_WAIT_MS = 5_000.0
-_POSTGRES = ("postgresql://", "postgres://")
 
 
 class Database(Transactions, Bulk):
@@ -54,6 +53,7 @@ class Database(Transactions, Bulk):
         clock: Clock | None = None,
         create: bool = False,
         lock_wait_ms: float = LOCK_WAIT_MS,
+        prepare: bool | None = None,
     ) -> Database:
         """Open a database and begin to report to an operator, if there is one.
 
@@ -67,7 +67,11 @@ class Database(Transactions, Bulk):
             planner: chooses the ExecutionSettings of each call.
             clock: tells the time.
             create: make the SQLite file if it is missing.
-            lock_wait_ms: how long a statement waits for a lock of another connection.
+            lock_wait_ms: how long a statement waits for a lock of another connection. Behind a
+                pooler this holds within transactions; a statement of its own waits until its
+                deadline.
+            prepare: whether PostgreSQL prepares statements; None: not behind a pooler. True behind
+                one that keeps them apart (PgBouncer 1.21 with max_prepared_statements).
 
         Raises:
             ConnectError: the database can't be reached; the subclass says why.
@@ -75,8 +79,12 @@ class Database(Transactions, Bulk):
         """
         limits = pool if isinstance(pool, PoolLimits) else PoolLimits.of(pool)
         text = str(url)
-        connect, path = _connector(
-            text, application=application, create=create, lock_wait_ms=lock_wait_ms
+        connect, path = connector(
+            text,
+            application=application,
+            create=create,
+            lock_wait_ms=lock_wait_ms,
+            prepare=prepare,
         )
         database = cls(
             connect,
@@ -306,29 +314,6 @@ class Database(Transactions, Bulk):
         self.executor.statistics.after_fork()
         self._agent = self._new_agent()
         self._agent_began = False  # it starts with the child's first connection
-
-
-def _connector(
-    url: str, *, application: str, create: bool, lock_wait_ms: float
-) -> tuple[Callable[[], Wire], str | None]:
-    """Return how to open a connection, and the file if it is SQLite."""
-    if url.startswith(_POSTGRES):
-        from homeostat.driver import postgres  # noqa: PLC0415  psycopg takes 60 ms to import
-
-        return (
-            lambda: postgres.connect(
-                url, application_name=application, lock_timeout_ms=int(lock_wait_ms)
-            ),
-            None,
-        )
-    path = url.removeprefix("sqlite:///") if url.startswith("sqlite:") else url
-    first = [create]
-
-    def connect() -> Wire:
-        made, first[0] = first[0], False
-        return sqlite.connect(path, mode="own", create=made, busy_ms=lock_wait_ms)
-
-    return connect, path
 
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()

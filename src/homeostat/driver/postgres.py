@@ -65,9 +65,10 @@ class PostgresWire:
 
     dialect = "postgresql"
 
-    def __init__(self, connection: Connection, *, label: str) -> None:
+    def __init__(self, connection: Connection, *, label: str, on_begin: str = "") -> None:
         """Take an open connection in autocommit; use `connect`."""
         self.label = label
+        self._on_begin = on_begin
         self._connection = connection
         self._watch = Watch(self._stop)
         self._cancelling = threading.Lock()  # held while a cancel request is on its way
@@ -95,6 +96,10 @@ class PostgresWire:
     def backend_pid(self) -> int:
         """Return the server process of this connection (a pooler's, behind one)."""
         return self._connection.pgconn.backend_pid
+
+    def is_pooled(self) -> bool:
+        """Return whether a pooler is in between; it gives its clients numbers of its own."""
+        return self.execute("SELECT pg_backend_pid()").scalar() != self.backend_pid
 
     @property
     def server_version(self) -> int:
@@ -182,7 +187,8 @@ class PostgresWire:
 
     def begin(self, *, write: bool) -> None:
         """Start a transaction; one that does not write sees one moment (REPEATABLE READ)."""
-        self._control(b"BEGIN" if write else b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        words = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        self._control((words + self._on_begin).encode())
 
     def commit(self) -> None:
         """Commit.
@@ -334,6 +340,7 @@ def connect(
     statement_timeout_ms: int | None = None,
     connect_timeout_seconds: int = 5,
     prepare: bool = True,
+    pooled: bool = False,
 ) -> PostgresWire:
     """Open a connection in autocommit.
 
@@ -346,15 +353,22 @@ def connect(
         statement_timeout_ms: the server's statement_timeout; None: its default.
         connect_timeout_seconds: for each address of the host.
         prepare: False never prepares statements (poolers that cannot).
+        pooled: a pooler in transaction mode is in between. A session setting would be refused, or
+            left behind for other clients: `lock_timeout_ms` is set in each transaction instead, and
+            a statement of its own has none.
 
     Raises:
         ConfigError: the URL cannot be read.
+        PoolerRefusedError: a pooler is in between, and it refuses the session settings.
         ConnectError: and its subclasses, by what went wrong.
         UnsupportedVersionError: the server is older than 14.
     """
     given = _parsed(url)
     label = _label(given)
     options = [str(given["options"])] if given.get("options") else []
+    on_begin = ""
+    if pooled and lock_timeout_ms is not None:
+        on_begin, lock_timeout_ms = f"; SET LOCAL lock_timeout = {lock_timeout_ms}", None
     for name, value in (
         ("default_transaction_read_only", "on" if readonly else None),
         ("lock_timeout", lock_timeout_ms),
@@ -381,7 +395,7 @@ def connect(
     if version < VERSION_MIN:
         connection.close()
         raise UnsupportedVersionError(where=label, detail=f"the server is {version // 10000}")
-    return PostgresWire(connection, label=label)
+    return PostgresWire(connection, label=label, on_begin=on_begin)
 
 
 def _is_value_error(error: psycopg.Error) -> bool:

@@ -23,6 +23,7 @@ from homeostat.errors import (
     DiskFullError,
     HostNotFoundError,
     PermissionRefusedError,
+    PoolerRefusedError,
     ReadOnlyDatabaseError,
     RightMissingError,
     SerializationError,
@@ -89,7 +90,7 @@ _PLAIN_REFUSED = _case(
 _CONNECT = (
     _case(
         r"unsupported startup parameter",
-        ConnectError,
+        PoolerRefusedError,
         "This is a PgBouncer that refuses session settings. Give the server's own address for "
         "monitoring; applications may go through the pooler.",
     ),

@@ -1,0 +1,129 @@
+"""A real PgBouncer for tests, in a directory of its own, stopped by its own process id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+from tests.servers import (
+    START_SECONDS_MAX,
+    STOP_SECONDS_MAX,
+    PostgresServer,
+    free_port,
+    postgres_directory,
+    spawn_as_postgres,
+    wait_until,
+)
+
+
+def program() -> str:
+    """Return the path of PgBouncer."""
+    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        message = "PgBouncer is not installed: apt-get install pgbouncer"
+        raise RuntimeError(message)
+    return found
+
+
+class PgBouncer:
+    """A PgBouncer in transaction mode before a server.
+
+    Attributes:
+        port: on 127.0.0.1.
+        ini: its configuration; `postgres` may use the console, with the server's password.
+    """
+
+    def __init__(self, server: PostgresServer, *, database: str = "", **settings: str) -> None:
+        """Write the configuration.
+
+        Args:
+            server: what it leads to.
+            database: what is added to every database's line, e.g. `pool_size=2`.
+            settings: added to those of pgbouncer.ini.
+        """
+        self.port = free_port()
+        self._server = server
+        self._directory = postgres_directory("homeostat-pgbouncer-")
+        self.ini = self._directory / "pgbouncer.ini"
+        self._log = self._directory.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": str(self._directory / "users"),
+            "admin_users": "postgres",
+            "pool_mode": "transaction",
+            **settings,
+        }
+        self._write("users", f'"postgres" "{server.password}"\n')
+        ini = f"[databases]\n* = host=127.0.0.1 port={server.port} {database}".rstrip()
+        ini += "\n[pgbouncer]\n"
+        self._write("pgbouncer.ini", ini + "".join(f"{k} = {v}\n" for k, v in lines.items()))
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._directory / name
+        path.write_text(text)
+        path.chmod(0o640)
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = spawn_as_postgres([program(), str(self.ini)], log=self._log)
+        wait_until(self._answers, START_SECONDS_MAX, "PgBouncer to start")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it (SIGTERM: at once) and wait for its end."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            process.wait(STOP_SECONDS_MAX)
+
+    def restart(self) -> None:
+        """Stop it and start it again on the same port."""
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Stop it and delete its directory."""
+        self.stop()
+        self._log.unlink(missing_ok=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def log(self) -> str:
+        """Return what it said."""
+        return self._log.read_text()
+
+    def url(self, direct: str) -> str:
+        """Return the URL through the pooler for one that leads to the server itself."""
+        return direct.replace(f":{self._server.port}/", f":{self.port}/")
+
+    @property
+    def console(self) -> str:
+        """Return the URL of the console, without a password."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/pgbouncer"
+
+
+@contextlib.contextmanager
+def running_pgbouncer(
+    server: PostgresServer, *, database: str = "", **settings: str
+) -> Iterator[PgBouncer]:
+    """Run a PgBouncer in the context; see PgBouncer."""
+    pooler = PgBouncer(server, database=database, **settings)
+    try:
+        pooler.start()
+        yield pooler
+    finally:
+        pooler.remove()
