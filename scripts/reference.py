@@ -23,6 +23,8 @@ import click
 import msgspec
 
 from homeostat import config, errors
+from homeostat.check import report as check_report
+from homeostat.check.registry import CHECKS
 from homeostat.cli import shapes as shapes_of_commands
 from homeostat.cli.root import root
 from homeostat.logbook import rows
@@ -222,6 +224,25 @@ def findings_page() -> str:
     return page("Findings", intro, table(head, sorted(lines)))
 
 
+def checks_page() -> str:
+    """Return the page of checks."""
+    parts = []
+    for dialect, title in (("postgresql", "PostgreSQL"), ("sqlite", "SQLite")):
+        lines = [
+            [f"`{one.rule}`", one.sees, one.help]
+            for one in sorted(CHECKS, key=lambda one: one.rule)
+            if one.dialect == dialect
+        ]
+        head = ["rule", "looks at", "what it means and what to do"]
+        parts.append(f"## {title}\n\n{table(head, lines)}")
+    intro = (
+        "What [`homeostat check`](../how-to/check-a-database.md) looks for. Thresholds are in\n"
+        "[`[check]`](config.md#check), [`[monitor]`](config.md#monitor) and "
+        "[`[tune]`](config.md#tune)."
+    )
+    return page("Checks", intro, *parts)
+
+
 def remedies_page() -> str:
     """Return the page of remedies."""
     parts = []
@@ -256,7 +277,7 @@ def _type_name(annotation: object) -> str:
 def json_page() -> str:
     """Return the page of the shapes that `--json` and the API answer with."""
     shapes: list[type[msgspec.Struct]] = []
-    for module in (shapes_of_commands, views, rows):
+    for module in (shapes_of_commands, check_report, views, rows):
         for value in vars(module).values():
             own = inspect.isclass(value) and value.__module__ == module.__name__
             if own and issubclass(value, msgspec.Struct) and not value.__name__.startswith("_"):
@@ -302,6 +323,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "metrics.md": metrics_page,
     "findings.md": findings_page,
+    "checks.md": checks_page,
     "remedies.md": remedies_page,
     "json.md": json_page,
     "errors.md": errors_page,

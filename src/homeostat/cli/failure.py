@@ -39,10 +39,11 @@ def guarded(command: Callable[[], int], *, debug: bool) -> int:
     except Exception as error:  # noqa: BLE001  # the last line before the user
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        return _explain(error)
+        return explain_failure(error)
 
 
-def _explain(error: Exception) -> int:
+def explain_failure(error: Exception) -> int:
+    """Tell an error on stderr; return the usual exit code for it."""
     if isinstance(error, HomeostatError):
         _say(f"error: {error}")
         return FAILED

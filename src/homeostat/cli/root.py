@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "demo": "homeostat.cli.demo:demo",
     "up": "homeostat.cli.up:up",
+    "check": "homeostat.cli.check:check",
     "status": "homeostat.cli.status:status",
     "explain": "homeostat.cli.explain:explain",
     "remedy": "homeostat.cli.remedy:remedy",

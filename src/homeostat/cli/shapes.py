@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from homeostat.check.report import Report
 from homeostat.logbook.rows import Finding, RemedyRecord
 from homeostat.operate.views import CloneView, Explained, RemedyView, Status, TokenView
 
@@ -25,6 +26,7 @@ def report_of(status: Status, findings: Sequence[Finding], *, note: str) -> Stat
 
 
 PRINTS: dict[str, object] = {
+    "check": Report,
     "status": StatusReport,
     "explain": Explained,
     "remedy list": list[RemedyRecord],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from homeostat.config.check import CheckConfig
 from homeostat.config.maintain import PoolConfig
 from homeostat.config.monitor import MonitorConfig
 from homeostat.config.operate import (
@@ -30,6 +31,7 @@ __all__ = [
     "AgentConfig",
     "Autonomy",
     "CapturesConfig",
+    "CheckConfig",
     "CloneConfig",
     "Config",
     "DatabaseConfig",
@@ -56,6 +58,7 @@ class Config(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     agent: AgentConfig = AgentConfig()
     web: WebConfig = WebConfig()
     clone: CloneConfig = CloneConfig()
+    check: CheckConfig = CheckConfig()
     databases: dict[str, DatabaseConfig] = {}
 
 

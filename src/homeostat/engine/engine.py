@@ -166,6 +166,8 @@ class Target:
         statement_timeout_ms: for probes; below the probe's interval.
         lock_timeout_ms: for probes.
         connect_timeout_seconds: for opening.
+        session_settings: False: the probe connection sets no time-outs and no READ ONLY for its
+            session, which a pooler may refuse; the caller sets them in each transaction.
         clone: where clones go; without `directory` (SQLite) or `url` (PostgreSQL) there are none.
         clock: tells when clones expire.
     """
@@ -176,6 +178,7 @@ class Target:
     lock_timeout_ms: int = 100
     connect_timeout_seconds: int = 5
     options: dict[str, str] = field(default_factory=dict)
+    session_settings: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
     clock: Clock = field(default_factory=SystemClock)
 

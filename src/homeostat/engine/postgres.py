@@ -157,6 +157,8 @@ class PostgresEngine:
         )
 
     def _open(self) -> postgres.PostgresWire:
+        if not self._target.session_settings:
+            return self._connect("probe", prepare=False)
         return self._connect(
             "probe",
             readonly=True,
