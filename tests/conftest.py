@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from homeostat.driver import sqlite
-from tests.servers import PostgresServer, Proxy, running_server
+from tests.servers import OURS, PostgresServer, Proxy, running_server, versions
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `every_postgres` on each version that is here."""
+    marked = metafunc.definition.get_closest_marker("every_postgres") is not None
+    if marked and "pg_version" in metafunc.fixturenames:
+        metafunc.parametrize("pg_version", versions(), scope="session")
 
 
 @pytest.fixture(scope="session")
-def pg_server() -> Iterator[PostgresServer]:
-    """Run one PostgreSQL server for the whole session."""
-    with running_server() as server:
-        yield server
+def pg_version() -> str:
+    """Return which PostgreSQL the test runs on; see `every_postgres`."""
+    return OURS
+
+
+@pytest.fixture(scope="session")
+def pg_servers() -> Iterator[Callable[[str], PostgresServer]]:
+    """Return the session's server of a version; it is started when it is first asked for."""
+    with ExitStack() as stack:
+        running: dict[str, PostgresServer] = {}
+
+        def get(version: str) -> PostgresServer:
+            if version not in running:
+                running[version] = stack.enter_context(running_server(version=version))
+            return running[version]
+
+        yield get
+
+
+@pytest.fixture(scope="session")
+def pg_server(pg_servers: Callable[[str], PostgresServer], pg_version: str) -> PostgresServer:
+    """Return the one PostgreSQL server of the whole session."""
+    return pg_servers(pg_version)
 
 
 @pytest.fixture
@@ -27,9 +54,9 @@ def pg_database(pg_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def pg_own_server() -> Iterator[PostgresServer]:
+def pg_own_server(pg_version: str) -> Iterator[PostgresServer]:
     """Run a PostgreSQL server that the test may stop, kill and configure."""
-    with running_server() as server:
+    with running_server(version=pg_version) as server:
         yield server
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from homeostat.driver import postgres
 from homeostat.errors import DatabaseError
+from scripts import newest_postgres
 
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
@@ -39,8 +40,20 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str
         time.sleep(0.01)
 
 
-def binaries() -> Path:
+OURS = "debian"  # what versions are called in the names of tests
+NEWEST = str(newest_postgres.MAJOR)
+
+
+def versions() -> list[str]:
+    """Return the PostgreSQL versions of this machine: Debian's, and the newest from npm."""
+    return [OURS, NEWEST] if newest_postgres.binaries() else [OURS]
+
+
+def binaries(version: str = OURS) -> Path:
     """Return the directory of PostgreSQL's programs: HOMEOSTAT_PG_BIN, else the newest Debian's."""
+    newest = newest_postgres.binaries()
+    if version == NEWEST and newest is not None:
+        return newest
     given = os.environ.get("HOMEOSTAT_PG_BIN")
     if given:
         return Path(given)
@@ -105,9 +118,10 @@ class PostgresServer:
         fsync: bool = True,
         max_connections: int = 60,
         settings: dict[str, str] | None = None,
+        version: str = OURS,
     ) -> None:
         """Make the data directory; `start` starts the server."""
-        self.bin = binaries()
+        self.bin = binaries(version)
         self.port = free_port()
         self.password = f"pw-{secrets.token_hex(8)}"
         self.directory = postgres_directory()

@@ -21,6 +21,8 @@ from homeostat.errors import (
 )
 from tests.servers import PostgresServer, Proxy, wait_until
 
+pytestmark = pytest.mark.every_postgres
+
 
 @pytest.fixture
 def wire(pg_database: str) -> Iterator[PostgresWire]:

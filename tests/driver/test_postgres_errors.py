@@ -36,6 +36,8 @@ from homeostat.errors import (
 )
 from tests.servers import PostgresServer, free_port, postgres_directory, running_server, wait_until
 
+pytestmark = pytest.mark.every_postgres
+
 PASSWORD = "hunter2-hunter2"
 
 
@@ -60,11 +62,11 @@ def self_signed(directory: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def strict_server() -> Iterator[PostgresServer]:
+def strict_server(pg_version: str) -> Iterator[PostgresServer]:
     """Run a server with TLS and a narrow pg_hba.conf."""
     directory = postgres_directory("homeostat-tls-")
     settings = self_signed(directory)
-    with running_server(max_connections=10, settings=settings) as server:
+    with running_server(max_connections=10, settings=settings, version=pg_version) as server:
         for role, extra in (
             ("tls_only", ""),
             ("limited", "CONNECTION LIMIT 1"),

@@ -14,6 +14,8 @@ from homeostat.engine.plan import walk
 from homeostat.errors import DatabaseError, DeadlineExceededError, StatementError
 from tests.engine.shapes import ORDERS, make_postgres, make_sqlite
 
+pytestmark = pytest.mark.every_postgres
+
 
 @pytest.fixture
 def lite(tmp_path: Path) -> Iterator[Engine]:

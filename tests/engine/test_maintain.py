@@ -27,6 +27,8 @@ from homeostat.measure import Unknown
 from tests.engine.shapes import ORDERS, USERS, make_postgres, make_sqlite
 from tests.servers import PostgresServer, wait_until
 
+pytestmark = pytest.mark.every_postgres
+
 NAME = 'Full " Name'
 
 

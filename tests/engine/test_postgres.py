@@ -25,6 +25,8 @@ from homeostat.measure import Kind, Unknown
 from tests.pgbouncer import running_pgbouncer
 from tests.servers import PostgresServer, wait_until
 
+pytestmark = pytest.mark.every_postgres
+
 Connect = Callable[..., PostgresWire]
 
 

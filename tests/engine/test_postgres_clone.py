@@ -15,9 +15,10 @@ from homeostat.driver import postgres
 from homeostat.engine import Target, Unsupported, open_engine
 from homeostat.engine.facets import Clone
 from homeostat.engine.postgres_clone import PREFIX, with_database
+from homeostat.engine.postgres_programs import find_programs
 from homeostat.errors import CloneRefusedError, NotFoundError, RightMissingError
 from tests.engine.shapes import ORDERS, make_postgres
-from tests.servers import PostgresServer, wait_until
+from tests.servers import NEWEST, PostgresServer, versions, wait_until
 
 HOUR = 3600.0
 TRICKY = "tab\t, newline\n, \\\\ and 'quotes' \\N"
@@ -112,6 +113,27 @@ def test_a_clone_holds_everything_and_the_source_is_untouched(
     assert not facet.drop(made.name)
     with pytest.raises(NotFoundError), facet.connect(made.name):
         pass
+
+
+@pytest.mark.skipif(NEWEST not in versions(), reason="npm has no PostgreSQL for this machine")
+def test_a_clone_may_be_on_a_newer_server_than_its_source_but_not_need_newer_programs(
+    pg_database: str, pg_servers: Callable[[str], PostgresServer], clone_of: Opener
+) -> None:
+    newest = pg_servers(NEWEST)
+    make_postgres(pg_database)
+    facet = clone_of(pg_database, url=newest.url())
+    made = facet.create(owner="run 8", expires_seconds=HOUR, bytes_max=PLENTY)
+    with facet.connect(made.name) as wire:
+        assert str(wire.execute("SHOW server_version_num").scalar()) >= "180000"
+        assert wire.execute('SELECT count(*) FROM "Spend ing"').scalar() == ORDERS
+    facet.drop(made.name)
+    programs = find_programs("")
+    if programs is not None and programs.major < int(NEWEST):
+        with pytest.raises(CloneRefusedError, match=f"Install the client programs of {NEWEST}"):
+            clone_of(newest.url(), url=newest.url()).create(
+                owner="run 9", expires_seconds=HOUR, bytes_max=PLENTY
+            )
+    assert not clones_on(newest)
 
 
 def test_a_sample_is_whole_by_its_foreign_keys(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from homeostat.driver import postgres
 from homeostat.engine import Target, Unsupported, open_engine
 from homeostat.engine.normalise import statement_key
 from homeostat.measure import Unknown
 from tests.servers import PostgresServer, running_server
+
+pytestmark = pytest.mark.every_postgres
 
 
 def test_statements_are_added_up_by_text_and_hold_no_values(

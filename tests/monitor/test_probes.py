@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from homeostat.config import Config
 from homeostat.driver import postgres, sqlite
 from homeostat.measure import Subject, Unknown
@@ -9,6 +11,8 @@ from homeostat.monitor import ProductionMonitoring
 from homeostat.operate.schedule import Task
 from tests.monitor.stage import ward
 from tests.servers import PostgresServer, wait_until
+
+pytestmark = pytest.mark.every_postgres
 
 
 def test_monitoring_runs_at_the_promised_intervals_and_says_what_is_in_force() -> None:

@@ -17,6 +17,8 @@ from homeostat.operate.rule import Judgement, Undecided
 from tests.monitor.stage import judged, ward
 from tests.servers import running_server, wait_until
 
+pytestmark = pytest.mark.every_postgres
+
 SHARE = "postgresql.connections_used_share"
 
 
