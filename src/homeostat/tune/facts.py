@@ -14,16 +14,16 @@ import msgspec
 
 from homeostat.config import TuneConfig
 from homeostat.driver.wire import NO_PARAMS, Params
+from homeostat.engine.candidates import Candidate, candidates
 from homeostat.engine.engine import Engine, Unsupported
 from homeostat.engine.facets import IndexInfo, Plan, PlanNode, TableInfo
 from homeostat.engine.plan import walk
+from homeostat.engine.predicates import Asked, asked
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.measure import Unknown
 from homeostat.operate.statements import StatementView
-from homeostat.tune.candidates import Candidate, candidates
 from homeostat.tune.counting import count_matching, count_rows, matching_sql, target_of
-from homeostat.tune.predicates import Asked, asked
 from homeostat.tune.values import parameters_of, used_by
 
 SCANS = ("SCAN", "Seq Scan", "Parallel Seq Scan")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from homeostat.config import Config
+from homeostat.engine.candidates import PREFIX
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import Plan
 from homeostat.engine.plan import walk
@@ -17,7 +18,6 @@ from homeostat.errors import StatementError
 from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject, Unknown
 from homeostat.operate.probe import Watched
 from homeostat.operate.statements import StatementView
-from homeostat.tune.candidates import PREFIX
 from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue
 from homeostat.tune.slow import slow_now
 

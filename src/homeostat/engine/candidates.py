@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from homeostat.engine.facets import IndexInfo, IndexSpec, TableInfo
-from homeostat.tune.predicates import Asked
+from homeostat.engine.predicates import Asked
 
 COLUMNS_MAX = 3
 NAME_CHARACTERS_MAX = 55  # PostgreSQL cuts names at 63, and a rebuild appends to them
