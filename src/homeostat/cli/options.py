@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from homeostat.cli.book import Book
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=click.Command)
 
 data_option: Callable[[F], F] = click.option(
     "--data",
@@ -34,6 +35,16 @@ data_option: Callable[[F], F] = click.option(
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON as docs/reference/json.md states it."
 )
+
+
+def examples(*lines: str) -> Callable[[C], C]:
+    """Return what puts examples at the end of a command's help, one command line each."""
+
+    def give(command: C) -> C:
+        command.epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+        return command
+
+    return give
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import click
 
 COMMANDS = {
     "demo": "homeostat.cli.demo:demo",
+    "init": "homeostat.cli.init:init",
+    "grants": "homeostat.cli.grants:grants",
     "up": "homeostat.cli.up:up",
     "check": "homeostat.cli.check:check",
     "status": "homeostat.cli.status:status",

@@ -17,6 +17,63 @@ class StatusReport(Status, frozen=True, kw_only=True):
     open_findings: list[Finding]
 
 
+class GrantView(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement to run, and why; `where` is `database` or `clone server`."""
+
+    sql: str
+    why: str
+    optional: bool
+    where: str
+
+
+class FileRightView(msgspec.Struct, frozen=True, kw_only=True):
+    """One right of the file system; `held`: whether the user who asked has it."""
+
+    path: str
+    right: str
+    why: str
+    held: bool
+
+
+class GrantsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """`homeostat grants --json`: what is missing; statements (PostgreSQL) or files (SQLite)."""
+
+    database: str
+    dialect: str
+    role: str
+    name: str
+    superuser: bool
+    managed: str
+    statements: list[GrantView]
+    files: list[FileRightView]
+    notes: list[str]
+
+
+class InitReport(msgspec.Struct, frozen=True, kw_only=True):
+    """`homeostat init --json`: what was seen, what was written, and what to do next.
+
+    `kept`: where a replaced file is. `password`: the reference that was written. `act_line`: the
+    line of `file` to change, and `act_section` the section it stands in, to let Homeostat act.
+    `grants`: what the role in the URL still lacks to see everything.
+    """
+
+    file: str
+    kept: str | None
+    name: str
+    url: str
+    password: str
+    dialect: str
+    version: str
+    bytes: float
+    tables: int
+    role: str
+    note: str
+    act_line: str
+    act_section: str
+    grants: GrantsReport
+    next_command: str
+
+
 def report_of(status: Status, findings: Sequence[Finding], *, note: str) -> StatusReport:
     """Return what is printed; a note replaces the detail."""
     fields = {name: getattr(status, name) for name in status.__struct_fields__}
@@ -28,6 +85,8 @@ def report_of(status: Status, findings: Sequence[Finding], *, note: str) -> Stat
 PRINTS: dict[str, object] = {
     "check": Report,
     "status": StatusReport,
+    "init": InitReport,
+    "grants": GrantsReport,
     "explain": Explained,
     "remedy list": list[RemedyRecord],
     "remedy show": RemedyView,
