@@ -125,7 +125,10 @@ def test_what_is_optional_adds_plans(homeostat: Run_, pg_server: PostgresServer)
         engine = open_engine(Target(place.url))
         explain = engine.explain
         assert not isinstance(explain, Unsupported)
-        assert explain.estimate("SELECT id FROM orders WHERE customer_id = 5").root.children
+        assert (
+            explain.estimate("SELECT id FROM orders WHERE customer_id = 5").root.relation
+            == "orders"
+        )
         assert engine.execute("SELECT count(*) FROM pg_hba_file_rules").scalar()
         wire = postgres.connect(place.url)
         with pytest.raises(RightMissingError):
