@@ -27,9 +27,15 @@ Figures = Callable[["Options"], Iterable["Figure"]]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asked for."""
+    """What the command line asked for.
+
+    Attributes:
+        quick: end within 45 seconds.
+        given: what the benchmark's own arguments say.
+    """
 
     quick: bool
+    given: argparse.Namespace = field(default_factory=argparse.Namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +133,28 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def main(figures: Figures, *, about: str) -> None:
+def main(
+    figures: Figures,
+    *,
+    about: str,
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> None:
     """Read the command line, run the benchmark, print its figures.
 
     Args:
         figures: yields them as they are measured.
         about: the benchmark's docstring, for --help.
+        arguments: adds arguments of its own.
     """
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="end within 45 seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    if arguments is not None:
+        arguments(parser)
     given = parser.parse_args()
-    measured = figures(Options(quick=given.quick))
+    measured = figures(Options(quick=given.quick, given=given))
     if given.json:
         for figure in measured:
             print(as_json(figure), flush=True)

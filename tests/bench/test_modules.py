@@ -43,7 +43,16 @@ class Printed(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def test_there_are_benchmarks() -> None:
-    assert {"agent", "demo", "monitoring", "operator", "samples", "seed"} <= set(MODULES)
+    assert {
+        "agent",
+        "demo",
+        "monitoring",
+        "operator",
+        "overhead",
+        "samples",
+        "scale",
+        "seed",
+    } <= set(MODULES)
 
 
 @pytest.mark.long

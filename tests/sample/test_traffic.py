@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from homeostat.access import Database
-from homeostat.sample.traffic import Second, Traffic, TrafficOptions
+from homeostat.sample.counts import Second
+from homeostat.sample.traffic import Traffic, TrafficOptions
 from homeostat.sample.troubles import REPORT_NAME
 from tests.servers import wait_until
 
@@ -45,7 +46,7 @@ def gathered(running: Traffic, enough: Callable[[list[Second]], bool]) -> list[S
 
 
 def test_all_requests_succeed_at_an_ordinary_rate(seeded_url: str) -> None:
-    with traffic(seeded_url, rate_per_second=300) as (running, _):
+    with traffic(seeded_url, rate_per_second=300, queue_max=10_000) as (running, _):
         found = gathered(running, lambda all_: sum(one.completed for one in all_) >= 300)
     assert sum(one.failed + one.dropped for one in found) == 0
     assert any(one.p99_ms is not None for one in found)

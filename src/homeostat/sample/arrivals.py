@@ -17,7 +17,7 @@ from homeostat.errors import ConfigError
 from homeostat.sample.operations import MIX, Person
 from homeostat.sample.schema import SEGMENTS, segment_of
 
-RATE_PER_SECOND_MAX = 2_000.0
+RATE_PER_SECOND_MAX = 20_000.0
 PEOPLE_MAX = 20_000
 PEOPLE_SQL = "SELECT id, personality_type FROM users ORDER BY id LIMIT :people_max"
 ACTIVITY_EXPONENT = 2.0  # a tenth of the users makes a third of the arrivals

@@ -24,7 +24,7 @@ import selectors
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -32,8 +32,8 @@ import msgspec
 from homeostat.access import AgentOptions, Caller, Database
 from homeostat.clock import Clock, SystemClock
 from homeostat.errors import ConfigError, HomeostatError
-from homeostat.measure import Histogram, Unknown
 from homeostat.sample.arrivals import PEOPLE_MAX, PEOPLE_SQL, Arrival, People, arrivals
+from homeostat.sample.counts import Counts, Second
 from homeostat.sample.operations import MIX, OPERATIONS
 from homeostat.sample.process import Parent, name_process, stop_on_signals
 from homeostat.sample.troubles import (
@@ -65,31 +65,14 @@ class TrafficOptions:
         workers: threads; requests under way at once.
         queue_max: requests that may wait for a thread; more are dropped.
         random_seed: the same seed makes the same arrivals.
+        people_max: users to act for, the ones with the smallest ids.
     """
 
     rate_per_second: float = RATE_PER_SECOND
     workers: int = WORKERS
     queue_max: int = QUEUE_MAX
     random_seed: int = RANDOM_SEED
-
-
-class Second(msgspec.Struct, frozen=True):
-    """What happened since the last one was taken; times in milliseconds, null if nothing ended.
-
-    `waiting` counts requests in the queue or under way at the moment; `slow` those of the slow
-    partner that ended, which are in the other counts, but not in the latencies.
-    """
-
-    seconds: float
-    offered: int
-    completed: int
-    dropped: int
-    failed: int
-    slow: int
-    waiting: int
-    p50_ms: float | None
-    p99_ms: float | None
-    failures: dict[str, int]
+    people_max: int = PEOPLE_MAX
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,20 +90,6 @@ class TroubleState(msgspec.Struct, frozen=True):
     on: bool
     strength: float | None
     pid: int | None = None
-
-
-@dataclass(slots=True)
-class _Window:
-    """Counts since the last report; the traffic's lock guards them."""
-
-    since: float
-    offered: int = 0
-    completed: int = 0
-    dropped: int = 0
-    failed: int = 0
-    slow: int = 0
-    latency: Histogram = field(default_factory=Histogram)
-    failures: dict[str, int] = field(default_factory=dict)
 
 
 class Traffic:
@@ -151,7 +120,7 @@ class Traffic:
         for operation in OPERATIONS:
             database.register(operation)
         with database.session(name="load_people") as session:
-            people = People.of(session.execute(PEOPLE_SQL, {"people_max": PEOPLE_MAX}))
+            people = People.of(session.execute(PEOPLE_SQL, {"people_max": self.options.people_max}))
         self._arrivals: Iterator[Arrival] = arrivals(
             people,
             rate_per_second=self.options.rate_per_second,
@@ -163,10 +132,10 @@ class Traffic:
             LOCK_HOLDER: LockHolder(url),
         }
         self._stop = threading.Event()
-        self._queue: queue.Queue[tuple[Arrival, float, float | None] | None] = queue.Queue()
-        self._waiting = 0
-        self._lock = threading.Lock()
-        self._window = _Window(self._clock.monotonic())
+        self._queue: queue.SimpleQueue[tuple[Arrival, float, float | None] | None] = (
+            queue.SimpleQueue()
+        )
+        self._counts = Counts(self._clock.monotonic())
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -209,22 +178,7 @@ class Traffic:
 
     def report(self) -> Second:
         """Return what happened since the last report."""
-        now = self._clock.monotonic()
-        with self._lock:
-            window, self._window = self._window, _Window(now)
-            waiting = self._waiting
-        return Second(
-            seconds=now - window.since,
-            offered=window.offered,
-            completed=window.completed,
-            dropped=window.dropped,
-            failed=window.failed,
-            slow=window.slow,
-            waiting=waiting,
-            p50_ms=_milliseconds(window.latency, 0.5),
-            p99_ms=_milliseconds(window.latency, 0.99),
-            failures=window.failures,
-        )
+        return self._counts.take(self._clock.monotonic())
 
     def _arrive(self) -> None:
         """Put each request into the queue when it is due, or count it as dropped."""
@@ -235,13 +189,8 @@ class Traffic:
             if self._clock.wait(self._stop, due - self._clock.monotonic()):
                 return
             partner_seconds = self._idle_holders.strikes()
-            with self._lock:
-                self._window.offered += 1
-                if self._waiting >= room:
-                    self._window.dropped += 1
-                    continue
-                self._waiting += 1
-            self._queue.put((arrival, due, partner_seconds))
+            if self._counts.offer(room=room):
+                self._queue.put((arrival, due, partner_seconds))
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -252,19 +201,12 @@ class Traffic:
                     self._serve(arrival, partner_seconds)
             except HomeostatError as error:
                 failure = type(error).__name__
-            now = self._clock.monotonic()
-            with self._lock:
-                window = self._window
-                self._waiting -= 1
-                if failure:
-                    window.failed += 1
-                    window.failures[failure] = window.failures.get(failure, 0) + 1
-                else:
-                    window.completed += 1
-                if partner_seconds is None:
-                    window.latency.record((now - due) * 1e6)
-                else:
-                    window.slow += 1
+            self._counts.end(
+                arrival.name,
+                self._clock.monotonic() - due,
+                failure=failure,
+                slow=partner_seconds is not None,
+            )
 
     def _serve(self, arrival: Arrival, partner_seconds: float | None) -> None:
         person = arrival.person
@@ -281,11 +223,6 @@ class Traffic:
         part = MIX[arrival.name]
         params = part.draw(person, arrival.chance, int(self._clock.now() * 1000))
         self._database.execute(part.operation, params, caller=caller)
-
-
-def _milliseconds(latency: Histogram, q: float) -> float | None:
-    value = latency.quantile(q)
-    return None if isinstance(value, Unknown) else value / 1000
 
 
 class _Commands:
@@ -378,6 +315,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--pool", type=int, default=POOL_LIMIT)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--random-seed", type=int, default=RANDOM_SEED)
+    parser.add_argument("--people", type=int, default=PEOPLE_MAX, help="users to act for")
     parser.add_argument("--parent", type=int, help="end with this process")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(argv)
@@ -391,7 +329,9 @@ def main(argv: list[str] | None = None) -> int:
     name_process("persona-traffic")
     try:
         url = commands.first() if given.url == "-" else given.url
-        options = TrafficOptions(rate_per_second=given.rate, random_seed=given.random_seed)
+        options = TrafficOptions(
+            rate_per_second=given.rate, random_seed=given.random_seed, people_max=given.people
+        )
         database = Database.open(
             url, pool=given.pool, agent=AgentOptions(directory=given.data), application=APPLICATION
         )
