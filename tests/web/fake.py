@@ -19,6 +19,7 @@ from homeostat.logbook.rows import (
     Run,
     Step,
 )
+from homeostat.operate.insights import Chart, Charts, Line, Reading
 from homeostat.operate.views import (
     CloneView,
     DatabaseStatus,
@@ -53,6 +54,7 @@ class FakeConsole:
         self.rows_audit: list[AuditEntry] = []
         self.rows_events: list[Event] = []
         self.rows_clones: list[CloneView] = []
+        self.rows_charts: list[Chart] = []
         self.points: list[tuple[float, float, float]] = []
         self.newest_tick: Tick | None = None
         self.paused: set[str | None] = set()
@@ -284,6 +286,29 @@ class FakeConsole:
             step_seconds=10.0,
             known_since=self.points[0][0] if self.points else None,
             points=[Point(p[0], p[column], p[column], p[column]) for p in inside],
+        )
+
+    def charts(
+        self,
+        database: str,
+        *,
+        start: float,
+        end: float,
+        shift: float = 0.0,
+        points: int = 240,
+        only: str = "",
+    ) -> Charts:
+        """See Console."""
+        self._fail()
+        found = [one for one in self.rows_charts if only in {"", one.name}]
+        return Charts(
+            database=database,
+            start=start,
+            end=end,
+            step_seconds=(end - start) / points,
+            compared_start=start - shift if shift else None,
+            charts=found,
+            marks=[],
         )
 
     def tick(self, database: str) -> Tick:

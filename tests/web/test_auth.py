@@ -22,7 +22,7 @@ def path_of(link: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", f"/db/{KEY}", f"/db/{KEY}/findings", "/databases", "/api/v1/status"]
+    "path", ["/", f"/db/{KEY}", f"/db/{KEY}/parts/findings", "/databases", "/api/v1/status"]
 )
 def test_without_a_sign_in_nothing_is_shown(site: Site, path: str) -> None:
     answer = site.request("GET", path)

@@ -110,14 +110,14 @@ def test_the_script_gets_the_parts_that_it_asks_for(
     site: Site, console: FakeConsole, cookie: str
 ) -> None:
     scenes.trouble(console)
-    answer = site.page(f"/db/{KEY}/state+findings", cookie=cookie, headers=HTMX)
+    answer = site.page(f"/db/{KEY}/parts/state+findings", cookie=cookie, headers=HTMX)
     assert partial_names(answer) == ["state", "findings"]
     assert "is exhausted" in answer.text
-    everything = site.page(f"/db/{KEY}/{'+'.join(PARTS)}", cookie=cookie)
+    everything = site.page(f"/db/{KEY}/parts/{'+'.join(PARTS)}", cookie=cookie)
     assert partial_names(everything) == list(PARTS)
 
 
-@pytest.mark.parametrize("path", ["/db/other", f"/db/{KEY}/nothing", "/db/other/state", "/nothing"])
+@pytest.mark.parametrize("path", ["/db/other", f"/db/{KEY}/parts/nothing", "/db/other/parts/state", "/nothing"])
 def test_what_is_not_there_is_said_on_a_page(site: Site, cookie: str, path: str) -> None:
     answer = site.page(path, cookie=cookie)
     assert answer.status == 404
@@ -159,7 +159,7 @@ def test_a_refused_decision_says_why_in_place(
 
 
 def test_a_script_without_a_sign_in_loads_the_page_again(site: Site) -> None:
-    answer = site.request("GET", f"/db/{KEY}/state", headers=HTMX)
+    answer = site.request("GET", f"/db/{KEY}/parts/state", headers=HTMX)
     assert (answer.status, answer.headers["hx-refresh"]) == (401, "true")
 
 

@@ -88,6 +88,23 @@ class SampleReading:
         The histograms of each point are added first; quantiles are never averaged. Points without
         any value are left out. Empty for a series that holds no histograms.
         """
+        merged = self.histograms(
+            database, metric, subject_label, start=start, end=end, points=points
+        )
+        values = ((at, whole.quantile(q)) for at, whole in merged)
+        return [(at, value) for at, value in values if not isinstance(value, Unknown)]
+
+    def histograms(
+        self,
+        database: str,
+        metric: str,
+        subject_label: str,
+        *,
+        start: float,
+        end: float,
+        points: int,
+    ) -> list[tuple[float, Histogram]]:
+        """Return a histogram series over time, as `range`: those of each point added up."""
         series = self._named(database, metric, subject_label)
         first, last = ceil(start * 1000), ceil(end * 1000)
         if series is None or not series.histogram or points < 1 or last <= first:
@@ -102,8 +119,8 @@ class SampleReading:
                 first_at, whole = found.setdefault(at // width, (at, Histogram()))
                 whole.merge(one)
                 found[at // width] = (min(at, first_at), whole)
-        values = ((at / 1000, whole.quantile(q)) for at, whole in found.values())
-        return sorted((at, value) for at, value in values if not isinstance(value, Unknown))
+        ordered = sorted(found.values(), key=lambda one: one[0])
+        return [(at / 1000, whole) for at, whole in ordered]
 
     def histogram(
         self, database: str, metric: str, subject_label: str, *, start: float, end: float

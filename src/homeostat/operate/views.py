@@ -8,6 +8,7 @@ import msgspec
 
 from homeostat.access.protocol import Reply, Report
 from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord, Run, Step
+from homeostat.operate.insights import Charts
 
 
 class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +266,19 @@ class Console(Protocol):
 
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
+        ...
+
+    def charts(
+        self,
+        database: str,
+        *,
+        start: float,
+        end: float,
+        shift: float = 0.0,
+        points: int = 240,
+        only: str = "",
+    ) -> Charts:
+        """Return the charts of a database, or one of them, with those `shift` seconds earlier."""
         ...
 
     def audit(self, *, limit: int = 100) -> list[AuditEntry]:

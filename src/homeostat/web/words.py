@@ -134,6 +134,30 @@ def clock_utc(at: float) -> str:
     return moment(at).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def size(value: float | None) -> str:
+    """Return a number of bytes in the largest unit (powers of 1000) that leaves a whole part."""
+    if value is None:
+        return UNKNOWN
+    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB")):
+        if abs(value) >= 10**power:
+            return f"{number(value / 10**power)} {unit}"
+    return f"{value:.0f} B"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """Return a reading with its metric's unit."""
+    if value is None:
+        return UNKNOWN
+    plain = {"share": percent, "ms": milliseconds, "bytes": size}.get(unit)
+    if plain is not None:
+        return plain(value)
+    if unit == "us":
+        return milliseconds(value / 1000)
+    return (
+        number(value) if unit in {"count", ""} else f"{number(value)} {unit}".replace(" 1/s", "/s")
+    )
+
+
 def duration(seconds: float | None) -> str:
     """Return a length of time in its two largest units."""
     if seconds is None:

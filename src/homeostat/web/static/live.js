@@ -6,6 +6,10 @@
   const main = document.getElementById("main");
   const base = main.dataset.path;
   const database = main.dataset.database;
+  // a page that is one view says which events change it, and how often it may be asked for
+  const viewed = "events" in main.dataset;
+  const heeded = new Set((main.dataset.events || "").split(" "));
+  const every = Number(main.dataset.every || 0) * 1000;
   const SILENT_MS = 16000; // three missed beats of 5 s
   const GATHER_MS = 60; // events that come together are fetched together
   const RETRY_MS = 3000;
@@ -52,14 +56,38 @@
     wanted = new Set();
     busy = true;
     try {
-      await (database
-        ? htmx.ajax("GET", `${base}/${names.join("+")}`, { source: "#refresher", swap: "none" })
-        : htmx.ajax("GET", main.dataset.list, { target: "#databases", swap: "innerMorph" }));
+      if (viewed) await showView(location.pathname + location.search);
+      else if (database) await ask(`${base}/parts/${names.join("+")}`);
+      else await htmx.ajax("GET", main.dataset.list, { target: "#databases", swap: "innerMorph" });
     } finally {
       busy = false;
       if (wanted.size) refresh([]);
     }
   }
+
+  const ask = (path) => htmx.ajax("GET", path, { source: "#refresher", swap: "none" });
+  let shown = Date.now();
+
+  async function showView(path) {
+    await ask(path);
+    shown = Date.now();
+  }
+
+  // -- other ranges and orders of the same view come without a reload; each has its own address
+
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest?.("a[data-here]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    history.pushState(null, "", link.href);
+    await showView(link.pathname + link.search);
+    say(`${link.textContent.trim()} is shown.`);
+  });
+  document.addEventListener("homeostat:go", async (event) => {
+    history.pushState(null, "", event.detail);
+    await showView(location.pathname + location.search);
+  });
+  window.addEventListener("popstate", () => viewed && showView(location.pathname + location.search));
 
   const everything = () => refresh(["state", "remedies", "findings", "pools", "traffic", "log"]);
 
@@ -181,7 +209,8 @@
     for (const kind of Object.keys(PARTS_OF)) {
       source.addEventListener(kind, (event) => {
         alive(event);
-        refresh(PARTS_OF[kind]);
+        if (!viewed) refresh(PARTS_OF[kind]);
+        else if (heeded.has(kind) && Date.now() - shown >= every) refresh(["view"]);
         const data = JSON.parse(event.data);
         if (kind !== "tick") tell(kind, data.data);
         else document.dispatchEvent(new CustomEvent("homeostat:tick", { detail: data }));

@@ -1,0 +1,87 @@
+"""The list of databases, signing in and signing out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from homeostat.errors import SignInRequiredError
+from homeostat.web.auth import Visitor
+from homeostat.web.fleet import fleet
+from homeostat.web.pages.frame import Frame
+from homeostat.web.pages.templating import path_of
+
+
+class HomePages:
+    """The fleet, and the door to it."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        frame = self.frame
+        return [
+            Route("/", frame.page(self.home)),
+            Route("/login", self.login),
+            Route("/logout", frame.form(self.logout), methods=["POST"]),
+            Route("/databases", frame.page(self.databases)),
+        ]
+
+    async def home(self, request: Request, visitor: Visitor) -> Response:
+        """GET /: the only database, or the list."""
+        status = await self.frame.call(self.frame.console.status)
+        label = request.query_params.get("label", "")
+        if len(status.databases) == 1 and not status.pending and not label:
+            return RedirectResponse(path_of(status.databases[0].key), 303)
+        return await self.frame.render("home.html", visitor, lambda: self._home(label))
+
+    async def databases(self, request: Request, visitor: Visitor) -> Response:
+        """GET /databases: the list, as a part of the page."""
+        label = request.query_params.get("label", "")
+        return await self.frame.render("parts/databases.html", visitor, lambda: self._home(label))
+
+    async def login(self, request: Request) -> Response:
+        """GET /login?key=: turn a one-time link into a session."""
+        if request.method == "HEAD":  # a preview of the link must not use it up
+            return HTMLResponse("")
+        access = self.frame.access
+        key = request.query_params.get("key", "")
+        link = access.use_link(key) if key else None
+        if link is not None:
+            response = self._signed_in(request)
+            access.start_session(response, link)
+            return response
+        if access.session(request):
+            return RedirectResponse("/", 303)
+        raise SignInRequiredError(
+            "This sign-in link was used before or is too old. A link works once."
+        )
+
+    async def logout(self, _request: Request, _visitor: Visitor, _form: Any) -> Response:
+        """POST /logout: forget the session in this browser."""
+        response = RedirectResponse("/", 303)
+        response.delete_cookie(self.frame.access.cookie, httponly=True, samesite="strict")
+        return response
+
+    def _signed_in(self, request: Request) -> Response:
+        # after a click in another site the browser would hold back the Strict cookie on a redirect,
+        # but not on a navigation that our own page begins
+        if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+            return HTMLResponse(self.frame.templates.get_template("enter.html").render())
+        return RedirectResponse("/", 303)
+
+    def _home(self, label: str) -> dict[str, Any]:
+        console = self.frame.console
+        sequence, _ = console.wait_for_change(-1, -1, 0.0)
+        status = console.status()
+        return {
+            "status": status,
+            "fleet": fleet(status, label),
+            "label": label,
+            "sequence": sequence,
+            "now": self.frame.clock.now(),
+        }
