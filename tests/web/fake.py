@@ -19,7 +19,7 @@ from homeostat.logbook.rows import (
     Run,
     Step,
 )
-from homeostat.operate.insights import Chart, Charts, Line, Reading
+from homeostat.operate.insights import Chart, Charts
 from homeostat.operate.views import (
     CloneView,
     DatabaseStatus,

@@ -117,7 +117,9 @@ def test_the_script_gets_the_parts_that_it_asks_for(
     assert partial_names(everything) == list(PARTS)
 
 
-@pytest.mark.parametrize("path", ["/db/other", f"/db/{KEY}/parts/nothing", "/db/other/parts/state", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/db/other", f"/db/{KEY}/parts/nothing", "/db/other/parts/state", "/nothing"]
+)
 def test_what_is_not_there_is_said_on_a_page(site: Site, cookie: str, path: str) -> None:
     answer = site.page(path, cookie=cookie)
     assert answer.status == 404

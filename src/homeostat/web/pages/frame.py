@@ -23,13 +23,6 @@ FIELDS_MAX = 20
 TABS: tuple[tuple[str, str], ...] = (
     ("", "Overview"),
     ("performance", "Performance"),
-    ("statements", "Statements"),
-    ("tables", "Tables"),
-    ("activity", "Activity"),
-    ("remedies", "Remedies"),
-    ("report", "Report"),
-    ("settings", "Settings"),
-    ("audit", "Audit"),
 )
 """The pages of a database: the last part of the address, and the name."""
 

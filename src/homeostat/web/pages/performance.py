@@ -22,6 +22,7 @@ from homeostat.web.pages.frame import Frame, Sight
 
 HOUR, DAY = 3600.0, 86_400.0
 RANGES: dict[str, tuple[str, float]] = {
+    "15m": ("15 min", HOUR / 4),
     "1h": ("1 h", HOUR),
     "6h": ("6 h", 6 * HOUR),
     "24h": ("24 h", DAY),
@@ -41,6 +42,8 @@ COMPARED: dict[str, tuple[str, float | None]] = {
 RANGE, POINTS = "1h", 240
 REFRESH_SHARE = 1 / 120  # of the range: how often its charts are asked for again
 SECONDS_MIN = 60.0
+YOUNG_SECONDS = 120.0  # the shortest time that a chart of a young operator spans
+YOUNG_MARGIN = 1.12  # of what is known, so that where knowledge begins is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,10 @@ class PerformancePage:
                 "ranges": RANGES,
                 "compared": COMPARED,
                 "charts": charts,
-                "shown": [shown(chart, window, sight) for chart in charts.charts],
+                "shown": [
+                    shown(chart, window, sight, start=drawn_start(charts, window))
+                    for chart in charts.charts
+                ],
                 "marks": marks_of(charts),
                 "events": "tick remedy" if window.until is None else "remedy",
                 "every": max(5.0, window.seconds * REFRESH_SHARE),
@@ -188,7 +194,16 @@ def marks_of(charts: Charts) -> str:
     return msgspec.json.encode(charts.marks).decode()
 
 
-def shown(chart: Chart, window: Window, sight: Sight) -> Shown:
+def drawn_start(charts: Charts, window: Window) -> float:
+    """Return where charts begin: what a young operator knows fills them."""
+    known = min((c.known_since for c in charts.charts if c.known_since), default=window.start)
+    if window.shift or known <= window.start:
+        return window.start
+    span = max((window.end - known) * YOUNG_MARGIN, YOUNG_SECONDS)
+    return max(window.start, window.end - span)
+
+
+def shown(chart: Chart, window: Window, sight: Sight, *, start: float) -> Shown:
     """Return a chart with its legend, its data for the script and its words for a reader."""
     before = {(line.metric, line.name): line for line in chart.before}
     keys = [
@@ -200,7 +215,7 @@ def shown(chart: Chart, window: Window, sight: Sight) -> Shown:
         {
             "name": chart.name,
             "unit": chart.unit,
-            "start": window.start,
+            "start": start,
             "end": window.end,
             "shift": window.shift,
             "known": chart.known_since,

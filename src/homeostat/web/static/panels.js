@@ -132,10 +132,11 @@
         return (span > 2 * 86400 || midnight ? day : clock).format(then);
       });
     const values = (_, splits) =>
+      splits.map((value) => (value === null ? "" : quantity(value, chart.unit)));
+    const decades = (_, splits) =>
       splits.map((value) => {
-        if (value === null) return "";
         const power = Math.log10(value);
-        return logarithmic && Math.abs(power - Math.round(power)) > 1e-6 ? "" : quantity(value, chart.unit);
+        return Math.abs(power - Math.round(power)) < 1e-6 ? value : null;
       });
     const range = (_, low, high) => {
       const top = Math.max(high ?? 0, chart.promise || 0);
@@ -162,7 +163,7 @@
       },
       axes: [
         { ...axis, size: 24, space: span > 200 * 86400 ? 74 : 52, values: times },
-        { ...axis, size: VALUES_WIDTH, space: 32, values },
+        { ...axis, size: VALUES_WIDTH, space: 32, values, ...(logarithmic ? { filter: decades, grid: { ...axis.grid, filter: decades } } : {}) },
       ],
       series: made.series,
       bands: made.bands,
