@@ -19,7 +19,6 @@ from homeostat.logbook.rows import (
     Run,
     Step,
 )
-from homeostat.operate.insights import Chart, Charts
 from homeostat.operate.views import (
     CloneView,
     DatabaseStatus,
@@ -30,12 +29,13 @@ from homeostat.operate.views import (
     Status,
     Tick,
 )
+from tests.web.fake_insights import FakeInsights
 
 KEY = "sqlite-2049-77"
 DECIDED = {"approve": "verifying", "reject": "rejected", "revert": "reverted"}
 
 
-class FakeConsole:
+class FakeConsole(FakeInsights):
     """Holds rows; `put_*` commits one and wakes who waits."""
 
     def __init__(self, now: Callable[[], float], *, keys: tuple[str, ...] = (KEY,)) -> None:
@@ -54,7 +54,7 @@ class FakeConsole:
         self.rows_audit: list[AuditEntry] = []
         self.rows_events: list[Event] = []
         self.rows_clones: list[CloneView] = []
-        self.rows_charts: list[Chart] = []
+        self.forget_insights()
         self.points: list[tuple[float, float, float]] = []
         self.newest_tick: Tick | None = None
         self.paused: set[str | None] = set()
@@ -286,29 +286,6 @@ class FakeConsole:
             step_seconds=10.0,
             known_since=self.points[0][0] if self.points else None,
             points=[Point(p[0], p[column], p[column], p[column]) for p in inside],
-        )
-
-    def charts(
-        self,
-        database: str,
-        *,
-        start: float,
-        end: float,
-        shift: float = 0.0,
-        points: int = 240,
-        only: str = "",
-    ) -> Charts:
-        """See Console."""
-        self._fail()
-        found = [one for one in self.rows_charts if only in {"", one.name}]
-        return Charts(
-            database=database,
-            start=start,
-            end=end,
-            step_seconds=(end - start) / points,
-            compared_start=start - shift if shift else None,
-            charts=found,
-            marks=[],
         )
 
     def tick(self, database: str) -> Tick:

@@ -11,10 +11,9 @@ from homeostat.measure import Severity
 from homeostat.operate.attached import Attached
 from homeostat.operate.clones import create_clone, drop_clone, list_clones
 from homeostat.operate.explaining import explained
-from homeostat.operate.insights import Charts
 from homeostat.operate.live import status_of, tick_of
-from homeostat.operate.looking.charts import charts_of
-from homeostat.operate.operator import Operator, known_remedies
+from homeostat.operate.looking.console import OperatorInsights
+from homeostat.operate.operator import known_remedies
 from homeostat.operate.own_findings import LOGBOOK_FAILING
 from homeostat.operate.views import CloneView, Explained, Point, RemedyView, Series, Status, Tick
 
@@ -22,11 +21,8 @@ AUTONOMIES = ("observe", "approve", "auto")
 REPLY_SECONDS_REFUSED = 5.0
 
 
-class OperatorConsole:
+class OperatorConsole(OperatorInsights):
     """Implements `views.Console`; safe to use from any thread."""
-
-    def __init__(self, operator: Operator) -> None:
-        self._operator = operator
 
     # -- looking
 
@@ -139,22 +135,6 @@ class OperatorConsole:
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
         return tick_of(self._operator, self._operator.find(database))
-
-    def charts(
-        self,
-        database: str,
-        *,
-        start: float,
-        end: float,
-        shift: float = 0.0,
-        points: int = 240,
-        only: str = "",
-    ) -> Charts:
-        """Return the charts of a database, or one of them, with those `shift` seconds earlier."""
-        one = self._operator.find(database)
-        return charts_of(
-            self._operator, one, start=start, end=end, shift=shift, points=points, only=only
-        )
 
     def explain(self, name: str) -> Explained:
         """Return what is known of a statement: of a finding's number, a key, or an operation."""

@@ -6,6 +6,8 @@ A number that is null has its reason beside it, in `unknown` or `reason`. Times 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 
@@ -78,3 +80,20 @@ class Charts(Shape, frozen=True, kw_only=True):
     compared_start: float | None
     charts: list[Chart]
     marks: list[Mark]
+
+
+class Insights(Protocol):
+    """The part of the Console that the pages of a database ask beside its state."""
+
+    def charts(
+        self,
+        database: str,
+        *,
+        start: float,
+        end: float,
+        shift: float = 0.0,
+        points: int = 240,
+        only: str = "",
+    ) -> Charts:
+        """Return the charts of a database, or one of them, with those `shift` seconds earlier."""
+        ...

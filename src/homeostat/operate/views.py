@@ -8,7 +8,7 @@ import msgspec
 
 from homeostat.access.protocol import Reply, Report
 from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord, Run, Step
-from homeostat.operate.insights import Charts
+from homeostat.operate.insights import Insights
 
 
 class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +184,7 @@ class CloneView(msgspec.Struct, frozen=True, kw_only=True):
     owner: str  # the run it was made for, or `person`
 
 
-class Console(Protocol):
+class Console(Insights, Protocol):
     """The operator as the web page, the API and the CLI see it; safe to call from any thread.
 
     Decisions raise DecisionRefusedError, lookups NotFoundError, a failing logbook LogbookError.
@@ -266,19 +266,6 @@ class Console(Protocol):
 
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
-        ...
-
-    def charts(
-        self,
-        database: str,
-        *,
-        start: float,
-        end: float,
-        shift: float = 0.0,
-        points: int = 240,
-        only: str = "",
-    ) -> Charts:
-        """Return the charts of a database, or one of them, with those `shift` seconds earlier."""
         ...
 
     def audit(self, *, limit: int = 100) -> list[AuditEntry]:

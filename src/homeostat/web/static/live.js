@@ -56,7 +56,7 @@
     wanted = new Set();
     busy = true;
     try {
-      if (viewed) await showView(location.pathname + location.search);
+      if (viewed) await here();
       else if (database) await ask(`${base}/parts/${names.join("+")}`);
       else await htmx.ajax("GET", main.dataset.list, { target: "#databases", swap: "innerMorph" });
     } finally {
@@ -85,9 +85,10 @@
   });
   document.addEventListener("homeostat:go", async (event) => {
     history.pushState(null, "", event.detail);
-    await showView(location.pathname + location.search);
+    await here();
   });
-  window.addEventListener("popstate", () => viewed && showView(location.pathname + location.search));
+  const here = () => showView(location.pathname + location.search);
+  window.addEventListener("popstate", () => viewed && here());
 
   const everything = () => refresh(["state", "remedies", "findings", "pools", "traffic", "log"]);
 

@@ -32,7 +32,8 @@
     if (unit === "share") return `${+(100 * value).toPrecision(3)} %`;
     if (unit === "ms") {
       if (value >= 1000) return `${+(value / 1000).toPrecision(3)} s`;
-      return value > 0 && value < 0.1 ? `${Math.round(1000 * value)} \u00b5s` : `${+value.toPrecision(3)} ms`;
+      if (value > 0 && value < 0.1) return `${Math.round(1000 * value)} \u00b5s`;
+      return `${+value.toPrecision(3)} ms`;
     }
     if (unit === "bytes") {
       const power = [12, 9, 6, 3].find((one) => Math.abs(value) >= 10 ** one) || 0;
@@ -75,14 +76,16 @@
       const colour = style(`--tone-${i % LINES}`);
       if (line.before.length) {
         tables.push(table(line.before, [1], chart.shift));
-        series.push({ stroke: colour, width: 1.25, dash: [4, 3], points: { show: false }, kind: "before", line: i });
+        const dashed = { width: 1.25, dash: [4, 3], points: { show: false } };
+        series.push({ stroke: colour, ...dashed, kind: "before", line: i });
       }
-      const wide = !several && line.points.some((point) => point[3] - point[2] > 0);
+      const wide = !several && line.points.some((one) => one[3] > one[2]);
       tables.push(table(line.points, wide ? [1, 3, 2] : [1]));
       const dots = { show: line.points.length < 40, size: 4, fill: colour };
       series.push({ stroke: colour, width: 1.75, points: dots, kind: "line", line: i });
       if (wide) {
-        series.push({ width: 0, points: { show: false } }, { width: 0, points: { show: false } });
+        const edge = { width: 0, points: { show: false } };
+        series.push({ ...edge }, { ...edge });
         bands.push({ series: [series.length - 2, series.length - 1], fill: `${colour}26` });
       }
     });
@@ -140,12 +143,14 @@
       });
     const range = (_, low, high) => {
       const top = Math.max(high ?? 0, chart.promise || 0);
-      if (logarithmic) return [10 ** Math.floor(Math.log10(Math.max(low || 0.01, 0.01))), top * 1.5];
+      const least = Math.max(low || 0.01, 0.01);
+      if (logarithmic) return [10 ** Math.floor(Math.log10(least)), top * 1.5];
       if (FROM_ZERO.has(chart.unit)) return [0, top * 1.1 || 1];
       const pad = (high - low) * 0.1 || Math.abs(high) * 0.02 || 1;
       const bottom = Math.max(0, low - pad);
       return [bottom, chart.unit === "share" ? Math.min(1.02, high + pad) : high + pad];
     };
+    const sparse = logarithmic ? { filter: decades, grid: { ...axis.grid, filter: decades } } : {};
     return {
       width: place.clientWidth,
       height: HEIGHT,
@@ -163,7 +168,7 @@
       },
       axes: [
         { ...axis, size: 24, space: span > 200 * 86400 ? 74 : 52, values: times },
-        { ...axis, size: VALUES_WIDTH, space: 32, values, ...(logarithmic ? { filter: decades, grid: { ...axis.grid, filter: decades } } : {}) },
+        { ...axis, size: VALUES_WIDTH, space: 32, values, ...sparse },
       ],
       series: made.series,
       bands: made.bands,
@@ -218,15 +223,16 @@
         continue;
       }
       item.dataset.pointed = "";
-      const column = u.series.findIndex((one) => one.kind === "line" && String(one.line) === item.dataset.line);
+      const number = Number(item.dataset.line);
+      const column = u.series.findIndex((one) => one.kind === "line" && one.line === number);
       text.textContent = quantity(nearest(u.data[column], index), chart.unit);
     }
   }
 
   function nearest(values, index) {
     // lines of one chart have times of their own: a place between two of them has no value
-    for (const at of [index, index - 1, index + 1]) if (typeof values[at] === "number") return values[at];
-    return null;
+    const at = [index, index - 1, index + 1].find((one) => typeof values[one] === "number");
+    return at === undefined ? null : values[at];
   }
 
   function zoom(u) {
