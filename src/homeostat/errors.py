@@ -27,6 +27,7 @@ HomeostatError
 │   ├── UnsupportedVersionError
 │   ├── UnsupportedError
 │   ├── CloneRefusedError
+│   ├── PoolerFileError
 │   └── StatementError
 │       ├── DeadlineExceededError
 │       ├── StatementCancelledError
@@ -198,6 +199,10 @@ class UnsupportedError(DatabaseError):
 
 class CloneRefusedError(DatabaseError):
     """No clone was made. Mend the cause named, or change the [clone] settings; nothing is left."""
+
+
+class PoolerFileError(DatabaseError):
+    """PgBouncer's file cannot be used. Check its path, its rights and its [databases] section."""
 
 
 class StatementError(DatabaseError):

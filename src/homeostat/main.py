@@ -235,9 +235,13 @@ def wanted(urls: Sequence[str], config: Config, data: Path) -> dict[str, Databas
         ConfigError: none is given and none configured, or a password stands in a URL of the file.
     """
     for name, one in config.databases.items():
-        if split_password(one.url)[1] is not None:
-            message = 'This URL has a password in it. Write `password = "env:NAME"` beside it.'
-            raise ConfigError(message, where=f"databases.{name}.url")
+        for url, setting, beside in (
+            (one.url, "url", "password"),
+            (one.pooler, "pooler", "pooler_password"),
+        ):
+            if split_password(url)[1] is not None:
+                message = f'This URL has a password in it. Write `{beside} = "env:NAME"` beside it.'
+                raise ConfigError(message, where=f"databases.{name}.{setting}")
     if not urls:
         if not config.databases:
             message = "No database is named. Give a URL, or configure [databases.NAME]."

@@ -32,6 +32,18 @@ def test_one_screen_tells_state_promise_findings_and_what_to_run_next(
         assert part in said.out
 
 
+def test_the_pooler_has_a_line_of_its_own(homeostat: Run_, operator: Described) -> None:
+    pool = {
+        "name": "shop", "agent": "pgbouncer", "application": "", "limit": 4.0, "in_use_mean": 3.9,
+        "use_share": 0.98, "waiting": 6.0, "wait_ms": 12.0,
+    }  # fmt: skip
+    operator.status = status(database(pools=[pool]))
+    assert "PgBouncer, shop: 3.9 of 4 in use, 6 waiting 12 ms" in homeostat("status").out
+    gone = {**dict.fromkeys(pool), "name": "shop", "agent": "pgbouncer"}
+    operator.status = status(database(pools=[gone]))
+    assert "unknown: PgBouncer's console does not answer" in homeostat("status").out
+
+
 def test_the_worst_three_findings_come_first_and_the_rest_is_counted(
     homeostat: Run_, operator: Described
 ) -> None:

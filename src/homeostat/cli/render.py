@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from homeostat.cli.text import Screen, counted, duration, number, shorten
-from homeostat.logbook.rows import Finding
+from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Severity
 from homeostat.operate.views import DatabaseStatus, Status
 
@@ -25,6 +25,7 @@ COLOUR_OF_STATE = {
     "unwatched": "yellow",
 }
 COLOUR_OF_SEVERITY = {"info": "dim", "warning": "yellow", "high": "red", "critical": "red"}
+POOLER = "pgbouncer"  # the instance of a pool that PgBouncer has
 BADNESS = ("unreachable", "trouble", "paused", "unwatched", "ok")
 
 
@@ -100,12 +101,25 @@ def _database(
     label = shorten(database.label, None if screen.width is None else screen.width - taken)
     lines = [f"  {screen.paint(label, 'bold')}  {engine}  {state}{autonomy}"]
     lines += _latency(database, screen)
+    lines += [_pooler(pool, screen) for pool in database.pools if pool["agent"] == POOLER][:1]
     waiting = f"{database.waiting} waiting for you"
     if database.waiting:
         waiting = screen.paint(waiting, "yellow")
     lines.append(f"    remedies  {database.healed} healed, {database.reverted} reverted, {waiting}")
     lines += _findings(findings, screen, shown=shown, indent="    ", total=database.findings)
     return lines
+
+
+def _pooler(pool: Json, screen: Screen) -> str:
+    """Return the line about the PgBouncer before a database."""
+    if pool["limit"] is None:
+        return screen.fit("    pooler    unknown: PgBouncer's console does not answer")
+    used, waits = pool["in_use_mean"], pool["waiting"]
+    said = f"PgBouncer, {pool['name']}: {_value(used, '')} of {number(pool['limit'])} in use"
+    said += f", {_value(waits, '')} waiting"
+    if waits and pool["wait_ms"] is not None:
+        said += f" {number(pool['wait_ms'])} ms"
+    return screen.fit(f"    pooler    {said}")
 
 
 def _latency(database: DatabaseStatus, screen: Screen) -> list[str]:

@@ -83,3 +83,21 @@ class DatabaseConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=T
         about("What remedies may do here, at most; without it as `[operate]` says."),
     ] = None
     password: Annotated[str, about("Where the password is, as a reference to a secret.")] = ""
+    pooler: Annotated[
+        str,
+        about(
+            "PostgreSQL behind PgBouncer: the URL of its console, such as "
+            "`postgresql://stats@host:6432/pgbouncer`, to watch its pools; empty: there is none."
+        ),
+    ] = ""
+    pooler_password: Annotated[str, about("The console's password, as a reference.")] = ""
+    pooler_ini: Annotated[
+        str,
+        about(
+            "PgBouncer's file on this machine, to size its pools too; the console's user has to "
+            "be one of `admin_users`, and the file Homeostat's to write. Empty: only watched."
+        ),
+    ] = ""
+    pooler_database: Annotated[
+        str, about("What PgBouncer calls the database; empty: as the server does.")
+    ] = ""

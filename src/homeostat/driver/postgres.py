@@ -341,6 +341,7 @@ def connect(
     connect_timeout_seconds: int = 5,
     prepare: bool = True,
     pooled: bool = False,
+    version_min: int = VERSION_MIN,
 ) -> PostgresWire:
     """Open a connection in autocommit.
 
@@ -356,12 +357,13 @@ def connect(
         pooled: a pooler in transaction mode is in between. A session setting would be refused, or
             left behind for other clients: `lock_timeout_ms` is set in each transaction instead, and
             a statement of its own has none.
+        version_min: of the server, as a number.
 
     Raises:
         ConfigError: the URL cannot be read.
         PoolerRefusedError: a pooler is in between, and it refuses the session settings.
         ConnectError: and its subclasses, by what went wrong.
-        UnsupportedVersionError: the server is older than 14.
+        UnsupportedVersionError: the server is older than `version_min` (14).
     """
     given = _parsed(url)
     label = _label(given)
@@ -392,10 +394,29 @@ def connect(
         tls_off = (given.get("sslmode") or os.environ.get("PGSSLMODE")) == "disable"
         raise postgres_errors.connect_error(str(error), where=label, tls_off=tls_off) from None
     version = connection.pgconn.server_version
-    if version < VERSION_MIN:
+    if version < version_min:
         connection.close()
         raise UnsupportedVersionError(where=label, detail=f"the server is {version // 10000}")
     return PostgresWire(connection, label=label, on_begin=on_begin)
+
+
+def database_of(url: str) -> str:
+    """Return the database that a URL names, as libpq takes it.
+
+    Raises:
+        ConfigError: the URL cannot be read.
+    """
+    given = _parsed(url)
+    return str(given.get("dbname") or os.environ.get("PGDATABASE") or user_of(url))
+
+
+def user_of(url: str) -> str:
+    """Return the user that a URL names; empty: libpq's own default.
+
+    Raises:
+        ConfigError: the URL cannot be read.
+    """
+    return str(_parsed(url).get("user") or os.environ.get("PGUSER") or "")
 
 
 def _is_value_error(error: psycopg.Error) -> bool:

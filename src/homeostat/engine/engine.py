@@ -14,7 +14,7 @@ from typing import Protocol
 from homeostat.clock import Clock, SystemClock
 from homeostat.config import CloneConfig
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
-from homeostat.engine.facets import Clone, Explain, Maintain, Workload
+from homeostat.engine.facets import Clone, Explain, Maintain, Pooler, Workload
 from homeostat.measure import Unknown
 
 
@@ -156,6 +156,23 @@ class Control(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PoolerTarget:
+    """How to reach the PgBouncer before a PostgreSQL database.
+
+    Attributes:
+        url: of its console; empty: there is none.
+        password: a secret's reference; empty: none, or in a pgpass file.
+        ini: its file on this machine; empty: it is watched, never changed.
+        database: what it calls the database; empty: as the server does.
+    """
+
+    url: str = ""
+    password: str = ""
+    ini: str = ""
+    database: str = ""
+
+
 @dataclass(slots=True)
 class Target:
     """How to reach a database: what `open_engine` takes.
@@ -170,6 +187,7 @@ class Target:
             session, which a pooler may refuse; the caller sets them in each transaction.
         clone: where clones go; without `directory` (SQLite) or `url` (PostgreSQL) there are none.
         clock: tells when clones expire.
+        pooler: how to reach the pooler before a PostgreSQL database.
     """
 
     url: str
@@ -181,6 +199,7 @@ class Target:
     session_settings: bool = True
     clone: CloneConfig = field(default_factory=CloneConfig)
     clock: Clock = field(default_factory=SystemClock)
+    pooler: PoolerTarget = field(default_factory=PoolerTarget)
 
 
 class Engine(Protocol):
@@ -238,6 +257,11 @@ class Engine(Protocol):
     @property
     def clone(self) -> Clone | Unsupported:
         """Return the Clone facet."""
+        ...
+
+    @property
+    def pooler(self) -> Pooler | Unsupported:
+        """Return the Pooler facet, or what has to be configured for it."""
         ...
 
     def close(self) -> None:

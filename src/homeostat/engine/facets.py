@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from homeostat.driver.pgbouncer import PoolerReading
 from homeostat.driver.wire import NO_PARAMS, Params, Wire
 from homeostat.measure import Unknown
 
@@ -314,4 +315,60 @@ class Clone(Protocol):
 
     def collect(self, *, owners: frozenset[str] = frozenset()) -> int:
         """Remove expired clones, and all of the owners given; return how many were removed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSetting:
+    """What a pooler's file says of a pool's size, as far as it has to be put back exactly.
+
+    Attributes:
+        size: in force when it was looked at.
+        name: the database that the line is for; `*`: all without one of their own.
+        token: the text about the size; empty: none.
+        mark: our comment above the line; empty: none.
+        digest: of the line, to see whether anybody changed it.
+    """
+
+    size: int
+    name: str
+    token: str
+    mark: str
+    digest: str
+
+
+class Pooler(Protocol):
+    """Facet: the pooler before the database; it changes the pooler's file, never the database."""
+
+    database: str  # what the pooler calls it
+
+    def reading(self) -> PoolerReading:
+        """Return what its pools do now."""
+        ...
+
+    def cannot_size(self) -> str:
+        """Return why the size cannot be changed, and what would let it; empty: it can."""
+        ...
+
+    def size_before(self) -> int | None:
+        """Return the size from before it was first changed; None: it was not, or nobody knows."""
+        ...
+
+    def setting(self) -> PoolSetting:
+        """Return what the file says now."""
+        ...
+
+    def changed_digest(self, size: int) -> str:
+        """Return the digest that the line will have with another size."""
+        ...
+
+    def resize(self, size: int) -> None:
+        """Write the file, then have it read; harmless when it says so already."""
+        ...
+
+    def restore(self, setting: PoolSetting, *, ours: str) -> None:
+        """Put back what the file said, then have it read; harmless when it does already.
+
+        Raises PoolerFileError when the line is neither this nor ours (by its digest).
+        """
         ...

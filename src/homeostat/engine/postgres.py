@@ -30,6 +30,7 @@ from homeostat.engine.engine import (
     Unsupported,
 )
 from homeostat.engine.facets import Clone, Workload
+from homeostat.engine.pgbouncer import PgBouncer, find_pooler
 from homeostat.engine.postgres_clone import PostgresClone, find_clone
 from homeostat.engine.postgres_control import PostgresControl
 from homeostat.engine.postgres_explain import PostgresExplain
@@ -85,6 +86,7 @@ class PostgresEngine:
         self._control: Control | Unsupported | None = None
         self._workload: PostgresWorkload | None = None
         self._clone: PostgresClone | None = None
+        self.pooler = find_pooler(target, application_name=self._name("pooler"))
 
     def identity(self) -> Identity:
         """Return which database this is: the server's system identifier and the database's oid."""
@@ -140,6 +142,8 @@ class PostgresEngine:
     def close(self) -> None:
         """Close every connection."""
         self._wire.close()
+        if isinstance(self.pooler, PgBouncer):
+            self.pooler.close()
         if isinstance(self._control, PostgresControl):
             self._control.close()
 
@@ -167,13 +171,16 @@ class PostgresEngine:
         )
 
     def _connect(self, purpose: str, **limits: Any) -> postgres.PostgresWire:
-        head = self._target.application_name[: APPLICATION_CHARACTERS_MAX - len(purpose) - 1]
         return postgres.connect(
             self._url(),
-            application_name=f"{head} {purpose}",
+            application_name=self._name(purpose),
             connect_timeout_seconds=self._target.connect_timeout_seconds,
             **limits,
         )
+
+    def _name(self, purpose: str) -> str:
+        head = self._target.application_name[: APPLICATION_CHARACTERS_MAX - len(purpose) - 1]
+        return f"{head} {purpose}"
 
     def _url(self) -> str:
         reference = self._target.options.get("password")

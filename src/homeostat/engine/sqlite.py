@@ -36,6 +36,9 @@ NO_WORKLOAD = Unsupported(
     "SQLite keeps no statistics of statements.",
     "Open the database in the application with homeostat.access: its agent reports them.",
 )
+NO_POOLER = Unsupported(
+    "SQLite has no pooler before it.", "The pool is the application's; its agent sizes it."
+)
 _SCRIPTS = {".py", ".pyz", ".js", ".mjs", ".ts", ".rb", ".pl", ".php", ".sh", ".jar"}
 _NO_SESSIONS = Unknown("SQLite keeps no list of connections; an agent in the application does")
 _NO_LIMIT = Unknown("SQLite has no limit of connections; the application's pool has")
@@ -67,6 +70,7 @@ class SqliteEngine:
         self.explain = SqliteExplain(self.transaction)
         self.maintain = SqliteMaintain(self.transaction)
         self.clone = self._clone_facet()
+        self.pooler = NO_POOLER
 
     def identity(self) -> Identity:
         """Return which file this is: its device and inode."""

@@ -8,6 +8,7 @@ from homeostat.config import Config
 from homeostat.maintain.leak import ConnectionLeak
 from homeostat.maintain.pool import PoolExhausted, PoolOversized
 from homeostat.maintain.pool_remedy import GrowPool, ShrinkPool
+from homeostat.maintain.pooler import METRICS, PoolerProbe, PoolerSilent
 from homeostat.operate.room import Room
 
 
@@ -59,6 +60,8 @@ class AutomatedOperations:
         return Room(
             "maintain",
             look_back={"pool.in_use_max": unused, "pool.limit": unused},
-            rules=(PoolExhausted(), PoolOversized(), ConnectionLeak()),
+            metrics=METRICS,
+            probes=(PoolerProbe(self._config.monitor.performance_seconds),),
+            rules=(PoolExhausted(), PoolOversized(), PoolerSilent(), ConnectionLeak()),
             remedies=(GrowPool(config=self._config.pool), ShrinkPool(config=self._config.pool)),
         )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from homeostat.logbook.rows import Finding
+from homeostat.maintain.pooler import is_pooler
 from homeostat.measure import Severity, Subject
 from homeostat.operate.rule import AgentView, Judgement, Undecided, View, brief
 
@@ -116,9 +117,9 @@ class PoolExhausted:
 
     name: str = EXHAUSTED
     help: str = (
-        "An application's pool is used past `pool.use_share_high` while callers wait, in "
-        "`pool.exhausted_ticks` of `pool.window_ticks` ticks (VISION: pool exhaustion > 80 %). The "
-        "cause is told from what the connections were doing. Remedy: grow-pool."
+        "An application's pool, or PgBouncer's, is used past `pool.use_share_high` while callers "
+        "wait, in `pool.exhausted_ticks` of `pool.window_ticks` ticks (VISION: pool exhaustion > "
+        "80 %). The cause is told from what the connections were doing. Remedy: grow-pool."
     )
     after: str = "performance"
     clear_ticks: int = 3
@@ -146,6 +147,8 @@ class PoolExhausted:
         cause, mend = cause_of(view, window)
         agent = agent_of(view, subject.instance)
         who = agent.application if agent else subject.instance
+        if is_pooler(subject):
+            who = f"PgBouncer, {subject.name}"
         return Judgement(
             subject,
             Severity.HIGH,
@@ -204,7 +207,7 @@ class PoolOversized:
 
     name: str = OVERSIZED
     help: str = (
-        "A pool that was grown past the application's own limit used at most "
+        "A pool that was grown past the application's own limit, or PgBouncer's, used at most "
         "`pool.shrink_use_share` of it for `pool.shrink_after_seconds`. Remedy: shrink-pool."
     )
     after: str = "performance"
@@ -212,30 +215,44 @@ class PoolOversized:
 
     def judge(self, view: View) -> Iterable[Judgement | Undecided]:
         """Judge every pool that stands above its default."""
-        pool = view.config.pool
-        interval = view.config.monitor.performance_seconds
-        ticks = max(1, math.ceil(pool.shrink_after_seconds / interval))
         for agent in view.agents:
             for report in agent.report.pools:
                 subject = Subject(view.identity.key, f"agent:{agent.name}", "pool", report.name)
-                peaks = view.recent.values("pool.in_use_max", subject, ticks=ticks)
-                limits = view.recent.values("pool.limit", subject, ticks=ticks)
-                if report.limit <= report.limit_default or len(peaks) < ticks:
-                    continue
-                if len(set(limits)) == 1 and max(peaks) <= pool.shrink_use_share * report.limit:
-                    yield Judgement(
-                        subject,
-                        Severity.INFO,
-                        f"{agent.application}: of {report.limit} connections at most "
-                        f"{max(peaks):.0f} were in use for {pool.shrink_after_seconds:.0f} s",
-                        cause="the need that it was grown for is over",
-                        mend="Shrink the pool towards the application's own limit.",
-                        evidence={
-                            "limit": report.limit,
-                            "in_use_max": max(peaks),
-                            "since": view.at - pool.shrink_after_seconds,
-                        },
-                    )
+                if report.limit > report.limit_default:
+                    yield from self._judged(view, subject, agent.application, report.limit)
+        for subject in view.recent.subjects("pool.limit_default"):
+            limit, own = (
+                view.recent.values(metric, subject, ticks=1)
+                for metric in ("pool.limit", "pool.limit_default")
+            )
+            if limit and own and limit[0] > own[0]:
+                yield from self._judged(view, subject, "PgBouncer", int(limit[0]))
+
+    def _judged(
+        self, view: View, subject: Subject, who: str, limit: int
+    ) -> Iterator[Judgement | Undecided]:
+        pool = view.config.pool
+        ticks = max(
+            1, math.ceil(pool.shrink_after_seconds / view.config.monitor.performance_seconds)
+        )
+        peaks = view.recent.values("pool.in_use_max", subject, ticks=ticks)
+        limits = view.recent.values("pool.limit", subject, ticks=ticks)
+        if len(peaks) < ticks or len(set(limits)) != 1:
+            return
+        if max(peaks) <= pool.shrink_use_share * limit:
+            yield Judgement(
+                subject,
+                Severity.INFO,
+                f"{who}: of {limit} connections at most {max(peaks):.0f} were in use for "
+                f"{pool.shrink_after_seconds:.0f} s",
+                cause="the need that it was grown for is over",
+                mend="Shrink the pool towards its own limit.",
+                evidence={
+                    "limit": limit,
+                    "in_use_max": max(peaks),
+                    "since": view.at - pool.shrink_after_seconds,
+                },
+            )
 
 
 def finding_subject(finding: Finding) -> Subject:

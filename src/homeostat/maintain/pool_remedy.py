@@ -1,9 +1,10 @@
-"""Size a connection pool through the agent inside the application.
+"""Size a connection pool: through the agent inside the application, or PgBouncer's by its file.
 
 A pool grows only when waiting for a connection is the cause: callers wait, the CPU is not used up,
 and the connections are not mostly waiting for locks (then more of them only queue at the lock).
 A limit is set for an application, so it holds for each pool of each of its processes: where their
-limits differ nothing is set. The undo is exact: the settings that were in force before.
+limits differ nothing is set. The undo is exact: the settings that were in force before. How a pool
+of PgBouncer's is sized says pooler_size.py.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from homeostat.access.protocol import PoolReport
 from homeostat.config import PoolConfig
 from homeostat.logbook.rows import Finding, Json
+from homeostat.maintain import pooler_size
 from homeostat.maintain.pool import (
     EXHAUSTED,
     NO_AGENT,
@@ -25,7 +26,8 @@ from homeostat.maintain.pool import (
     holder_of,
     look,
 )
-from homeostat.measure import Histogram, Subject, Unknown
+from homeostat.maintain.pool_size import CAPABILITY, AgentSizing, Sizing, is_of, pools_of
+from homeostat.maintain.pooler import is_pooler
 from homeostat.operate.remedy import (
     Declined,
     Hands,
@@ -39,7 +41,6 @@ from homeostat.operate.remedy import (
 from homeostat.operate.rule import AgentView, View
 from homeostat.operate.verify import Batch, Demand
 
-CAPABILITY = "pool.limit"
 # below this part of `monitor.lock_wait_share` no lock is in the way: an application at ease waits
 # for 0 to 2 % of the time held, seconds after a holder began it is 9 to 25 % (the sample app)
 LOCKS_FEW = 0.1
@@ -52,68 +53,33 @@ class _SizePool:
     undo: Undo = "exact"
     rehearsal: Rehearsal = "dry run"
     rehearsal_reason: str = (
-        "A pool exists only inside the running application, so its limits, the server's and the "
-        "demand are checked instead."
+        "A pool exists only inside the running application or PgBouncer, so its limits, the "
+        "server's and the demand are checked instead."
     )
 
     def undo_of(self, parameters: Json, hands: Hands) -> Json:
-        """Return the settings in force now."""
-        return {"values": dict(hands.settings_of(parameters["application"]).values)}
+        """Return the settings, or the text, in force now."""
+        return _way(parameters).undo_of(parameters, hands)
 
     def apply(self, parameters: Json, hands: Hands) -> None:
-        """Give the application's agents the new limit, unless it was given already."""
-        now = hands.settings_of(parameters["application"])
-        if now.values.get(CAPABILITY) != parameters["to"]:
-            values = {**now.values, CAPABILITY: parameters["to"]}
-            hands.set_settings(parameters["application"], values)
+        """Set the size, unless it was set already."""
+        _way(parameters).apply(parameters, hands)
 
     def observe(self, parameters: Json, hands: Hands) -> Seen:
-        """Look whether every live agent of the application acknowledged the limit."""
-        settings = hands.settings_of(parameters["application"])
-        if settings.values.get(CAPABILITY) != parameters["to"]:
-            return "not done"
-        limits = _limits(hands.view(), parameters, version=settings.version)
-        return "done" if limits and set(limits) == {parameters["to"]} else "not done"
+        """Look whether the size is in force everywhere."""
+        return _way(parameters).observe(parameters, hands)
 
     def revert(self, parameters: Json, undo: Json, hands: Hands) -> None:
-        """Give back the settings that were in force before."""
-        now = hands.settings_of(parameters["application"])
-        if dict(now.values) != undo["values"]:
-            hands.set_settings(parameters["application"], undo["values"])
+        """Give back what was in force before."""
+        _way(parameters).revert(parameters, undo, hands)
 
     def observe_undone(self, parameters: Json, undo: Json, hands: Hands) -> Seen:
-        """Look whether every live agent went back; without agents the settings are enough."""
-        application = parameters["application"]
-        settings = hands.settings_of(application)
-        if dict(settings.values) != undo["values"]:
-            return "not done"
-        back = [
-            agent.applied_version >= settings.version
-            and pool.limit == settings.values.get(CAPABILITY, pool.limit_default)
-            for agent, pool in _pools(hands.view(), application)
-        ]
-        return "done" if all(back) else "not done"
+        """Look whether what was in force before is again."""
+        return _way(parameters).observe_undone(parameters, undo, hands)
 
     def measure(self, parameters: Json, view: View, *, start: float, end: float) -> Batch | None:
-        """Return mean latency, operations a second, and the share of time above the old limit."""
-        latency, in_use = Histogram(), Histogram()
-        for metric, kind, name, into in (
-            ("operation.latency_us", "application", parameters["application"], latency),
-            ("pool.in_use_ms", "pool", parameters["pool"], in_use),
-        ):
-            for subject in view.recent.subjects(metric, since=start):
-                if (subject.kind, subject.name) != (kind, name):
-                    continue
-                if not _is_of(view, subject, parameters["application"]):
-                    continue
-                for reading in view.recent.between(metric, subject, start=start, end=end):
-                    if isinstance(reading, Histogram):
-                        into.merge(reading)
-        mean = latency.mean
-        if isinstance(mean, Unknown) or not in_use.count:
-            return None
-        above = in_use.above(parameters["from"]) / in_use.count
-        return Batch(mean / 1000, latency.count / (end - start), above)
+        """Return mean latency, load, and how much connections above the old limit were used."""
+        return _way(parameters).measure(parameters, view, start=start, end=end)
 
     def explain(self, parameters: Json, view: View) -> str:  # noqa: ARG002  # part of the protocol
         """Name what the connections wait for instead."""
@@ -138,6 +104,7 @@ class GrowPool(_SizePool):
     help: str = (
         "Grows an application's connection pool through its agent when callers wait although "
         "neither CPU nor locks are the limit; within the server's connections less a reserve. "
+        "PgBouncer's pool is grown in its file, then by RELOAD, where `[databases.NAME]` says how. "
         "Kept only when mean latency falls and connections above the old limit were used."
     )
     rules: Sequence[str] = (EXHAUSTED, NO_AGENT)
@@ -154,18 +121,25 @@ class GrowPool(_SizePool):
 
     def propose(self, finding: Finding, view: View) -> Proposal | Declined:
         """Propose one step of growth, unless something else is the limit."""
+        subject = finding_subject(finding)
         agent = agent_of(view, finding.instance)
-        if agent is None or CAPABILITY not in agent.capabilities:
-            return Declined(
-                "it cannot act without an agent: open the database through "
-                "homeostat.access.Database in the application, or change the pool's size there"
-            )
-        window = look(view, finding_subject(finding))
+        if not is_pooler(subject) and (agent is None or CAPABILITY not in agent.capabilities):
+            return Declined(_what_would_let_it_act(view))
+        window = look(view, subject)
         if window is None or not window.exhausted_now:
             return Declined("the pool is not exhausted at this moment")
-        elsewhere = self._elsewhere(view, window) or _differing(view, agent.application)
+        elsewhere = self._elsewhere(view, window)
+        if not elsewhere and agent is not None:
+            elsewhere = _differing(view, agent.application)
         if elsewhere:
             return Declined(elsewhere)
+        if agent is None:
+            return pooler_size.propose_growth(finding, view, window, self.config)
+        return self._growth(finding, view, window, agent)
+
+    def _growth(
+        self, finding: Finding, view: View, window: PoolWindow, agent: AgentView
+    ) -> Proposal | Declined:
         limit = window.limit
         room, why = self._room(view, agent.application, limit)
         to = min(math.ceil(limit * self.config.growth), room)
@@ -186,8 +160,10 @@ class GrowPool(_SizePool):
 
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
         """Check again that the application is there and the server has room."""
+        if pooler_size.is_ours(parameters):
+            return pooler_size.rehearse(parameters, hands)
         view, application = hands.view(), parameters["application"]
-        limits = {pool.limit for _, pool in _pools(view, application)}
+        limits = {pool.limit for _, pool in pools_of(view, application)}
         if not limits:
             return Rehearsed(ok=False, reason="the application's agent is gone", later=True)
         if limits != {parameters["from"]}:
@@ -207,7 +183,7 @@ class GrowPool(_SizePool):
 
     def _room(self, view: View, application: str, limit: int) -> tuple[int, str]:
         """Return the highest limit for each pool of the application, and what sets it."""
-        own = [pool for _, pool in _pools(view, application)]
+        own = [pool for _, pool in pools_of(view, application)]
         most = self.config.limit_max
         why = f"pool.limit_max is {most}"
         permitted = min((p.limit_max for p in own if p.limit_max is not None), default=most)
@@ -234,7 +210,7 @@ class ShrinkPool(_SizePool):
     key: str = "shrink-pool"
     help: str = (
         "Shrinks a pool that was grown and is hardly used, never below the application's own "
-        "limit. Kept unless mean latency rises."
+        "limit, or the size that PgBouncer's file had before. Kept unless mean latency rises."
     )
     rules: Sequence[str] = (OVERSIZED,)
 
@@ -245,6 +221,8 @@ class ShrinkPool(_SizePool):
 
     def propose(self, finding: Finding, view: View) -> Proposal | Declined:
         """Propose one step back, at most to the application's own limit."""
+        if is_pooler(finding_subject(finding)):
+            return pooler_size.propose_shrinking(finding, view, self.config)
         agent = agent_of(view, finding.instance)
         pools = [p for p in agent.report.pools if p.name == finding.name] if agent else []
         if agent is None or not pools or CAPABILITY not in agent.capabilities:
@@ -253,7 +231,7 @@ class ShrinkPool(_SizePool):
         differing = _differing(view, agent.application)
         if differing:
             return Declined(differing)
-        own = max(other.limit_default for _, other in _pools(view, agent.application))
+        own = max(other.limit_default for _, other in pools_of(view, agent.application))
         to = max(own, math.ceil(pool.limit / self.config.growth))
         if to >= pool.limit:
             return Declined("the pool is back at the application's own limit")
@@ -272,12 +250,28 @@ class ShrinkPool(_SizePool):
 
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
         """Check that the smaller limit still covers what is in use now."""
-        in_use = [p.in_use_max for _, p in _pools(hands.view(), parameters["application"])]
+        if pooler_size.is_ours(parameters):
+            return pooler_size.rehearse(parameters, hands)
+        in_use = [p.in_use_max for _, p in pools_of(hands.view(), parameters["application"])]
         if not in_use:
             return Rehearsed(ok=False, reason="the application's agent is gone", later=True)
         if max(in_use) > parameters["to"]:
             return Rehearsed(ok=False, reason=f"{max(in_use)} connections are in use again")
         return Rehearsed(ok=True, reason=f"dry run: at most {max(in_use)} are in use")
+
+
+def _way(parameters: Json) -> Sizing:
+    return pooler_size.PoolerSizing() if pooler_size.is_ours(parameters) else AgentSizing()
+
+
+def _what_would_let_it_act(view: View) -> str:
+    way = (
+        "it cannot act without an agent: open the database through homeostat.access.Database in "
+        "the application, or change the pool's size there"
+    )
+    if view.identity.dialect == "postgresql":
+        way += "; a PgBouncer before it is sized when [databases.NAME] names its `pooler`"
+    return way
 
 
 def _parameters(finding: Finding, agent: AgentView, limit: int, to: int) -> Json:
@@ -290,15 +284,9 @@ def _parameters(finding: Finding, agent: AgentView, limit: int, to: int) -> Json
     }
 
 
-def _pools(view: View, application: str) -> list[tuple[AgentView, PoolReport]]:
-    """Return all pools of all live processes of an application, with their agents."""
-    agents = [agent for agent in view.agents if agent.application == application]
-    return [(agent, pool) for agent in agents for pool in agent.report.pools]
-
-
 def _differing(view: View, application: str) -> str:
     """Return why one limit cannot be set for all pools of an application, or nothing."""
-    limits = sorted({pool.limit for _, pool in _pools(view, application)})
+    limits = sorted({pool.limit for _, pool in pools_of(view, application)})
     if len(limits) < 2:
         return ""
     return (
@@ -312,7 +300,7 @@ def _peak(view: View, application: str, *, seconds: float) -> float:
     subjects = [
         subject
         for subject in view.recent.subjects("pool.in_use_max", since=view.at - seconds)
-        if _is_of(view, subject, application)
+        if is_of(view, subject, application)
     ]
     readings = [
         reading
@@ -322,16 +310,3 @@ def _peak(view: View, application: str, *, seconds: float) -> float:
         )
     ]
     return max((one for one in readings if isinstance(one, float)), default=0.0)
-
-
-def _is_of(view: View, subject: Subject, application: str) -> bool:
-    agent = agent_of(view, subject.instance)
-    return agent is not None and agent.application == application
-
-
-def _limits(view: View, parameters: Json, *, version: int) -> list[int]:
-    """Return the pool's limit in every live agent; -1 for one that has not acknowledged yet."""
-    return [
-        pool.limit if agent.applied_version >= version else -1
-        for agent, pool in _pools(view, parameters["application"])
-    ]

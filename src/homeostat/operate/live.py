@@ -88,6 +88,7 @@ def _database_status(operator: Operator, one: Attached) -> DatabaseStatus:
         name=one.name,
         group=one.settings.group,
         labels=one.settings.labels,
+        pools=_pools(operator, one),
     )
 
 
@@ -149,16 +150,17 @@ def _segments(one: Attached, *, since: float) -> dict[str, float]:
 
 
 def _pools(operator: Operator, one: Attached) -> list[Json]:
+    """Return the pools of agents that are alive, and those that a probe sees in a pooler."""
     pools: list[Json] = []
     agents = {f"agent:{a.name}": a for a in one.watch.agents.views(operator.clock.now())}
     for subject in one.watch.recent.subjects("pool.limit", since=fresh_since(operator)):
         agent = agents.get(subject.instance)
-        if agent is None:
+        if agent is None and subject.instance.startswith("agent:"):
             continue
         pool: Json = {
             "name": subject.name,
-            "agent": agent.name,
-            "application": agent.application,
+            "agent": agent.name if agent else subject.instance,
+            "application": agent.application if agent else "",
         }
         for metric in POOL_METRICS:
             pool[metric] = reading(operator, one, f"pool.{metric}", subject)[0]

@@ -18,7 +18,7 @@ import msgspec
 from homeostat.clock import Clock
 from homeostat.config import Config, DatabaseConfig
 from homeostat.engine import Engine, Unsupported, open_engine
-from homeostat.engine.engine import Identity, Target
+from homeostat.engine.engine import Identity, PoolerTarget, Target
 from homeostat.errors import (
     ConfigError,
     HomeostatError,
@@ -152,6 +152,12 @@ class Operator:
             options={"password": settings.password} if settings.password else {},
             clone=clone,
             clock=self.clock,
+            pooler=PoolerTarget(
+                settings.pooler,
+                settings.pooler_password,
+                settings.pooler_ini,
+                settings.pooler_database,
+            ),
         )
         engine = open_engine(target)
         stack = contextlib.ExitStack()

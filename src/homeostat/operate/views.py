@@ -34,6 +34,7 @@ class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""  # as configured; empty: it has none
     group: str = ""
     labels: dict[str, str] = {}
+    pools: list[Json] = []  # as in Tick; `agent` is `pgbouncer` for a pool of PgBouncer's
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +152,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     operations_per_second: float | None
     errors_per_second: float | None
     segments: dict[str, float]  # operations per second by segment
-    pools: list[Json]  # name, agent, limit, in_use_mean, waiting, wait_ms
+    pools: list[Json]  # name, agent, application, limit, in_use_mean, use_share, waiting, wait_ms
     latest: list[Latest]
 
 
