@@ -70,13 +70,14 @@ class DatabaseCheck:
         )
         look = Look(engine, config=self._config, at=self._clock.now(), budget=budget)
         role = _role(look)
+        look.role = quoted(role) if role else ""
         checks = checks_of(engine.dialect)
         findings: list[Finding] = []
         for place, check in enumerate(checks):
             if budget.spent:
                 look.unseen.append(_rest(checks[place:], budget.spent))
                 break
-            findings += self._judge(check, look, role)
+            findings += self._judge(check, look)
         identity = engine.identity()
         database = Database(
             key=identity.key,
@@ -91,7 +92,7 @@ class DatabaseCheck:
         )
         return Report(database=database, findings=ranked(findings), unseen=look.unseen)
 
-    def _judge(self, check: Check, look: Look, role: str | None) -> Sequence[Finding]:
+    def _judge(self, check: Check, look: Look) -> Sequence[Finding]:
         """Return a check's costliest findings; what stands in its way becomes a gap."""
         found: list[Finding] = []
         try:
@@ -100,7 +101,7 @@ class DatabaseCheck:
         except (ConnectError, ConnectionLostError):
             raise
         except DatabaseError as error:
-            look.miss(check.sees, reason=str(error), mend=_mend(error, check, role))
+            look.miss(check.sees, reason=str(error), mend=_mend(error, check, look))
         limit = self._config.check.findings_max
         if len(found) > limit:
             look.miss(
@@ -123,9 +124,9 @@ def _rest(checks: Sequence[Check], spent: str) -> Unseen:
     return Unseen(what=names, reason=spent, mend="Give it longer: --seconds 300.")
 
 
-def _mend(error: DatabaseError, check: Check, role: str | None) -> str:
+def _mend(error: DatabaseError, check: Check, look: Look) -> str:
     if isinstance(error, RightMissingError):
-        return check.mend.format(role=quoted(role or ""))
+        return check.mend.format(role=look.role)
     if isinstance(error, DeadlineExceededError):
         return "Check again when there is less load, or give it longer: --seconds 300."
     if isinstance(error, DatabaseLockedError):

@@ -6,9 +6,9 @@ it also works through a pooler, and holds back neither VACUUM nor anybody's lock
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from homeostat.check.budget import Budget
 from homeostat.check.report import Unseen
@@ -17,6 +17,7 @@ from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.engine.engine import Engine
 from homeostat.engine.statements import statement
 
+T = TypeVar("T")
 LOCK_TIMEOUT_MS = 100  # DESIGN: a probe waits no longer
 DEADLINE_GRACE_MS = 500  # the server's time-out comes first and costs no cancel request
 
@@ -30,6 +31,7 @@ class Look:
         at: when the check began, seconds since 1970 UTC.
         budget: what is left of time and load.
         unseen: what could not be looked at, so far.
+        role: who asks, as an SQL identifier; empty on SQLite, which has no roles.
     """
 
     def __init__(self, engine: Engine, *, config: Config, at: float, budget: Budget) -> None:
@@ -39,7 +41,9 @@ class Look:
         self.at = at
         self.budget = budget
         self.unseen: list[Unseen] = []
+        self.role = ""
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._made: dict[str, Any] = {}
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return what the statement `sql/<dialect>/<name>.sql` answers; asked once per look.
@@ -64,6 +68,13 @@ class Look:
         """Return the first row of a named statement; empty: there is none."""
         found = self.rows(name)
         return found[0] if found else {}
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what was made under this name before, or make it now: several checks want it."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: T = self._made[name]
+        return found
 
     def execute(
         self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None

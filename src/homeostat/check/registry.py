@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from homeostat.check import postgres_sessions, sqlite_pages
+from homeostat.check import (
+    postgres_ages,
+    postgres_bloat,
+    postgres_indexes,
+    postgres_replication,
+    postgres_security,
+    postgres_sessions,
+    postgres_settings,
+    postgres_statements,
+    postgres_tables,
+    sqlite_pages,
+)
 from homeostat.check.check import Check
 
 CHECKS: tuple[Check, ...] = (
     *postgres_sessions.CHECKS,
+    *postgres_ages.CHECKS,
+    *postgres_settings.CHECKS,
+    *postgres_replication.CHECKS,
+    *postgres_security.CHECKS,
+    *postgres_statements.CHECKS[:2],
+    *postgres_tables.CHECKS,
+    *postgres_indexes.CHECKS,
+    *postgres_bloat.CHECKS,
+    *postgres_statements.CHECKS[2:],  # it watches since the first of them looked
     *sqlite_pages.CHECKS,
 )
 

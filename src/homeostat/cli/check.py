@@ -84,8 +84,8 @@ def report_lines(report: Report, screen: Screen) -> list[str]:
     if report.unseen:
         lines += ["", screen.paint("not seen", "bold")]
         for gap in report.unseen:
-            lines.append(screen.fit(f"  {gap.what}: {gap.reason}"))
-            lines.append(screen.fit(f"    to see it: {gap.mend}"))
+            lines.append(f"  {screen.fit(f'{gap.what}: {gap.reason}', taken=2)}")
+            lines.append(f"    to see it: {clean(gap.mend)}")
     lines += ["", _summary(report)]
     return lines
 
@@ -100,11 +100,11 @@ def _finding_lines(place: int, one: Finding, screen: Screen) -> list[str]:
     )
     return [
         f"{place}. {severity} {screen.fit(one.what, taken=taken)}",
-        screen.fit(f"   where: {one.where} ({one.rule})"),
-        screen.fit(f"   cause: {one.cause}"),
-        screen.fit(f"   seen: {evidence}"),
+        f"   {screen.fit(f'where: {one.where} ({one.rule})', taken=3)}",
+        f"   {screen.fit(f'cause: {one.cause}', taken=3)}",
+        f"   {screen.fit(f'seen: {evidence}', taken=3)}",
         *_mend_lines(one),
-        screen.fit(f"   risk of mending: {one.risk}"),
+        f"   {screen.fit(f'risk of mending: {one.risk}', taken=3)}",
     ]
 
 

@@ -30,6 +30,8 @@ class Statement:
         blocks_hit: pages found in the cache, or Unknown.
         blocks_read: pages read from below, or Unknown.
         operations: the operation names under which agents ran it.
+        blocks_temporary: pages written for sorts and hashes that did not fit into memory, or
+            Unknown.
         since: when counting began, seconds since 1970 UTC, or Unknown.
     """
 
@@ -42,6 +44,7 @@ class Statement:
     blocks_read: float | Unknown
     operations: tuple[str, ...] = ()
     since: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+    blocks_temporary: float | Unknown = field(default_factory=lambda: Unknown("not said"))
 
 
 class Workload(Protocol):

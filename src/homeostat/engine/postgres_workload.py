@@ -79,7 +79,8 @@ class PostgresWorkload:
     def _query(self) -> str:
         return (
             f"SELECT query, calls, {self._time} AS total_ms, rows, shared_blks_hit AS blocks_hit, "
-            f"shared_blks_read AS blocks_read FROM {self._schema}.{NAME} "
+            "shared_blks_read AS blocks_read, temp_blks_written AS blocks_temporary "
+            f"FROM {self._schema}.{NAME} "
             "WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
             f"ORDER BY {self._time} DESC LIMIT :limit"
         )
@@ -102,6 +103,7 @@ class _Sum:
     rows: float = 0.0
     hit: float = 0.0
     read: float = 0.0
+    temporary: float = 0.0
 
     def add(self, row: Mapping[str, Any]) -> None:
         self.calls += row["calls"]
@@ -109,10 +111,19 @@ class _Sum:
         self.rows += row["rows"]
         self.hit += row["blocks_hit"]
         self.read += row["blocks_read"]
+        self.temporary += row["blocks_temporary"]
 
     def statement(self, key: str, since: float | Unknown) -> Statement:
         return Statement(
-            key, self.text, self.calls, self.total_ms, self.rows, self.hit, self.read, (), since
+            key=key,
+            text=self.text,
+            calls=self.calls,
+            total_ms=self.total_ms,
+            rows=self.rows,
+            blocks_hit=self.hit,
+            blocks_read=self.read,
+            since=since,
+            blocks_temporary=self.temporary,
         )
 
 

@@ -1,0 +1,55 @@
+"""What several checks of PostgreSQL want: the tables, indexes and foreign keys, and since when.
+
+Rows are those of sql/postgresql/{database,tables,indexes,foreign_keys}.sql.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeostat.check.look import Look
+
+Row = dict[str, Any]
+ROW_MS = 1e-4  # a scan reads some 10 million cached rows a second on one core
+
+
+def tables(look: Look) -> dict[int, Row]:
+    """Return the user's tables by oid."""
+    return {row["oid"]: row for row in look.rows("tables")}
+
+
+def indexes_of(look: Look) -> dict[int, list[Row]]:
+    """Return the indexes of each table, by the table's oid."""
+    found: dict[int, list[Row]] = {}
+    for row in look.rows("indexes"):
+        found.setdefault(row["table_oid"], []).append(row)
+    return found
+
+
+def row_count(table: Row) -> float:
+    """Return how many rows a table has: what is counted as they come and go, else at ANALYZE."""
+    return float(table["live"] or table["rows_counted"])
+
+
+def key_columns(index: Row) -> list[int]:
+    """Return the numbers of an index's key columns; 0 stands for an expression."""
+    return [int(number) for number in index["columns"].split()][: index["key_count"]]
+
+
+def serves(index: Row, numbers: list[int]) -> bool:
+    """Return whether an index finds rows by these columns, in whatever order."""
+    leading = key_columns(index)[: len(numbers)]
+    whole = not index["condition"] and index["is_valid"]
+    return bool(whole) and index["method"] == "btree" and set(leading) == set(numbers)
+
+
+def counted_seconds(look: Look) -> float:
+    """Return for how long statistics have been counting, at least."""
+    return max(1.0, look.at - float(look.row("database")["since"]))
+
+
+def drop_index(index: Row) -> str:
+    """Return how to drop an index: nobody waits for it, unless it is one in parts."""
+    if index["kind"] == "I":  # CONCURRENTLY is not possible for these
+        return f"DROP INDEX {index['name']};"
+    return f"DROP INDEX CONCURRENTLY {index['name']};"

@@ -1,0 +1,24 @@
+-- What keeps dead rows from being removed: the oldest snapshot of a session, a standby or a slot,
+-- and prepared transactions, the oldest first. Other users' sessions are seen by pg_read_all_stats.
+SELECT * FROM (
+    SELECT 'session' AS kind, pid, coalesce(usename, '')::text AS role,
+           coalesce(state, '') AS name, greatest(age(backend_xmin), age(backend_xid))::float8 AS age,
+           extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+    FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend'
+      AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+    UNION ALL
+    SELECT 'slot', active_pid, '', slot_name::text,
+           greatest(age(xmin), age(catalog_xmin))::float8, NULL
+    FROM pg_replication_slots WHERE xmin IS NOT NULL
+    UNION ALL
+    SELECT 'prepared', NULL, owner::text, gid, age(transaction)::float8,
+           extract(epoch FROM clock_timestamp() - prepared)::float8
+    FROM pg_prepared_xacts
+    UNION ALL
+    SELECT 'standby', pid, '', coalesce(application_name, ''), age(backend_xmin)::float8, NULL
+    FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
+) AS holders
+WHERE age > 0
+ORDER BY age DESC
+LIMIT 10
