@@ -1,4 +1,4 @@
--- The columns of tables of these names (in lower case), with how many values each has by statistics.
+-- The columns of tables of these names (lower case), with how many values each has by statistics.
 SELECT n.nspname::text AS schema_name, c.relname::text AS table_name, c.oid::int8 AS oid,
        a.attnum::int AS number, a.attname::text AS column_name,
        format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,

@@ -2,7 +2,8 @@
 -- and prepared transactions, the oldest first. Other users' sessions are seen by pg_read_all_stats.
 SELECT * FROM (
     SELECT 'session' AS kind, pid, coalesce(usename, '')::text AS role,
-           coalesce(state, '') AS name, greatest(age(backend_xmin), age(backend_xid))::float8 AS age,
+           coalesce(state, '') AS name,
+           greatest(age(backend_xmin), age(backend_xid))::float8 AS age,
            extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
     FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend'

@@ -1,4 +1,4 @@
--- Sessions of clients with a transaction open or waiting for a lock: for how long, and who holds it.
+-- Clients with a transaction open or waiting for a lock: for how long, and who holds it.
 -- Without pg_read_all_stats those of other users have no times and no texts.
 SELECT pid, coalesce(usename, '')::text AS role,
        coalesce(datname, '')::text AS database,
