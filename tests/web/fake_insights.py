@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from homeostat.operate.insights import Chart, Charts
+from homeostat.errors import NotFoundError
+from homeostat.operate.insights import Activity, Chart, Charts, StatementRow, Statements
+from homeostat.operate.views import Explained
 
 
 class FakeInsights:
@@ -11,6 +13,9 @@ class FakeInsights:
     def forget_insights(self) -> None:
         """Forget everything."""
         self.rows_charts: list[Chart] = []
+        self.rows_statements: list[StatementRow] = []
+        self.explained: Explained | None = None
+        self.seen: Activity | None = None
 
     def charts(
         self,
@@ -32,4 +37,39 @@ class FakeInsights:
             compared_start=start - shift if shift else None,
             charts=found,
             marks=[],
+        )
+
+    def statements(
+        self, database: str, *, seconds: float = 600.0, order: str = "total", limit: int = 50
+    ) -> Statements:
+        """See Console."""
+        rows = self.rows_statements[:limit]
+        return Statements(
+            database=database,
+            at=0.0,
+            seconds=seconds,
+            order=order,
+            rows=rows,
+            known_since=None,
+            reason="" if rows else "No statement was seen in this time.",
+        )
+
+    def statement(self, database: str, key: str) -> Explained:  # noqa: ARG002
+        """See Console."""
+        if self.explained is None:
+            raise NotFoundError(where=key)
+        return self.explained
+
+    def activity(self, database: str) -> Activity:
+        """See Console."""
+        return self.seen or Activity(
+            database=database,
+            at=None,
+            connections=None,
+            connections_max=None,
+            waiting=None,
+            sessions=None,
+            locks=[],
+            agents=[],
+            unknown={"sessions": "nothing was seen yet"},
         )

@@ -18,8 +18,8 @@ STATEMENT = "statement"
 REMEDIES_MAX = 200
 
 
-def explained(operator: Operator, name: str) -> Explained:
-    """Return what is known of a statement.
+def explained(operator: Operator, name: str, *, database: str | None = None) -> Explained:
+    """Return what is known of a statement; of one database, or of the first that knows it.
 
     Raises:
         NotFoundError: there is no such finding, statement or operation, or the finding is about
@@ -29,8 +29,9 @@ def explained(operator: Operator, name: str) -> Explained:
     if finding is not None and finding.kind != STATEMENT:
         message = "This finding is not about a statement. `homeostat status` shows all of it."
         raise NotFoundError(message, where=f"finding {name}")
+    only = finding.database if finding is not None else database
     for one in list(operator.attached.values()):
-        if finding is not None and finding.database != one.row.key:
+        if only not in {None, one.row.key}:
             continue
         view = _find(operator, one, finding.name if finding is not None else name)
         if view is not None:

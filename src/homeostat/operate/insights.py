@@ -6,9 +6,12 @@ A number that is null has its reason beside it, in `unknown` or `reason`. Times 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from homeostat.operate.views import Explained
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,114 @@ class Charts(Shape, frozen=True, kw_only=True):
     marks: list[Mark]
 
 
+class StatementRow(Shape, frozen=True, kw_only=True):
+    """What a statement cost over the window; a null number is not known from where it was read.
+
+    Attributes:
+        statement: its key, 16 hex digits.
+        name: what people call it: its operation, else the beginning of its text.
+        share: of the time that all statements took, 0 to 1.
+        rows_per_call: returned or changed.
+        pages_per_call: found in the cache or read from below it.
+        waited_share: of the moments it was seen running, how many it waited for a lock.
+        source: `agents`, `server`, or `samples` (kept for long, with cost and mean time only).
+        finding: the number of the open finding about it.
+        planned: whether a plan of it is known.
+    """
+
+    statement: str
+    name: str
+    text: str
+    applications: list[str]
+    write: bool | None
+    cost_ms_per_second: float
+    share: float
+    mean_ms: float
+    calls_per_second: float | None
+    rows_per_call: float | None
+    late_share: float | None
+    pages_per_call: float | None
+    waited_share: float | None
+    source: str
+    finding: int | None
+    planned: bool
+
+
+class Statements(Shape, frozen=True, kw_only=True):
+    """The statements of a database that ran in the last `seconds`, in the order asked for.
+
+    `reason` says why there are none, or what is left out; `known_since`: when this was first known.
+    """
+
+    database: str
+    at: float
+    seconds: float
+    order: str
+    rows: list[StatementRow]
+    known_since: float | None
+    reason: str = ""
+
+
+class SessionRow(Shape, frozen=True, kw_only=True):
+    """One session as the server sees it; `wait` is empty when it waits for nothing."""
+
+    pid: int
+    user: str
+    application: str
+    state: str
+    state_seconds: float
+    transaction_seconds: float | None
+    wait: str
+    blocked_by: list[int]
+    query: str
+
+
+class LockNode(Shape, frozen=True, kw_only=True):
+    """Who holds a lock, and below it who waits for it; a waiting one holds others up in turn.
+
+    `seconds`: how long a holder has held it, or how long one has waited; null: not known.
+    """
+
+    pid: int
+    who: str
+    user: str
+    what: str
+    seconds: float | None
+    waiting: list[LockNode] = []
+
+
+class AgentRow(Shape, frozen=True, kw_only=True):
+    """An application whose agent reports, with its pools as reported last."""
+
+    name: str
+    application: str
+    pid: int
+    host: str
+    heard: float
+    cpu_share: float | None
+    limit: int
+    in_use: float
+    waiting: int
+    operations_per_second: float
+
+
+class Activity(Shape, frozen=True, kw_only=True):
+    """Who is connected and who waits for whom, at `at`; reasons of nulls are in `unknown`.
+
+    `sessions` is null where the engine keeps no list of them.
+    """
+
+    database: str
+    at: float | None
+    connections: float | None
+    connections_max: float | None
+    waiting: float | None
+    sessions: list[SessionRow] | None
+    locks: list[LockNode]
+    agents: list[AgentRow]
+    unknown: dict[str, str] = {}
+
+
 class Insights(Protocol):
     """The part of the Console that the pages of a database ask beside its state."""
 
@@ -96,4 +207,21 @@ class Insights(Protocol):
         only: str = "",
     ) -> Charts:
         """Return the charts of a database, or one of them, with those `shift` seconds earlier."""
+        ...
+
+    def statements(
+        self, database: str, *, seconds: float = 600.0, order: str = "total", limit: int = 50
+    ) -> Statements:
+        """Return what statements cost in the last so many seconds.
+
+        Order is `total` (time), `mean` (time), `calls`, `rows` or `pages`.
+        """
+        ...
+
+    def statement(self, database: str, key: str) -> Explained:
+        """Return what is known of a statement; one without a plan is planned now, not run."""
+        ...
+
+    def activity(self, database: str) -> Activity:
+        """Return who is connected and who waits for whom, as last seen."""
         ...

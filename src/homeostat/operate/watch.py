@@ -136,6 +136,13 @@ class Watch:
             statements=self.statements,
         )
 
+    def seen_at(self) -> float | None:
+        """Return when the activity was read that the view shows; None: it was not."""
+        with self._lock:
+            return max(
+                (w.at for w in self._watched.values() if w.activity is not None), default=None
+            )
+
     def report(self, report: Report) -> Reply:
         """Take an agent's report and answer with the settings it is to have."""
         error = self.agents.take(report, self.clock.now())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from homeostat.operate.insights import Charts
+from homeostat.operate.insights import Activity, Charts, Statements
+from homeostat.operate.looking.activity import activity_of
 from homeostat.operate.looking.charts import charts_of
+from homeostat.operate.looking.statements import statement_of, statements_of
 from homeostat.operate.operator import Operator
+from homeostat.operate.views import Explained
 
 
 class OperatorInsights:
@@ -28,3 +31,18 @@ class OperatorInsights:
         return charts_of(
             self._operator, one, start=start, end=end, shift=shift, points=points, only=only
         )
+
+    def statements(
+        self, database: str, *, seconds: float = 600.0, order: str = "total", limit: int = 50
+    ) -> Statements:
+        """Return what statements cost in the last so many seconds."""
+        one = self._operator.find(database)
+        return statements_of(self._operator, one, seconds=seconds, order=order, limit=limit)
+
+    def statement(self, database: str, key: str) -> Explained:
+        """Return what is known of a statement; one without a plan is planned now, not run."""
+        return statement_of(self._operator, self._operator.find(database), key)
+
+    def activity(self, database: str) -> Activity:
+        """Return who is connected and who waits for whom, as last seen."""
+        return activity_of(self._operator, self._operator.find(database))

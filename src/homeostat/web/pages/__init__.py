@@ -12,10 +12,12 @@ from starlette.routing import BaseRoute
 from homeostat.clock import Clock
 from homeostat.operate.views import Console
 from homeostat.web.auth import Access
+from homeostat.web.pages.activity import ActivityPage
 from homeostat.web.pages.frame import Frame
 from homeostat.web.pages.home import HomePages
 from homeostat.web.pages.overview import PARTS, OverviewPages
 from homeostat.web.pages.performance import PerformancePage
+from homeostat.web.pages.statements import StatementPages
 from homeostat.web.pages.templating import STATIC
 
 __all__ = ["PARTS", "STATIC", "Pages"]
@@ -31,6 +33,8 @@ class Pages:
             HomePages(frame),
             OverviewPages(frame),
             PerformancePage(frame),
+            StatementPages(frame),
+            ActivityPage(frame),
         )
 
     def routes(self) -> list[BaseRoute]:

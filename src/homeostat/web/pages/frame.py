@@ -23,6 +23,8 @@ FIELDS_MAX = 20
 TABS: tuple[tuple[str, str], ...] = (
     ("", "Overview"),
     ("performance", "Performance"),
+    ("statements", "Statements"),
+    ("activity", "Activity"),
 )
 """The pages of a database: the last part of the address, and the name."""
 

@@ -182,6 +182,7 @@ class PerformancePage:
                     for chart in charts.charts
                 ],
                 "marks": marks_of(charts),
+                "known": known_of(charts),
                 "events": "tick remedy" if window.until is None else "remedy",
                 "every": max(5.0, window.seconds * REFRESH_SHARE),
             }
@@ -194,9 +195,14 @@ def marks_of(charts: Charts) -> str:
     return msgspec.json.encode(charts.marks).decode()
 
 
+def known_of(charts: Charts) -> float | None:
+    """Return when the first of all readings was made."""
+    return min((chart.known_since for chart in charts.charts if chart.known_since), default=None)
+
+
 def drawn_start(charts: Charts, window: Window) -> float:
     """Return where charts begin: what a young operator knows fills them."""
-    known = min((c.known_since for c in charts.charts if c.known_since), default=window.start)
+    known = known_of(charts) or window.start
     if window.shift or known <= window.start:
         return window.start
     span = max((window.end - known) * YOUNG_MARGIN, YOUNG_SECONDS)

@@ -14,6 +14,7 @@
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const format = (parts) => new Intl.DateTimeFormat(undefined, { hourCycle: "h23", ...parts });
   const clock = format({ hour: "2-digit", minute: "2-digit" });
+  const second = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const day = format({ day: "numeric", month: "short" });
   const month = format({ month: "short", year: "numeric" });
 
@@ -131,6 +132,7 @@
       splits.map((at) => {
         const then = new Date(at * 1000);
         if (span > 200 * 86400) return month.format(then);
+        if (span < 600) return second.format(then);
         const midnight = then.getHours() === 0 && then.getMinutes() === 0;
         return (span > 2 * 86400 || midnight ? day : clock).format(then);
       });
@@ -167,7 +169,7 @@
         y: logarithmic ? { distr: 3, log: 10, range } : { range },
       },
       axes: [
-        { ...axis, size: 24, space: span > 200 * 86400 ? 74 : 52, values: times },
+        { ...axis, size: 24, space: span > 200 * 86400 || span < 600 ? 76 : 52, values: times },
         { ...axis, size: VALUES_WIDTH, space: 32, values, ...sparse },
       ],
       series: made.series,
