@@ -12,6 +12,9 @@ class MonitorConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     health_seconds: Annotated[Seconds, about("Interval of the health check.")] = 30.0
     performance_seconds: Annotated[Seconds, about("Interval of the performance probe.")] = 10.0
+    capacity_seconds: Annotated[Seconds, about("Interval of the look at which tables grow.")] = (
+        300.0
+    )
     promise_ms: Annotated[
         Seconds, about("Promised p99 of an operation; the line in the chart.")
     ] = 50.0
@@ -53,6 +56,16 @@ class MonitorConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = 1000
     disk_share_warning: Annotated[Share, about("Disk used (pgEdge: 85 %).")] = 0.85
     disk_share_critical: Annotated[Share, about("Disk used (pgEdge: 95 %).")] = 0.95
+    growth_seconds: Annotated[
+        Seconds, about("The data's growth is judged over so long (30 min).")
+    ] = 1800.0
+    growth_full_hours: Annotated[
+        Seconds,
+        about("The disk is full so soon at this growth (kubernetes-mixin: 4 days)."),
+    ] = 96.0
+    growth_full_hours_high: Annotated[
+        Seconds, about("The same, where it is urgent (node-exporter mixin: 24 hours).")
+    ] = 24.0
     xid_share_warning: Annotated[
         Share, about("Transaction-id age of the limit (field practice: 50 %).")
     ] = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeostat.engine import metrics as engine_metrics
 from homeostat.measure import Bad, Kind, MetricSpec
+from homeostat.monitor import growing
 
 ANSWERED = "database.answered_share"
 ANSWER_MS = "database.answer_ms"
@@ -12,6 +13,7 @@ BLOCKED = "locks.blocked_by_one"
 
 METRICS: tuple[MetricSpec, ...] = (
     *engine_metrics.METRICS,
+    *growing.METRICS,
     MetricSpec(
         ANSWERED,
         "share",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeostat.config import Config
+from homeostat.monitor.growing import GrowthProbe
 from homeostat.monitor.health import HealthProbe
 from homeostat.monitor.metrics import METRICS
 from homeostat.monitor.performance import PerformanceProbe
@@ -57,11 +58,13 @@ class ProductionMonitoring:
             metrics=METRICS,
             probes=(
                 HealthProbe(monitor.health_seconds),
+                GrowthProbe(monitor.capacity_seconds),
                 PerformanceProbe(monitor.performance_seconds),
             ),
             rules=all_rules(monitor),
             look_back={
                 "postgresql.connections_used_share": monitor.connections_seconds,
                 "sqlite.wal_bytes": monitor.wal_growing_seconds,
+                "database.size_bytes": monitor.growth_seconds,
             },
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeostat.config import MonitorConfig
+from homeostat.monitor.growth import DataGrowing
 from homeostat.monitor.latency import NoAgent, PromiseBroken
 from homeostat.monitor.locks import LockHolderRule
 from homeostat.monitor.reachable import Unreachable
@@ -31,6 +32,7 @@ def all_rules(config: MonitorConfig) -> tuple[Rule, ...]:
         CacheHitsLow(),
         WalGrown(),
         DiskNearlyFull(),
+        DataGrowing(),
         TransactionIdsAgeing(),
         FreePages(),
         Durability(),

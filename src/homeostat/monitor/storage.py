@@ -86,8 +86,8 @@ class DiskNearlyFull:
         if not isinstance(used, float) or used < monitor.disk_share_warning:
             return
         free, size = newest(view, "disk.free_bytes"), newest(view, "database.size_bytes")
-        left = f"; {_size(free)} are free" if isinstance(free, float) else ""
-        own = f", the database has {_size(size)}" if isinstance(size, float) else ""
+        left = f"; {size_text(free)} are free" if isinstance(free, float) else ""
+        own = f", the database has {size_text(size)}" if isinstance(size, float) else ""
         critical = used >= monitor.disk_share_critical
         yield Judgement(
             view.subject("disk"),
@@ -182,7 +182,7 @@ class WalGrown:
         yield Judgement(
             view.subject("wal"),
             Severity.WARNING,
-            f"the write-ahead log is {_size(size)}, {size / target:.1f} times its checkpoint "
+            f"the write-ahead log is {size_text(size)}, {size / target:.1f} times its checkpoint "
             f"target{growth}",
             mend="Look for a read transaction that stays open, end it, then run "
             "PRAGMA wal_checkpoint(TRUNCATE) in the application.",
@@ -219,7 +219,7 @@ class FreePages:
         yield Judgement(
             view.subject("pages"),
             Severity.INFO,
-            f"{share:.0%} of the file's pages hold nothing: {_size(free)} of {_size(size)}",
+            f"{share:.0%} of the file's pages hold nothing: {size_text(free)} of {size_text(size)}",
             mend="Run VACUUM at a quiet time; it needs as much free space as the data has.",
             evidence={"free_share": share, "free_bytes": free, "size_bytes": size},
         )
@@ -239,7 +239,7 @@ def _numbers(**readings: float | Unknown | None) -> Json:
     }
 
 
-def _size(size_bytes: float) -> str:
+def size_text(size_bytes: float) -> str:
     """Return a size in the unit that fits: `12 MB` (powers of ten)."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size_bytes >= factor:

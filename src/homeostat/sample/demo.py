@@ -36,7 +36,12 @@ from homeostat.sample.troubles import STRENGTHS, checked_strength
 OPERATOR_SECONDS_MAX = 30.0
 STOP_SECONDS = 2.5
 WINDOWS: dict[str, dict[str, float | str]] = {
-    "monitor": {"performance_seconds": 1.0, "health_seconds": 5.0},
+    "monitor": {
+        "performance_seconds": 1.0,
+        "health_seconds": 5.0,
+        "capacity_seconds": 5.0,
+        "growth_seconds": 30.0,
+    },
     "operate": {
         "autonomy": "auto",
         "lease_seconds": 6.0,

@@ -22,6 +22,7 @@ REST_SECONDS = 6.0
 CHAPTER_SECONDS_MAX = 60.0
 REMEDY = "grow-pool"
 RULE = "pool-exhausted"
+TOLD = (RULE, "lock-holder", "connection-leak", "data-growing")
 FIRST, SECOND, THIRD = STORY
 OVER = ("kept", "reverted", "ineffective", "rejected", "refused", "failed", "asking")
 
@@ -161,7 +162,7 @@ class Story:
         except OperateError:
             return
         for finding in findings:
-            if finding.rule in {RULE, "lock-holder"} and self._is_news("finding", finding.id):
+            if finding.rule in TOLD and self._is_news("finding", finding.id):
                 self.say("found", finding.what)
                 self.say("cause", finding.cause)
         for record in sorted(self._remedies(), key=lambda one: one.id):

@@ -24,12 +24,12 @@ import selectors
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from homeostat.access import AgentOptions, Caller, Database
+from homeostat.access import AgentOptions, Caller, Database, PoolLimits
 from homeostat.clock import Clock, SystemClock
 from homeostat.errors import ConfigError, HomeostatError
 from homeostat.sample.arrivals import PEOPLE_MAX, PEOPLE_SQL, Arrival, People, arrivals
@@ -37,8 +37,12 @@ from homeostat.sample.counts import Counts, Second
 from homeostat.sample.operations import MIX, OPERATIONS
 from homeostat.sample.process import Parent, name_process, stop_on_signals
 from homeostat.sample.troubles import (
+    CONNECTION_LEAK,
+    DISK_GROWTH,
     IDLE_HOLDERS,
     LOCK_HOLDER,
+    ConnectionLeak,
+    DiskGrowth,
     IdleHolders,
     LockHolder,
     Trouble,
@@ -47,6 +51,7 @@ from homeostat.sample.troubles import (
 
 RATE_PER_SECOND = 80.0
 POOL_LIMIT = 4
+LEAK_SECONDS = 10.0  # instead of the usual 30: no session of this application thinks so long
 WORKERS = 128  # more than any pool of the demo: callers wait for connections, not for threads
 QUEUE_MAX = 32
 RANDOM_SEED = 7
@@ -130,6 +135,8 @@ class Traffic:
         self._troubles: dict[str, Trouble] = {
             IDLE_HOLDERS: self._idle_holders,
             LOCK_HOLDER: LockHolder(url),
+            CONNECTION_LEAK: ConnectionLeak(database, clock=self._clock),
+            DISK_GROWTH: DiskGrowth(database, url=url, clock=self._clock),
         }
         self._stop = threading.Event()
         self._queue: queue.SimpleQueue[tuple[Arrival, float, float | None] | None] = (
@@ -333,7 +340,10 @@ def main(argv: list[str] | None = None) -> int:
             rate_per_second=given.rate, random_seed=given.random_seed, people_max=given.people
         )
         database = Database.open(
-            url, pool=given.pool, agent=AgentOptions(directory=given.data), application=APPLICATION
+            url,
+            pool=replace(PoolLimits.of(given.pool), leak_seconds=LEAK_SECONDS),
+            agent=AgentOptions(directory=given.data),
+            application=APPLICATION,
         )
         traffic = Traffic(database, url=url, options=options, clock=clock)
         serve(

@@ -8,11 +8,20 @@ from homeostat.errors import ConfigError
 
 IDLE_HOLDERS = "idle-holders"
 LOCK_HOLDER = "lock-holder"
-STRENGTHS = {IDLE_HOLDERS: 0.28, LOCK_HOLDER: 0.85}
+CONNECTION_LEAK = "connection-leak"
+DISK_GROWTH = "disk-growth"
+STRENGTHS = {
+    IDLE_HOLDERS: 0.28,
+    LOCK_HOLDER: 0.85,
+    CONNECTION_LEAK: 0.5,
+    DISK_GROWTH: 0.5,
+}
 TROUBLES = tuple(STRENGTHS)
 WORDS = {
     IDLE_HOLDERS: "a slow partner: some requests keep their connection while they wait for it",
     LOCK_HOLDER: "a nightly report takes the write lock and sits on it",
+    CONNECTION_LEAK: "an export takes connections and never gives them back",
+    DISK_GROWTH: "a debug log was left on: it fills a table that nobody cleans up",
 }
 
 
