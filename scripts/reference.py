@@ -32,6 +32,9 @@ from homeostat.main import rooms
 from homeostat.operate import agents, views
 from homeostat.operate.own_findings import HELP
 from homeostat.operate.room import Room
+from homeostat.web.api import ROUTES, ApiRoute
+from homeostat.web.api import shapes as shapes_of_api
+from homeostat.web.api.openapi import encoded
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "docs" / "reference"
@@ -280,6 +283,8 @@ def json_page() -> str:
     for module in (shapes_of_commands, check_report, views, rows):
         for value in vars(module).values():
             own = inspect.isclass(value) and value.__module__ == module.__name__
+            if own and issubclass(value, shapes_of_api.Given):
+                continue  # docs/reference/routes.md tells what routes take
             if own and issubclass(value, msgspec.Struct) and not value.__name__.startswith("_"):
                 shapes.append(value)
     parts = []
@@ -318,6 +323,46 @@ def errors_page() -> str:
     return page("Errors", intro, table(head, lines))
 
 
+def routes_page() -> str:
+    """Return the page of the API's routes."""
+    parts = []
+    for title, chosen in (
+        ("Reading", [one for one in ROUTES if one.method == "GET" and one.role]),
+        ("Changing", [one for one in ROUTES if one.method == "POST"]),
+        ("For anyone on this machine", [one for one in ROUTES if one.role is None]),
+    ):
+        lines = [_route_line(one) for one in chosen]
+        head = ["route", "role", "takes", "answer", "what it does"]
+        parts.append(f"## {title}\n\n{table(head, lines)}")
+    intro = (
+        "Every route of the API. [api.md](api.md) tells who may ask, what errors mean and how "
+        "events are\nstreamed; [openapi.json](openapi.json) says the same for programs."
+    )
+    return page("Routes", intro, *parts)
+
+
+def _route_line(one: ApiRoute) -> list[str]:
+    takes = []
+    for shape in (one.query, one.body):
+        if shape is None or shape.__module__ != shapes_of_api.__name__:
+            takes += [f"body `{shape.__name__}`"] if shape is not None else []
+            continue
+        for field in msgspec.structs.fields(shape):
+            known = not field.required and field.default not in {None, ""}
+            default = f" = {msgspec.json.encode(field.default).decode()}" if known else ""
+            takes.append(f"`{field.name}{default}`" + (" (needed)" if field.required else ""))
+    answer = "OpenAPI" if one.path == "/api/openapi.json" else _type_name(one.answer)
+    who = one.role or "none"
+    return [
+        f"`{one.method} {one.path}`", who, ", ".join(takes), f"`{answer}`", one.about
+    ]  # fmt: skip
+
+
+def openapi_document() -> str:
+    """Return the OpenAPI document of the API."""
+    return encoded(ROUTES).decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "config.md": config_page,
     "cli.md": cli_page,
@@ -327,6 +372,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "remedies.md": remedies_page,
     "json.md": json_page,
     "errors.md": errors_page,
+    "routes.md": routes_page,
+    "openapi.json": openapi_document,
 }
 
 

@@ -58,11 +58,15 @@ HomeostatError
 │   │   └── ReportRefusedError
 │   └── DemoRefusedError
 └── RequestError
+    ├── InvalidRequestError
+    ├── MediaTypeError
     ├── RequestTooLargeError
     ├── SignInRequiredError
     ├── RequestForbiddenError
     ├── RoleTooLowError
-    └── TooManyStreamsError
+    ├── NameTakenError
+    └── TooManyRequestsError
+        └── TooManyStreamsError
 
 A class's docstring is its default message; its second sentence says what to do next. `where` names
 the database, file or setting (never a password); `detail` is the driver's own text, redacted.
@@ -348,7 +352,15 @@ class DemoRefusedError(OperateError):
 
 
 class RequestError(HomeostatError):
-    """The request is not one that this API takes. docs/reference/api.md lists every route."""
+    """The request is not one that this API takes. docs/reference/routes.md lists all routes."""
+
+
+class InvalidRequestError(RequestError):
+    """A value is not what this route takes. The detail names it; see docs/reference/routes.md."""
+
+
+class MediaTypeError(RequestError):
+    """The body is not declared to be JSON. Send the header `Content-Type: application/json`."""
 
 
 class RequestTooLargeError(RequestError):
@@ -367,5 +379,13 @@ class RoleTooLowError(RequestError):
     """Your role does not include this. Ask an admin for a token or link that does."""
 
 
-class TooManyStreamsError(RequestError):
+class NameTakenError(RequestError):
+    """Something of this name exists already. Take another name, or end that one first."""
+
+
+class TooManyRequestsError(RequestError):
+    """Too many requests wait already. Try again in a second, and ask less often."""
+
+
+class TooManyStreamsError(TooManyRequestsError):
     """Too many event streams are open. Close some pages of this operator, then try again."""

@@ -11,7 +11,7 @@ import pytest
 from homeostat.clock import SystemClock
 from homeostat.config import Config, DatabaseConfig, MonitorConfig
 from homeostat.driver import sqlite
-from homeostat.errors import ConfigError, ConnectError
+from homeostat.errors import ConfigError, ConnectError, NotFoundError
 from homeostat.main import rooms, wanted
 from homeostat.operate.console import OperatorConsole
 from homeostat.operate.fleet import attach_all
@@ -101,6 +101,15 @@ def test_a_name_finds_its_database(operator: Operator, tmp_path: Path) -> None:
     console.pause(actor="me", database="two")
     states = {one.name: one.state for one in console.status().databases}
     assert states == {"one": "ok", "two": "paused"}
+
+
+def test_no_name_is_nobodys(operator: Operator, tmp_path: Path) -> None:
+    path = tmp_path / "unnamed.db"
+    sqlite.connect(path, create=True).close()
+    operator.attach(str(path))
+    with pytest.raises(NotFoundError):
+        OperatorConsole(operator).detach("", actor="alice")
+    assert len(operator.attached) == 1
 
 
 def test_what_is_given_wins_over_what_is_configured(tmp_path: Path) -> None:

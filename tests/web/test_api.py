@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -25,9 +27,11 @@ from homeostat.errors import (
     LogbookFullError,
     NotFoundError,
     OperateError,
+    TooManyRequestsError,
 )
 from homeostat.logbook.rows import AuditEntry, Finding, RemedyRecord
 from homeostat.operate.views import CloneView, RemedyView, Series, Status, Tick
+from homeostat.web.api import Calls
 from homeostat.web.guard import UNEXPECTED
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
@@ -138,7 +142,7 @@ def test_clones_are_made_listed_and_dropped_in_the_name_of_the_caller(
     clone = made.decode(CloneView)
     assert site.program("GET", f"/api/v1/clones?database={KEY}").decode(list[CloneView]) == [clone]
     assert site.program("GET", "/api/v1/clones?database=other").json() == []
-    assert site.program("POST", "/api/v1/clones", body={"hours": 0}).status == 400
+    assert site.program("POST", "/api/v1/clones", body={"hours": 0}).status == 422
     assert site.program("POST", f"/api/v1/clones/{clone.name}/drop").decode(CloneView) == clone
     assert site.program("POST", f"/api/v1/clones/{clone.name}/drop").status == 404
     console.failure = CloneRefusedError()
@@ -158,9 +162,30 @@ def test_a_body_of_another_shape_is_refused(
     site: Site, console: FakeConsole, path: str, body: object
 ) -> None:
     answer = site.program("POST", f"/api/v1/{path}", body=body)
-    assert answer.status == 400
-    assert answer.json()["kind"] == "RequestError"
+    assert answer.status == 422
+    assert answer.json()["kind"] == "InvalidRequestError"
     assert not console.rows_audit
+
+
+def test_a_body_that_is_no_json_is_refused(site: Site, console: FakeConsole) -> None:
+    for body, sent_as, status in [
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json; charset=utf-8", 400),
+        (b"database=x", "application/x-www-form-urlencoded", 415),
+        (b"{}", "text/plain", 415),
+    ]:
+        headers = {**BEARER, "Content-Type": sent_as}
+        answer = site.request("POST", "/api/v1/pause", body=body, headers=headers)
+        assert answer.status == status, answer.text
+    assert not console.paused
+
+
+def test_a_parameter_that_no_route_takes_is_refused(site: Site) -> None:
+    for path in ("status?databse=x", f"findings?database={KEY}&limit=5", "audit?limit=1&limit=2"):
+        answer = site.program("GET", f"/api/v1/{path}")
+        assert answer.status == 422, path
+        assert "`" in answer.json()["error"]
+    assert site.program("POST", "/api/v1/pause?database=x").status == 422
 
 
 @pytest.mark.parametrize(
@@ -182,7 +207,7 @@ def test_a_body_of_another_shape_is_refused(
 )
 def test_a_wrong_parameter_is_named(site: Site, path: str) -> None:
     answer = site.program("GET", f"/api/v1/{path}")
-    assert answer.status == 400
+    assert answer.status == 422
     assert "`" in answer.json()["error"]
 
 
@@ -225,6 +250,8 @@ def test_what_is_unexpected_is_logged_and_not_told(
 )
 def test_what_is_not_there_is_said_in_json(site: Site, method: str, path: str, status: int) -> None:
     answer = site.program(method, path)
+    if status == 405:
+        assert answer.headers["allow"]
     assert answer.status == status
     assert answer.json()["kind"] in {"NotFoundError", "RequestError"}
 
@@ -247,10 +274,10 @@ def test_a_report_needs_the_token_even_from_a_signed_in_browser(
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        (b"{", 400, "docs/reference/api.md"),
-        (b'{"v": 1}', 400, "agent"),
-        (b'{"v": 2}', 400, "version 2"),
-        (b"\xff\xfe", 400, "docs/reference/api.md"),
+        (b"{", 400, "docs/reference/routes.md"),
+        (b'{"v": 1}', 422, "agent"),
+        (b'{"v": 2}', 422, "version 2"),
+        (b"\xff\xfe", 400, "docs/reference/routes.md"),
         (b" " * (REPORT_BYTES_MAX + 1), 413, "1,000,000"),
     ],
 )
@@ -297,6 +324,35 @@ class SlowConsole(FakeConsole):
         self.asked += 1
         self.let.wait(10)
         return super().status()
+
+
+def test_more_than_can_wait_are_sent_away() -> None:
+    let, done = threading.Event(), []
+
+    async def ask(call: Calls) -> None:
+        await call(let.wait, 10)
+        done.append(1)
+
+    async def crowd() -> None:
+        call = Calls(anyio.CapacityLimiter(1), waiting_max=2)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask, call)
+            while call.limiter.statistics().tasks_waiting < 2:
+                await anyio.lowlevel.checkpoint()
+            with pytest.raises(TooManyRequestsError):
+                await call(let.is_set)
+            let.set()
+
+    anyio.run(crowd)
+    assert len(done) == 3
+
+
+def test_who_is_sent_away_is_told_when_to_come_again(site: Site, console: FakeConsole) -> None:
+    for failure, status in ((TooManyRequestsError(), 429), (LogbookFullError(), 503)):
+        console.failure = failure
+        answer = site.program("GET", "/api/v1/status")
+        assert (answer.status, answer.headers["retry-after"]) == (status, "1")
 
 
 def test_slow_calls_hold_up_neither_health_nor_agents(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/reference/api.md lists every route, and no other."""
+"""The reference lists every route, and no other: routes.md those of the API, api.md the pages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from homeostat.access.protocol import REPORT_BYTES_MAX
-from homeostat.web.api import BODY_BYTES_MAX
+from homeostat.web.api import BODY_BYTES_MAX, ROUTES
 from homeostat.web.stream import BEAT_SECONDS, SEND_SECONDS_MAX
 from tests.web.site import Site
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+PAGE = REFERENCE / "api.md"
 LISTED = re.compile(r"`((?:GET|POST) /[^`]*)`")
 
 
@@ -29,7 +30,16 @@ def routes(app: Starlette) -> set[str]:
 
 
 def test_every_route_is_listed(site: Site) -> None:
-    assert set(LISTED.findall(PAGE.read_text(encoding="utf-8"))) == routes(site.app)
+    api = set(LISTED.findall((REFERENCE / "routes.md").read_text(encoding="utf-8")))
+    pages = set(LISTED.findall(PAGE.read_text(encoding="utf-8")))
+    assert api | pages == routes(site.app)
+    assert api == {f"{one.method} {one.path}" for one in ROUTES}
+    assert not api & pages, "each is told once"
+
+
+def test_the_description_is_served_as_it_stands_in_the_reference(site: Site) -> None:
+    answer = site.request("GET", "/api/openapi.json")
+    assert answer.body == (REFERENCE / "openapi.json").read_bytes()
 
 
 def test_the_limits_are_the_ones_in_the_code() -> None:

@@ -153,7 +153,7 @@ def test_there_are_only_so_many_streams(
         streams = [Stream(site), Stream(site)]
         until(lambda: pump.streams == 2)
         refused = site.program("GET", "/api/v1/events")
-        assert (refused.status, refused.json()["kind"]) == (503, "TooManyStreamsError")
+        assert (refused.status, refused.json()["kind"]) == (429, "TooManyStreamsError")
         streams.pop().close()
         until(lambda: pump.streams == 1)
         again = Stream(site)

@@ -26,7 +26,7 @@ REPLY_BYTES_MAX = 1_000_000
 FILE_BYTES_MAX = 64_000
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _OK = 200
-_UNACCEPTABLE = {400, 413, 422}  # sending the same again would be answered the same
+_UNACCEPTABLE = {400, 413, 415, 422}  # sending the same again would be answered the same
 
 
 @dataclass(frozen=True, slots=True)

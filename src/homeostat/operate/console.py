@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from homeostat.access.protocol import PROTOCOL_VERSION, Reply, Report, Settings
-from homeostat.errors import ConfigError, HomeostatError
+from homeostat.errors import ConfigError, HomeostatError, NotFoundError
 from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord
 from homeostat.measure import Severity
 from homeostat.operate.attached import Attached
@@ -115,7 +115,7 @@ class OperatorConsole(OperatorInsights):
         one = self._operator.find(database)
         spec = self._operator.registry.spec(metric)
         if spec is None:
-            raise ConfigError("No metric has this name. See docs/reference/metrics.md.")
+            raise NotFoundError("No metric has this name. See docs/reference/metrics.md.")
         store = self._operator.samples
         found = store.range(one.row.key, metric, subject, start=start, end=end, points=points)
         first = [
@@ -157,7 +157,10 @@ class OperatorConsole(OperatorInsights):
         """Set what a remedy may do by itself until the operator restarts."""
         if autonomy not in AUTONOMIES:
             raise ConfigError("Autonomy is observe, approve or auto.", where=autonomy)
-        known_remedies(self._operator.rooms, [key])
+        try:
+            known_remedies(self._operator.rooms, [key])
+        except ConfigError as error:
+            raise NotFoundError(error.message, where=error.where) from None
         for one in self._operator.attached.values():
             with self._operator.logbook.write(one.ownership.tenure) as tx:
                 tx.audit(

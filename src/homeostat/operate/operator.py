@@ -237,7 +237,7 @@ class Operator:
             NotFoundError: none is called so.
         """
         for one in self.attached.values():
-            if name in {one.row.key, one.name, one.row.label}:
+            if name and name in {one.row.key, one.name, one.row.label}:  # many have no name
                 return one
         raise NotFoundError(
             "No attached database has this name. `homeostat status` lists them.", where=name

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from homeostat.clock import Clock
 from homeostat.config import WebConfig
 from homeostat.operate.views import Console
-from homeostat.web.api import Api
+from homeostat.web.api import api_routes
 from homeostat.web.auth import Access, read_key
 from homeostat.web.guard import Guard
 from homeostat.web.pages import STATIC, Pages
@@ -68,9 +68,9 @@ def create_app(
     )
     pump = Pump(console)
     pages = Pages(console, access=access, clock=clock)
-    api = Api(console, access=access, pump=pump, config=config, clock=clock)
+    api = api_routes(console, access=access, pump=pump, config=config, clock=clock)
     app = Starlette(
-        routes=[*api.routes(), *pages.routes(), Mount("/static", _Static(directory=STATIC))],
+        routes=[*api, *pages.routes(), Mount("/static", _Static(directory=STATIC))],
         middleware=[Middleware(Guard, port=port, error_page=pages.error_page)],
         exception_handlers={HTTPException: _leave_to_guard},
         lifespan=_lifespan(pump),

@@ -234,6 +234,23 @@ class Access:
             raise RequestForbiddenError
         return person
 
+    def reporter(self, request: Request) -> Visitor:
+        """Return the program that reports for an application.
+
+        Raises:
+            SignInRequiredError: no token was sent, or a wrong one; a browser's sign-in is none.
+            RoleTooLowError: the token is neither an agent's nor an admin's.
+        """
+        program = self.program(request)
+        if program is None:
+            message = (
+                "An agent sends the token of the operator's data directory, or one of its own."
+            )
+            raise SignInRequiredError(message)
+        if program.role not in {"agent", "admin"}:
+            raise RoleTooLowError(f"An agent's token has the role agent; this is {program.role}.")
+        return program
+
     def check_change(self, request: Request, visitor: Visitor, form_token: str = "") -> None:
         """Refuse a change that a browser was made to send by another page.
 

@@ -23,14 +23,17 @@ from homeostat.errors import (
     ConfigError,
     DecisionRefusedError,
     HomeostatError,
+    InvalidRequestError,
     LogbookError,
+    MediaTypeError,
+    NameTakenError,
     NotFoundError,
     RequestError,
     RequestForbiddenError,
     RequestTooLargeError,
     RoleTooLowError,
     SignInRequiredError,
-    TooManyStreamsError,
+    TooManyRequestsError,
 )
 
 log = logging.getLogger(__name__)
@@ -56,14 +59,32 @@ STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (NotFoundError, 404),
     (DecisionRefusedError, 409),
     (CloneRefusedError, 409),
+    (NameTakenError, 409),
     (RequestTooLargeError, 413),
-    (TooManyStreamsError, 503),
+    (MediaTypeError, 415),
+    (InvalidRequestError, 422),
+    (TooManyRequestsError, 429),
     (RequestError, 400),
     (ConfigError, 400),
     (LogbookError, 503),
 )
+MEANING = {
+    400: "The request cannot be read, or what it asks for is not possible.",
+    401: "No token and no sign-in, or a wrong token.",
+    403: "Another host name, another page made the browser send it, or too small a role.",
+    404: "There is nothing of this number or name.",
+    405: "The route does not take this method.",
+    409: "It cannot be done now.",
+    413: "The body is too large.",
+    415: "The body is not declared to be JSON.",
+    422: "A parameter or the body is not what the route takes; the message names it.",
+    429: "Too much is asked at once; Retry-After says when to come again.",
+    500: "Anything else; the reason is in the operator's log, never in the answer.",
+    503: "The logbook cannot be used.",
+}
+RETRY_SECONDS = "1"
 UNEXPECTED = "Something failed inside Homeostat. The operator's log has the details."
-FOR_PROGRAMS = ("/api/", "/agent/", "/healthz", "/readyz")
+FOR_PROGRAMS = ("/api/", "/agent/", "/healthz", "/readyz", "/metrics")
 
 ErrorPage = Callable[[Request, int, str, str], Response]
 
@@ -96,6 +117,17 @@ def describe(error: Exception) -> tuple[str, str]:
             return "This address does not take this method.", RequestError.__name__
         return error.detail, RequestError.__name__
     return UNEXPECTED, "InternalError"
+
+
+def headers_of(error: Exception) -> dict[str, str]:
+    """Return the headers that belong to a failure: how to sign in, when to come again."""
+    status = status_of(error)
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if status in {429, 503}:
+        headers["retry-after"] = RETRY_SECONDS
+    return headers
 
 
 class Guard:
@@ -144,8 +176,7 @@ class Guard:
         elif status >= 500:
             log.warning("%s %s: %s", request.method, request.url.path, error)
         if request.url.path.startswith(FOR_PROGRAMS):
-            headers = {"www-authenticate": "Bearer"} if status == 401 else None
-            return Json({"error": message, "kind": kind}, status, headers=headers)
+            return Json({"error": message, "kind": kind}, status, headers=headers_of(error))
         return self.error_page(request, status, message, kind)
 
 

@@ -17,7 +17,7 @@ from typing import get_args
 import msgspec
 
 from homeostat.clock import Clock
-from homeostat.errors import NotFoundError, RequestError, SecretError
+from homeostat.errors import NameTakenError, NotFoundError, RequestError, SecretError
 from homeostat.operate.views import Role, TokenView
 
 TOKENS_FILE = "tokens.json"
@@ -98,7 +98,8 @@ class TokenBook:
             days: after which it ends; None: never.
 
         Raises:
-            RequestError: the name is in use or no name, or there are too many tokens.
+            NameTakenError: the name has a token.
+            RequestError: it is no name, or there are too many tokens.
             SecretError: the file cannot be written.
         """
         check_name(name)
@@ -114,7 +115,7 @@ class TokenBook:
         with self._lock:
             rows = {key: one for key, one in self._read().items() if self._is_good(one)}
             if name in rows:
-                raise RequestError("This name has a token. Revoke it first.", where=name)
+                raise NameTakenError("This name has a token. Revoke it first.", where=name)
             if len(rows) >= TOKENS_MAX:
                 raise RequestError(f"There are {TOKENS_MAX} tokens. Revoke some first.")
             self._write({**rows, name: row})
