@@ -49,20 +49,25 @@ def _missing_index(look: Look) -> Iterator[Finding]:
             fitting = [
                 candidate
                 for candidate in candidates(asks, known, there)
-                if candidate.spec.table == node.relation and candidate.conditions
+                if _relation(candidate.spec.schema, candidate.spec.table) == node.relation
+                and candidate.conditions
             ]
             if fitting:
                 load.explained.add(one.key)
                 entry = proposed.setdefault(fitting[0].spec.name, (fitting[0], [], node))
                 entry[1].append(one)
     for candidate, statements, node in proposed.values():
+        load.indexed.add((candidate.spec.schema, candidate.spec.table))
         yield _index_finding(candidate, statements, node, look)
 
 
 def _selective_scans(plan: Plan, look: Look) -> Iterator[PlanNode]:
     """Yield scans from end to end that keep few of the many rows they read."""
     limits = look.config
-    by_name = {table["table_name"]: table for table in tables(look).values()}
+    by_name = {
+        _relation(table["schema_name"], table["table_name"]): table
+        for table in tables(look).values()
+    }
     for node in _nodes(plan.root):
         table = by_name.get(node.relation or "")
         if table is None or not node.kind.endswith("Seq Scan") or node.rows_estimated is None:
@@ -73,6 +78,11 @@ def _selective_scans(plan: Plan, look: Look) -> Iterator[PlanNode]:
             continue
         if rows / kept >= limits.tune.rows_read_per_row:
             yield node
+
+
+def _relation(schema: str, table: str) -> str:
+    """Return what a plan's node calls a table."""
+    return table if schema == "public" else f"{schema}.{table}"
 
 
 def _nodes(node: PlanNode) -> Iterator[PlanNode]:

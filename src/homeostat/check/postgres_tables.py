@@ -13,6 +13,7 @@ from homeostat.check.postgres_catalogue import (
     row_count,
     tables,
 )
+from homeostat.check.postgres_workload import workload
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import span
 from homeostat.measure import Severity
@@ -237,7 +238,11 @@ def _widen(row: Row) -> str:
 
 def _sequential_scans(look: Look) -> Iterator[Finding]:
     limits, seconds = look.config.check, counted_seconds(look)
+    load = workload(look)
+    explained = load.indexed if load else set()
     for table in tables(look).values():
+        if (table["schema_name"], table["table_name"]) in explained:
+            continue
         rows = row_count(table)
         scans = table["seq_scans"]
         if rows < limits.scanned_rows_min or scans < limits.sequential_scans_min:

@@ -32,12 +32,14 @@ class Workload:
         begun: the budget's seconds at the first look.
         statements: the costliest first; only those that read or change rows of tables.
         explained: keys of statements whose cause another finding names.
+        indexed: schema and name of tables that lack an index, as another finding says.
     """
 
     facet: PostgresWorkload
     begun: float
     statements: Sequence[Statement]
     explained: set[str] = field(default_factory=set)
+    indexed: set[tuple[str, str]] = field(default_factory=set)
 
 
 def workload(look: Look) -> Workload | None:

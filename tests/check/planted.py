@@ -1,0 +1,346 @@
+"""Problems planted in PostgreSQL, each with the rule that has to find it and its mend.
+
+The tests and `bench.check` share them. What only needs SQL is here as data; problems of sessions,
+files and whole servers are planted by functions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+
+from homeostat.check.database import DatabaseCheck
+from homeostat.check.report import Finding, Report
+from homeostat.clock import SystemClock
+from homeostat.config import CheckConfig, Config, MonitorConfig
+from homeostat.driver import postgres
+from homeostat.errors import DatabaseError
+from tests.servers import PostgresServer
+
+DAYS_30 = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A problem.
+
+    Attributes:
+        name: unique among all.
+        rule: has to find it.
+        where: stands in the finding's `where`.
+        mend: stands in its `mend_sql`.
+        plant: statements that make it.
+        load: statements that are run again after mending, when statistics have been reset.
+    """
+
+    name: str
+    rule: str
+    where: str
+    mend: str
+    plant: Sequence[str] = ()
+    load: Sequence[str] = ()
+
+
+class Later(SystemClock):
+    """Real time, thirty days on: statistics seem to have counted for so long."""
+
+    def now(self) -> float:
+        return super().now() + DAYS_30
+
+
+SCANS = ("SELECT total FROM planted.orders WHERE customer = '42'",) * 60
+SORTS = ("SELECT count(*) FROM (SELECT * FROM planted.words ORDER BY word OFFSET 1) w",) * 51
+_QUIET = "WITH (autovacuum_enabled = off)"
+
+IN_A_DATABASE: tuple[Planted, ...] = (
+    Planted(
+        "unused index",
+        "index_unused",
+        "planted.unused_note",
+        "DROP INDEX CONCURRENTLY planted.unused_note;",
+        [
+            "CREATE TABLE planted.unused (id int PRIMARY KEY, note text)",
+            "INSERT INTO planted.unused SELECT i, md5(i::text) FROM generate_series(1, 30000) i",
+            "CREATE INDEX unused_note ON planted.unused (note)",
+            "ANALYZE planted.unused",
+        ],
+    ),
+    Planted(
+        "index twice",
+        "index_duplicate",
+        'planted."Twice again"',
+        'DROP INDEX CONCURRENTLY planted."Twice again";',
+        [
+            'CREATE TABLE planted."Twice" (id int PRIMARY KEY, "When" timestamptz)',
+            'CREATE INDEX twice_when ON planted."Twice" ("When" DESC)',
+            'CREATE INDEX "Twice again" ON planted."Twice" ("When" DESC)',
+        ],
+    ),
+    Planted(
+        "index that another begins with",
+        "index_duplicate",
+        "planted.prefix_a",
+        "DROP INDEX CONCURRENTLY planted.prefix_a;",
+        [
+            "CREATE TABLE planted.prefix (id int PRIMARY KEY, a int, b int)",
+            "CREATE INDEX prefix_a ON planted.prefix (a)",
+            "CREATE INDEX prefix_a_b ON planted.prefix (a, b)",
+        ],
+    ),
+    Planted(
+        "invalid index",
+        "index_invalid",
+        "planted.invalid_value",
+        "REINDEX INDEX CONCURRENTLY planted.invalid_value;",
+        [
+            "CREATE TABLE planted.invalid (id int PRIMARY KEY, value int)",
+            "INSERT INTO planted.invalid VALUES (1, 1), (2, 1)",
+            "-CREATE UNIQUE INDEX CONCURRENTLY invalid_value ON planted.invalid (value)",
+            "DELETE FROM planted.invalid WHERE id = 2",
+        ],
+    ),
+    Planted(
+        "bloated index",
+        "index_bloat",
+        "planted.bloated_pkey",
+        "REINDEX INDEX CONCURRENTLY planted.bloated_pkey;",
+        [
+            "CREATE TABLE planted.bloated (id text PRIMARY KEY, value int)",
+            (
+                "INSERT INTO planted.bloated"
+                " SELECT lpad(i::text, 80, '0'), i FROM generate_series(1, 150000) i"
+            ),
+            "DELETE FROM planted.bloated WHERE value % 10 <> 0",
+            "VACUUM (ANALYZE) planted.bloated",
+        ],
+    ),
+    Planted(
+        "bloated table", "table_bloat", "planted.bloated", "VACUUM (FULL, ANALYZE) planted.bloated;"
+    ),
+    Planted(
+        "missing index",
+        "missing_index",
+        'planted.orders ("customer")',
+        'ON planted.orders ("customer")',
+        [
+            "CREATE TABLE planted.orders (id int PRIMARY KEY, customer text, total int)",
+            (
+                "INSERT INTO planted.orders"
+                " SELECT i, (i % 9000)::text, i FROM generate_series(1, 60000) i"
+            ),
+            "ANALYZE planted.orders",
+        ],
+        SCANS,
+    ),
+    Planted(
+        "sorts that go to disk",
+        "slow_statement",
+        "statement ",
+        "SET work_mem = ",
+        [
+            "CREATE TABLE planted.words (id int PRIMARY KEY, word text)",
+            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 50000) i",
+            "ANALYZE planted.words",
+        ],
+        SORTS,
+    ),
+    Planted(
+        "stale statistics",
+        "stale_statistics",
+        "planted.stale",
+        "ANALYZE planted.stale;",
+        [
+            f"CREATE TABLE planted.stale (id int PRIMARY KEY, value int) {_QUIET}",
+            "ANALYZE planted.stale",
+            "INSERT INTO planted.stale SELECT i, i FROM generate_series(1, 20000) i",
+        ],
+    ),
+    Planted(
+        "dead rows",
+        "vacuum_debt",
+        "planted.dead",
+        "VACUUM (ANALYZE) planted.dead;",
+        [
+            f"CREATE TABLE planted.dead (id int PRIMARY KEY, value int) {_QUIET}",
+            "INSERT INTO planted.dead SELECT i, i FROM generate_series(1, 50000) i",
+            "ANALYZE planted.dead",
+            "DELETE FROM planted.dead WHERE id % 2 = 0",
+        ],
+    ),
+    Planted(
+        "sequence at its end",
+        "sequence_near_end",
+        "planted.ending_id_seq",
+        "ALTER TABLE planted.ending ALTER COLUMN id TYPE bigint;",
+        [
+            "CREATE TABLE planted.ending (id serial PRIMARY KEY)",
+            "SELECT setval('planted.ending_id_seq', 2000000000)",
+        ],
+    ),
+    Planted(
+        "identity at its end",
+        "sequence_near_end",
+        "planted.short_id_seq",
+        "ALTER TABLE planted.short ALTER COLUMN id TYPE bigint;",
+        [
+            "CREATE TABLE planted.short (id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)",
+            "SELECT setval('planted.short_id_seq', 30000)",
+        ],
+    ),
+    Planted(
+        "foreign key without index",
+        "foreign_key_without_index",
+        "planted.child (parent_id)",
+        "ON planted.child (parent_id);",
+        [
+            "CREATE TABLE planted.parent (id int PRIMARY KEY)",
+            "INSERT INTO planted.parent SELECT generate_series(1, 100)",
+            (
+                "CREATE TABLE planted.child (id int PRIMARY KEY, parent_id int"
+                " REFERENCES planted.parent)"
+            ),
+            "INSERT INTO planted.child SELECT i, 1 + i % 100 FROM generate_series(1, 12000) i",
+            "ANALYZE planted.child",
+        ],
+    ),
+    Planted(
+        "table without primary key",
+        "no_primary_key",
+        "planted.keyless",
+        "ADD PRIMARY KEY USING INDEX keyless_code;",
+        [
+            "CREATE TABLE planted.keyless (code int NOT NULL, note text)",
+            "INSERT INTO planted.keyless SELECT i, 'x' FROM generate_series(1, 2000) i",
+            "CREATE UNIQUE INDEX keyless_code ON planted.keyless (code)",
+            "ANALYZE planted.keyless",
+        ],
+    ),
+    Planted(
+        "constraint not validated",
+        "constraint_not_validated",
+        "planted.unproven",
+        "VALIDATE CONSTRAINT positive;",
+        [
+            "CREATE TABLE planted.unproven (id int PRIMARY KEY, value int)",
+            "ALTER TABLE planted.unproven ADD CONSTRAINT positive CHECK (value > 0) NOT VALID",
+        ],
+    ),
+    Planted(
+        "schema open to all",
+        "public_grant",
+        "planted",
+        "REVOKE CREATE ON SCHEMA planted FROM PUBLIC;",
+        ["GRANT CREATE ON SCHEMA planted TO PUBLIC"],
+    ),
+    Planted(
+        "table open to all",
+        "public_grant",
+        "planted.open",
+        "REVOKE ALL ON planted.open FROM PUBLIC;",
+        [
+            "CREATE TABLE planted.open (id int PRIMARY KEY)",
+            "GRANT SELECT, UPDATE ON planted.open TO PUBLIC",
+        ],
+    ),
+    Planted(
+        "function with its owner's rights",
+        "security_definer",
+        "planted.whoami(integer)",
+        "SET search_path = pg_catalog, planted, pg_temp;",
+        [
+            (
+                "CREATE FUNCTION planted.whoami(int) RETURNS text LANGUAGE sql SECURITY DEFINER"
+                " AS 'SELECT current_user::text'"
+            ),
+        ],
+    ),
+    Planted(
+        "statement that got slower",
+        "regressed_statement",
+        "statement ",
+        "ANALYZE planted.marks;",
+        [
+            f"CREATE TABLE planted.marks (id int PRIMARY KEY, flag int) {_QUIET}",
+            "INSERT INTO planted.marks SELECT i, i % 2 FROM generate_series(200001, 201000) i",
+            "CREATE INDEX marks_flag ON planted.marks (flag)",
+            "ANALYZE planted.marks",
+        ],
+    ),
+)
+REGRESSING = "SELECT id FROM planted.marks WHERE flag = 1 ORDER BY id LIMIT 1"
+# its statistics say that every second row of the order fits: now none of the first 200,000 does
+REGRESS = "INSERT INTO planted.marks SELECT i, 0 FROM generate_series(1, 200000) i"
+
+
+def plant(server: PostgresServer, database: str, problems: Sequence[Planted]) -> None:
+    """Plant the problems; a statement that begins with `-` is one that has to fail."""
+    server.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", database=database)
+    server.execute("CREATE SCHEMA planted", database=database)
+    for problem in problems:
+        for statement in problem.plant:
+            # a session each: what one has counted arrives when it ends
+            with suppress(DatabaseError) if statement[0] == "-" else nullcontext():
+                server.execute(statement.removeprefix("-"), database=database)
+
+
+def load(server: PostgresServer, database: str, problems: Sequence[Planted]) -> None:
+    """Count statements anew, and run those that problems are about, as an application would."""
+    wire = postgres.connect(server.url(database))
+    try:
+        wire.execute("SELECT pg_stat_statements_reset()")
+        for problem in problems:
+            for statement in problem.load:
+                wire.execute(statement)
+        for _ in range(60):
+            wire.execute(REGRESSING)
+    finally:
+        wire.close()
+
+
+@contextmanager
+def repeated(server: PostgresServer, database: str, statement: str) -> Iterator[None]:
+    """Run a statement again and again while in the context."""
+    stop = threading.Event()
+
+    def run() -> None:
+        wire = postgres.connect(server.url(database))
+        try:
+            while not stop.wait(0.02):
+                wire.execute(statement)
+        finally:
+            wire.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def looked(url: str, *, watch: float = 0.0, monitor: MonitorConfig | None = None) -> Report:
+    """Check as if statistics had counted for a month."""
+    config = Config(
+        check=CheckConfig(watch_seconds=watch), monitor=monitor or MonitorConfig()
+    )  # fmt: skip
+    return DatabaseCheck(config, clock=Later()).run(url)
+
+
+def finds(report: Report, problem: Planted) -> Finding | None:
+    """Return the finding that is the planted problem, with its mend; None: it was not found."""
+    for one in report.findings:
+        named = one.rule == problem.rule and problem.where in one.where
+        if named and problem.mend in one.mend_sql:
+            return one
+    return None
+
+
+def mend(finding: Finding, execute: Callable[[str], object]) -> None:
+    """Run a finding's SQL, statement by statement, as it is printed."""
+    lines = [line for line in finding.mend_sql.splitlines() if not line.startswith("--")]
+    for statement in "\n".join(lines).split(";"):
+        if statement.strip():
+            execute(statement)
