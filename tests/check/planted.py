@@ -6,6 +6,8 @@ files and whole servers are planted by functions.
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,8 +18,9 @@ from homeostat.check.report import Finding, Report
 from homeostat.clock import SystemClock
 from homeostat.config import CheckConfig, Config, MonitorConfig
 from homeostat.driver import postgres
+from homeostat.driver.tokens import COMMENT, tokens
 from homeostat.errors import DatabaseError
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, spawn_as_postgres, wait_until
 
 DAYS_30 = 30 * 86_400.0
 
@@ -141,7 +144,7 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "SET work_mem = ",
         [
             "CREATE TABLE planted.words (id int PRIMARY KEY, word text)",
-            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 50000) i",
+            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 100000) i",
             "ANALYZE planted.words",
         ],
         SORTS,
@@ -340,7 +343,157 @@ def finds(report: Report, problem: Planted) -> Finding | None:
 
 def mend(finding: Finding, execute: Callable[[str], object]) -> None:
     """Run a finding's SQL, statement by statement, as it is printed."""
-    lines = [line for line in finding.mend_sql.splitlines() if not line.startswith("--")]
-    for statement in "\n".join(lines).split(";"):
-        if statement.strip():
+    statement = ""
+    for token in tokens(finding.mend_sql):
+        if token.kind == COMMENT:
+            continue
+        if token.text == ";":
             execute(statement)
+            statement = ""
+        else:
+            statement += token.text
+    assert not statement.strip(), "a statement without its semicolon"
+
+
+def _set(name: str, value: str, rule: str) -> Planted:
+    return Planted(
+        f"{name} = {value}",
+        rule,
+        name,
+        f"ALTER SYSTEM SET {name} = ",
+        [f"ALTER SYSTEM SET {name} = '{value}'", "SELECT pg_reload_conf()"],
+    )
+
+
+IN_A_SERVER: tuple[Planted, ...] = (
+    _set("fsync", "off", "unsafe_setting"),
+    _set("full_page_writes", "off", "unsafe_setting"),
+    _set("autovacuum", "off", "unsafe_setting"),
+    _set("work_mem", "8GB", "machine_setting"),
+    _set("effective_cache_size", "1MB", "machine_setting"),
+    _set("password_encryption", "md5", "encryption"),
+    Planted(
+        "superuser",
+        "superuser_login",
+        '"All Powers"',
+        'ALTER ROLE "All Powers" NOSUPERUSER;',
+        ["""CREATE ROLE "All Powers" LOGIN SUPERUSER PASSWORD 'x'"""],
+    ),
+    Planted(
+        "slot that nobody reads",
+        "replication_slot",
+        "gone",
+        "SELECT pg_drop_replication_slot('gone');",
+        ["SELECT pg_create_physical_replication_slot('gone', true)"],
+    ),
+    Planted(
+        "checkpoints by WAL",
+        "checkpoints",
+        "max_wal_size",
+        "ALTER SYSTEM SET max_wal_size = ",
+        ["CHECKPOINT"] * 25,
+    ),
+    Planted(
+        "archive that fails",
+        "archiving",
+        "archive_command",
+        "pg_stat_reset_shared('archiver');",
+        [
+            "ALTER SYSTEM SET archive_command = '/bin/false'",
+            "SELECT pg_reload_conf()",
+            "CREATE TABLE written (id int PRIMARY KEY)",
+            "SELECT pg_switch_wal()",
+        ],
+    ),
+    Planted(
+        "standby that commits wait for",
+        "replication_lag",
+        "synchronous_standby_names",
+        "ALTER SYSTEM SET synchronous_standby_names = '';",
+        [
+            "ALTER SYSTEM SET synchronous_standby_names = 'missing'",
+            "SELECT pg_reload_conf()",
+        ],
+    ),
+)
+IN_FILES = Planted("trust", "client_authentication", "pg_hba.conf:2", "scram-sha-256")
+IN_SESSIONS: tuple[Planted, ...] = (
+    Planted("idle transaction", "idle_in_transaction", "pid ", "SELECT pg_terminate_backend("),
+    Planted("lock chain", "lock_chain", "pid ", "SELECT pg_terminate_backend("),
+    Planted("long statement", "long_statement", "pid ", "SELECT pg_cancel_backend("),
+    Planted("prepared", "prepared_transaction", "it's gone", "ROLLBACK PREPARED 'it''s gone';"),
+    Planted("held vacuum", "vacuum_debt", "public.held", "SELECT pg_terminate_backend("),
+)
+IN_THE_IDS: tuple[Planted, ...] = (
+    Planted("transaction ids", "transaction_ids", "postgres", "VACUUM (FREEZE);"),
+    Planted("multixact ids", "multixact_ids", "postgres", "VACUUM (FREEZE);"),
+)
+
+
+@contextmanager
+def sessions_in_trouble(server: PostgresServer, database: str) -> Iterator[None]:
+    """Keep sessions in the context that wait, sleep and forget to end their transaction."""
+    wires: list[postgres.PostgresWire] = []
+    threads = []
+
+    def session(*statements: str, wait: bool = True) -> None:
+        wire = postgres.connect(server.url(database))
+        wires.append(wire)
+
+        def run() -> None:
+            with suppress(DatabaseError):
+                for statement in statements:
+                    wire.execute(statement)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        threads.append(thread)
+        if wait:
+            thread.join()
+
+    server.execute("CREATE TABLE locked (id int PRIMARY KEY, value int)", database=database)
+    server.execute("INSERT INTO locked VALUES (1, 1)", database=database)
+    quiet = "WITH (autovacuum_enabled = off)"
+    server.execute(f"CREATE TABLE held (id int PRIMARY KEY) {quiet}", database=database)
+    server.execute("INSERT INTO held SELECT generate_series(1, 40000)", database=database)
+    session("BEGIN ISOLATION LEVEL REPEATABLE READ", "UPDATE locked SET value = 2")
+    server.execute("DELETE FROM held WHERE id % 2 = 0", database=database)
+    session("BEGIN", "CREATE TABLE promised (id int)", "PREPARE TRANSACTION 'it''s gone'")
+    for _ in range(5):
+        session("UPDATE locked SET value = 3", wait=False)
+    session("SELECT pg_sleep(120)", wait=False)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    wait_until(lambda: server.execute(waiting) == [(5,)], what="five sessions to wait")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    wait_until(lambda: server.execute(sleeping) == [(1,)], what="a statement to sleep")
+    dead = "SELECT n_dead_tup >= 20000 FROM pg_stat_user_tables WHERE relname = 'held'"
+    wait_until(lambda: server.execute(dead, database=database) == [(True,)], what="dead rows")
+    try:
+        yield
+    finally:
+        for wire in wires:
+            wire.cancel()
+        for wire, thread in zip(wires, threads, strict=True):
+            thread.join()
+            wire.close()
+
+
+IMPATIENT = MonitorConfig(
+    idle_transaction_seconds=0.01, long_query_seconds=0.01, lock_wait_seconds=0.01
+)
+
+
+def age(server: PostgresServer) -> None:
+    """Have the stopped server go on with ids that are 60 % of the way to their end."""
+    ids = 1_300_000_000
+    clog, offsets = ids // 2**20, ids // 2**16
+    program = str(server.bin / "pg_resetwal")
+    words = ["-x", str(ids), "-m", f"{ids},1", "-D", str(server.data)]
+    log = server.directory / "resetwal.log"
+    if spawn_as_postgres([program, *words], log=log).wait(30) != 0:
+        raise RuntimeError(log.read_text())
+    for directory, number in (("pg_xact", clog), ("pg_multixact/offsets", offsets)):
+        path = server.data / directory / f"{number:04X}"
+        path.write_bytes(bytes(262_144))
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")

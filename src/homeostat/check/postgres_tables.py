@@ -18,6 +18,7 @@ from homeostat.check.report import Cost, Finding
 from homeostat.check.words import span
 from homeostat.measure import Severity
 
+COUNTED_SECONDS = 60.0
 AUTOVACUUM_ROWS = 50.0  # autovacuum_analyze_threshold's default
 
 
@@ -30,7 +31,7 @@ def _stale_statistics(look: Look) -> Iterator[Finding]:
         never = not table["is_counted"] and table["analysed_seconds"] is None
         # twice what autovacuum waits for: until then it is not late
         late = 2 * (limits.tune.changed_share * rows + AUTOVACUUM_ROWS)
-        if not never and table["changed"] <= late:
+        if (not never and table["changed"] <= late) or _counted_late(table):
             continue
         share = table["changed"] / rows if rows else 1.0
         yield Finding(
@@ -51,6 +52,18 @@ def _stale_statistics(look: Look) -> Iterator[Finding]:
             risk="Low: reads a sample of the table; plans may change, mostly for the better.",
             cost=Cost(kind="time", amount=table["seq_rows"] * ROW_MS / counted_seconds(look)),
         )
+
+
+def _counted_late(table: Row) -> bool:
+    """Return whether ANALYZE has just seen what is counted as changed since.
+
+    A session tells what it changed some time after it did, so an ANALYZE that it ran itself may
+    come before in the count. The size shows that it has seen them.
+    """
+    seconds = table["analysed_seconds"]
+    if seconds is None or seconds > COUNTED_SECONDS:
+        return False
+    return bool(table["bytes_counted"] >= 0.9 * (table["bytes"] or 0.0))
 
 
 def _upkeep_cause(table: Row, look: Look, otherwise: str) -> str:
@@ -144,19 +157,7 @@ def _no_primary_key(look: Look) -> Iterator[Finding]:
         if row["is_published"] and table["replica_identity"] in {"f", "i"}:
             continue
         name = table["name"]
-        column = "row_id" if row["has_id"] else "id"
-        if row["unique_index"]:
-            mend = f"ALTER TABLE {name} ADD PRIMARY KEY USING INDEX {row['unique_index']};"
-            risk = "Low: a short exclusive lock; the index is there and no column takes null."
-        else:
-            mend = (
-                f"ALTER TABLE {name}"
-                f" ADD COLUMN {column} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;"
-            )
-            risk = (
-                "Writes the whole table anew under an exclusive lock, and INSERTs without a list "
-                "of columns fail afterwards. Prefer columns that identify a row already."
-            )
+        mend, risk = _new_key(name, row)
         yield Finding(
             severity=Severity.HIGH if row["is_published"] else Severity.INFO,
             what=f"{name} has no primary key",
@@ -171,6 +172,28 @@ def _no_primary_key(look: Look) -> Iterator[Finding]:
             risk=risk,
             cost=Cost(kind="risk", amount=0.5 if row["is_published"] else 0.1),
         )
+
+
+def _new_key(name: str, row: Row) -> tuple[str, str]:
+    """Return how a table gets a primary key, and the risk of that."""
+    if row["is_whole"]:
+        return (
+            f"-- ALTER TABLE {name} ADD PRIMARY KEY (...), by the columns that tell rows apart.",
+            "Builds an index on every part under an exclusive lock.",
+        )
+    if row["unique_index"]:
+        return (
+            f"ALTER TABLE {name} ADD PRIMARY KEY USING INDEX {row['unique_index']};",
+            "Low: a short exclusive lock; the index is there and no column takes null.",
+        )
+    column = "row_id" if row["has_id"] else "id"
+    return (
+        f"ALTER TABLE {name} ADD COLUMN {column} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;",
+        (
+            "Writes the whole table anew under an exclusive lock, and INSERTs without a list of "
+            "columns fail afterwards. Prefer columns that identify a row already."
+        ),
+    )
 
 
 def _not_valid(look: Look) -> Iterator[Finding]:

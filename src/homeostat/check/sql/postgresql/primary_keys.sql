@@ -11,6 +11,8 @@ SELECT c.oid::int8 AS oid,
               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number
               WHERE NOT a.attnotnull)
         ORDER BY x.indnkeyatts, i.oid LIMIT 1) AS unique_index,
+       c.relkind = 'p' OR EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhparent = c.oid)
+           AS is_whole,
        EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id'
                AND NOT a.attisdropped) AS has_id,
        EXISTS (SELECT 1 FROM pg_publication_rel p WHERE p.prrelid = c.oid)

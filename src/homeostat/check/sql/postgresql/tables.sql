@@ -16,6 +16,7 @@ SELECT c.oid::int8 AS oid,
        c.relreplident::text AS replica_identity,
        greatest(c.reltuples, 0)::float8 AS rows_counted,
        c.reltuples >= 0 AS is_counted,
+       c.relpages * current_setting('block_size')::float8 AS bytes_counted,
        CASE WHEN c.relkind <> 'p' AND l.relation IS NULL
             THEN pg_relation_size(c.oid)::float8 END AS bytes,
        coalesce(s.seq_scan, 0)::float8 AS seq_scans,

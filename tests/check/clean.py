@@ -1,0 +1,151 @@
+"""PostgreSQL databases with nothing wrong, and one with everything odd that a schema may have."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from homeostat.clock import ManualClock
+from homeostat.sample.seed import seed
+from tests.servers import PostgresServer, spawn_as_postgres
+
+_KEPT = (
+    (
+        "CREATE TABLE customer (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " email text NOT NULL UNIQUE)"
+    ),
+    "INSERT INTO customer (email) SELECT i || '@example.org' FROM generate_series(1, 20000) i",
+    (
+        "CREATE TABLE purchase (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " customer_id bigint NOT NULL REFERENCES customer, at timestamptz NOT NULL DEFAULT now())"
+    ),
+    "CREATE INDEX ON purchase (customer_id, at)",
+    "INSERT INTO purchase (customer_id) SELECT 1 + i % 20000 FROM generate_series(1, 60000) i",
+    "VACUUM (ANALYZE)",
+    "SELECT count(*) FROM purchase WHERE customer_id = 7 AND at > now() - interval '1 day'",
+)
+_PARTITIONED = (
+    (
+        "CREATE TABLE event (id bigint, at date, kind text, PRIMARY KEY (id, at))"
+        " PARTITION BY RANGE (at)"
+    ),
+    "CREATE TABLE event_2025 PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')",
+    "CREATE TABLE event_2026 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+    "CREATE INDEX event_kind ON event (kind, at)",
+    (
+        "INSERT INTO event SELECT i, date '2025-01-01' + i % 700, 'k' || i % 50"
+        " FROM generate_series(1, 40000) i"
+    ),
+    (
+        "CREATE TABLE event_note (event_id bigint, event_at date, note text,"
+        " PRIMARY KEY (event_id, event_at), FOREIGN KEY (event_id, event_at) REFERENCES event)"
+    ),
+    "INSERT INTO event_note SELECT id, at, kind FROM event",
+    "VACUUM (ANALYZE)",
+    "SELECT count(*) FROM event WHERE kind = 'k7' AND at >= '2026-01-01'",
+)
+ODD = (
+    'CREATE SCHEMA "Sales 2026"',
+    'CREATE SCHEMA "über""quoted"',
+    "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
+    "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
+    "CREATE TYPE pair AS (left_side int, right_side text)",
+    "CREATE EXTENSION btree_gist",
+    (
+        'CREATE TABLE "Sales 2026"."Order" ("Id" int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
+        ' "Who?" text, feeling mood, amount positive, two pair, tags text[],'
+        ' doubled int GENERATED ALWAYS AS (length("Who?") * 2) STORED, body jsonb)'
+    ),
+    'CREATE INDEX "an index" ON "Sales 2026"."Order" (lower("Who?") text_pattern_ops)',
+    'CREATE INDEX ON "Sales 2026"."Order" USING gin (tags)',
+    'CREATE INDEX ON "Sales 2026"."Order" USING brin ("Id")',
+    'CREATE INDEX ON "Sales 2026"."Order" USING hash ("Who?")',
+    (
+        'CREATE INDEX ON "Sales 2026"."Order" ("Who?" COLLATE "C" DESC NULLS LAST)'
+        " INCLUDE (amount) WHERE feeling = 'ok'"
+    ),
+    (
+        'INSERT INTO "Sales 2026"."Order" ("Who?", feeling, amount)'
+        " SELECT 'w' || i, 'ok', i FROM generate_series(1, 15000) i"
+    ),
+    (
+        'CREATE TABLE "über""quoted"."child;--" (parent int REFERENCES "Sales 2026"."Order",'
+        ' "DROP TABLE x" int)'
+    ),
+    'INSERT INTO "über""quoted"."child;--" SELECT i, i FROM generate_series(1, 15000) i',
+    (
+        "CREATE TABLE room (id int, during tstzrange,"
+        " EXCLUDE USING gist (id WITH =, during WITH &&))"
+    ),
+    "CREATE TABLE base (id serial PRIMARY KEY, made date)",
+    "CREATE TABLE derived (extra text) INHERITS (base)",
+    "INSERT INTO derived (made, extra) SELECT now(), 'x' FROM generate_series(1, 3000)",
+    "CREATE TABLE listed (region text, id int) PARTITION BY LIST (region)",
+    "CREATE TABLE listed_eu PARTITION OF listed FOR VALUES IN ('eu') PARTITION BY HASH (id)",
+    "CREATE TABLE listed_eu_0 PARTITION OF listed_eu FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+    "CREATE TABLE listed_eu_1 PARTITION OF listed_eu FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    "CREATE TABLE listed_rest PARTITION OF listed DEFAULT",
+    "CREATE INDEX ON listed (id)",
+    "INSERT INTO listed SELECT 'eu', i FROM generate_series(1, 3000) i",
+    "CREATE UNLOGGED TABLE scratch (a int, b int)",
+    "CREATE TABLE nothing ()",
+    "CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM base",
+    'CREATE VIEW "Sales 2026".v AS SELECT * FROM "Sales 2026"."Order"',
+    "CREATE SEQUENCE down INCREMENT -1",
+    "CREATE SEQUENCE round MAXVALUE 10 CYCLE",
+    "SELECT nextval('down'), nextval('round')",
+    (
+        'CREATE FUNCTION "Sales 2026"."Power"(VARIADIC ids int[] DEFAULT \'{}\') RETURNS bigint'
+        " LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM base'"
+    ),
+    (
+        "CREATE TABLE wide AS SELECT i AS id, repeat('long', 3000) AS text"
+        " FROM generate_series(1, 1200) i"
+    ),
+)
+
+
+@contextmanager
+def careful_server() -> Iterator[PostgresServer]:
+    """Run a server that is set up with care: with checksums, and memory that fits a machine."""
+    server = PostgresServer(settings={"effective_cache_size": "8GB"})
+    try:
+        program = str(server.bin / "pg_checksums")
+        command = [program, "--enable", "--pgdata", str(server.data)]
+        if spawn_as_postgres(command, log=server.log).wait(60) != 0:
+            raise RuntimeError(server.log.read_text())
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def _with(*statements: str) -> Callable[[PostgresServer, str], None]:
+    def fill(server: PostgresServer, name: str) -> None:
+        for statement in ("CREATE EXTENSION pg_stat_statements", *statements):
+            server.execute(statement, database=name)
+
+    return fill
+
+
+def _with_pgbench(server: PostgresServer, name: str) -> None:
+    command = [str(server.bin / "pgbench"), "--initialize", "--scale=2", "--quiet"]
+    done = subprocess.run([*command, server.url(name)], capture_output=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.decode())
+    server.execute("CREATE EXTENSION pg_stat_statements", database=name)
+
+
+def _with_sample(server: PostgresServer, name: str) -> None:
+    seed(server.url(name), users=500, clock=ManualClock())
+    server.execute("CREATE EXTENSION pg_stat_statements", database=name)
+
+
+CLEAN: dict[str, Callable[[PostgresServer, str], None]] = {
+    "empty": _with(),
+    "well kept": _with(*_KEPT),
+    "partitioned": _with(*_PARTITIONED),
+    "pgbench": _with_pgbench,
+    "sample app": _with_sample,
+}
