@@ -20,6 +20,12 @@ COLOURS = {"critical": "red", "high": "red", "warning": "yellow", "info": "cyan"
 
 @click.command()
 @click.argument("url")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the report as one HTML file, to be sent on.",
+)
 @json_option
 @click.option(
     "--seconds",
@@ -38,6 +44,7 @@ COLOURS = {"critical": "red", "high": "red", "warning": "yellow", "info": "cyan"
 def check(
     ctx: click.Context,
     url: str,
+    html: Path | None,
     as_json: bool,  # noqa: FBT001  # click calls it so
     seconds: float,
     config: str | None,
@@ -57,6 +64,10 @@ def check(
         ask_password()
     try:
         report = _looked(url, seconds=seconds, config=config)
+        if html is not None:
+            from homeostat.check.page import write_page  # noqa: PLC0415  # jinja2, only for this
+
+            write_page(report, html)
     except Exception as error:  # noqa: BLE001  # exit code 1 means findings, so none leaves here
         explain_failure(error)
         ctx.exit(COULD_NOT)
