@@ -21,7 +21,8 @@ from homeostat.driver.tokens import quoted
 from homeostat.engine.candidates import Candidate, candidates
 from homeostat.engine.facets import IndexSpec, Plan, PlanNode, Statement
 from homeostat.engine.maintain import definition_of
-from homeostat.engine.predicates import asked, tables_of
+from homeostat.engine.predicates import asked
+from homeostat.engine.texts import tables_of
 from homeostat.measure import Severity
 
 TEXT_CHARACTERS_MAX = 400

@@ -15,7 +15,7 @@ from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import ColumnInfo, IndexInfo, Plan, Statement, TableInfo
 from homeostat.engine.postgres_explain import PostgresExplain
 from homeostat.engine.postgres_workload import PostgresWorkload, find_workload
-from homeostat.engine.predicates import parsed, tables_of
+from homeostat.engine.texts import parsed, tables_of
 from homeostat.errors import DatabaseError, RightMissingError
 
 STATEMENTS_MAX = 200

@@ -12,11 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from homeostat.engine.facets import IndexInfo, IndexSpec, TableInfo
-from homeostat.engine.predicates import Asked
+from homeostat.engine.maintain import plain_expression
+from homeostat.engine.sources import Asked, Condition
 
 COLUMNS_MAX = 3
+RANGES_MAX = 2
 NAME_CHARACTERS_MAX = 55  # PostgreSQL cuts names at 63, and a rebuild appends to them
 PREFIX = "homeostat_"
+
+
+PATTERNS = {"sqlite": "COLLATE NOCASE", "postgresql": "text_pattern_ops"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +31,77 @@ class Candidate:
     Attributes:
         spec: what would be built.
         why: what of the statement it serves, in words.
-        conditions: predicates with values that it would look up; empty: it serves a join.
+        asked: the occurrence of the table that it would serve.
+        conditions: those value predicates of it that the index would look up.
+        ordered: whether it gives the first rows of an order without reading the others.
+        fresh: whether no index begins with a column that this one has: nothing serves in its stead.
     """
 
     spec: IndexSpec
     why: str
-    conditions: tuple[str, ...]
+    asked: Asked
+    conditions: tuple[Condition, ...]
+    ordered: bool
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Columns of an index with what they are for; `ordering` is of the last."""
+
+    columns: tuple[str, ...]
+    why: str
+    where: str | None = None
+    ordering: str = ""
+    ordered: bool = False
 
 
 def candidates(
-    asks: Iterable[Asked], tables: Sequence[TableInfo], indexes: Sequence[IndexInfo]
+    asks: Iterable[Asked],
+    tables: Sequence[TableInfo],
+    indexes: Sequence[IndexInfo],
+    *,
+    dialect: str = "postgresql",
 ) -> list[Candidate]:
     """Return the candidates for a statement, the most promising of each table first."""
     found: dict[str, Candidate] = {}
-    known = {table.name: table for table in tables}
+    known = {(table.schema, table.name): table for table in tables}
     for one in asks:
-        table = known.get(one.table)
+        table = known.get((one.schema, one.table))
         if table is None:
             continue
-        there = [index for index in indexes if index.table == one.table and index.valid]
-        for columns, where, why in _shapes(one, table):
-            if columns and not _served(columns, one, there):
-                spec = IndexSpec(one.table, columns, name_of(one.table, columns, where), one.schema)
-                if where:
-                    spec = IndexSpec(one.table, columns, spec.name, one.schema, where)
-                found.setdefault(spec.name, Candidate(spec, why, tuple(one.conditions)))
+        there = [
+            index
+            for index in indexes
+            if (index.schema, index.table) == (one.schema, one.table) and index.valid
+        ]
+        for part in (one, *one.either):
+            for shape in _shapes(part, table, dialect):
+                if shape.columns and not _served(shape, part, there):
+                    made = _candidate(shape, one, part, there)
+                    found.setdefault(made.spec.name, made)
     return list(found.values())
+
+
+def _candidate(shape: _Shape, one: Asked, part: Asked, there: Sequence[IndexInfo]) -> Candidate:
+    spec = IndexSpec(
+        one.table,
+        shape.columns,
+        name_of(one.table, (*shape.columns, *shape.ordering.split()), shape.where),
+        one.schema,
+        shape.where,
+        expressions=tuple(name for name in shape.columns if name in part.expressions),
+        ordering=shape.ordering,
+    )
+    looked_up = tuple(
+        condition
+        for condition in one.conditions
+        if condition.column in shape.columns
+        or (part is not one and not condition.column)
+        or (shape.where is not None and part.fixed.get(condition.column) == condition.sql)
+    )
+    fresh = all(not set(index.columns[:1]) & set(shape.columns) for index in there)
+    return Candidate(spec, shape.why, one, looked_up, shape.ordered, fresh)
 
 
 def name_of(table: str, columns: Sequence[str], where: str | None) -> str:
@@ -62,30 +112,45 @@ def name_of(table: str, columns: Sequence[str], where: str | None) -> str:
     return f"{plain[: NAME_CHARACTERS_MAX - 7]}_{digest}"
 
 
-def _shapes(one: Asked, table: TableInfo) -> Iterable[tuple[tuple[str, ...], str | None, str]]:
+def _shapes(one: Asked, table: TableInfo, dialect: str) -> Iterable[_Shape]:
     equal = _by_selectivity(_unique(one.equal), table)
     joined = [name for name in _unique(one.joined) if name not in equal]
     ranged = [name for name in _unique(one.ranged) if name not in equal]
     order = [name for name in _unique(one.order) if name not in equal]
-    fixed = [name for name in one.fixed if name not in ranged]
-    free = [name for name in equal if name not in fixed]
     leading = equal or joined
     words = f"{', '.join(leading)} =" if leading else ""
-    if ranged:
-        yield _cut([*leading, ranged[0]]), None, f"{words} and {ranged[0]} in a range".strip()
+    for name in ranged[:RANGES_MAX]:
+        why = f"{words} and {name} in a range".removeprefix(" and ")
+        yield _Shape(_cut([*leading, name]), why)
+    for name in _unique(one.prefixed)[:1]:
+        why = f"{words} and the beginning of {name}".removeprefix(" and ")
+        yield _Shape(_cut([*leading, name]), why, ordering=PATTERNS[dialect])
     if order and one.limited:
-        yield _cut([*leading, *order]), None, f"{words} in order of {', '.join(order)}".strip()
-    if fixed and (free or ranged or joined):
-        where = " AND ".join(one.fixed[name] for name in fixed)
-        rest = _cut([*(free or joined), *ranged[:1]])
-        yield rest, where, f"{', '.join(rest)} where {where}"
-    elif fixed and order and one.limited:
-        where = " AND ".join(one.fixed[name] for name in fixed)
-        yield _cut(order), where, f"in order of {', '.join(order)} where {where}"
+        columns = _cut([*leading, *order])
+        ordered = set(equal) | set(order) <= set(columns) and not ranged
+        why = f"{words} in order of {', '.join(order)}".strip()
+        yield _Shape(columns, why, ordered=ordered)
+    yield from _partial(one, equal, joined, ranged, order)
     if equal:
-        yield _cut(equal), None, f"{', '.join(equal)} ="
+        yield _Shape(_cut(equal), f"{', '.join(equal)} =")
     for name in joined[:2]:
-        yield (name,), None, f"join by {name}"
+        yield _Shape((name,), f"join by {name}")
+
+
+def _partial(
+    one: Asked, equal: list[str], joined: list[str], ranged: list[str], order: list[str]
+) -> Iterable[_Shape]:
+    """Yield indexes of those rows alone for which conditions without parameters hold."""
+    fixed = [name for name in one.fixed if name not in ranged]
+    free = [name for name in equal if name not in fixed]
+    where = " AND ".join(one.fixed[name] for name in fixed)
+    if fixed and (free or ranged or joined):
+        rest = _cut([*(free or joined), *ranged[:1]])
+        yield _Shape(rest, f"{', '.join(rest)} where {where}", where)
+    elif fixed and order and one.limited:
+        columns = _cut(order)
+        why = f"in order of {', '.join(order)} where {where}"
+        yield _Shape(columns, why, where, ordered=columns == tuple(order))
 
 
 def _cut(columns: Sequence[str]) -> tuple[str, ...]:
@@ -110,15 +175,17 @@ def _by_selectivity(names: list[str], table: TableInfo) -> list[str]:
     return sorted(names, key=lambda name: -many(name))
 
 
-def _served(columns: Sequence[str], one: Asked, indexes: Sequence[IndexInfo]) -> bool:
+def _served(shape: _Shape, one: Asked, indexes: Sequence[IndexInfo]) -> bool:
     """Return whether an index that is there begins like this: equalities in whatever order."""
     equal = set(one.equal) | set(one.joined)
-    leading = [name for name in columns if name in equal]
-    rest = [name for name in columns if name not in equal]
+    leading = [plain_expression(name) for name in shape.columns if name in equal]
+    rest = [plain_expression(name) for name in shape.columns if name not in equal]
     for index in indexes:
         if index.where is not None and index.where not in one.fixed.values():
             continue
-        begin = list(index.columns[: len(columns)])
+        if shape.ordering.lower() not in index.definition.lower():
+            continue
+        begin = [plain_expression(name) for name in index.columns[: len(shape.columns)]]
         if set(begin[: len(leading)]) == set(leading) and begin[len(leading) :] == rest:
             return True
     return False

@@ -151,14 +151,25 @@ class Explain(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """An index to build. `where`: the condition of a partial one."""
+    """An index to build.
+
+    Attributes:
+        columns: names, or expressions of one column.
+        schema: PostgreSQL; empty: public.
+        where: the condition of a partial one.
+        expressions: those of the columns that are SQL expressions and no names.
+        ordering: how the last column is compared, as SQL: `text_pattern_ops`, `COLLATE NOCASE`;
+            empty: as usual.
+    """
 
     table: str
     columns: tuple[str, ...]
     name: str
-    schema: str = ""  # PostgreSQL; empty: public
+    schema: str = ""
     where: str | None = None
     unique: bool = False
+    expressions: tuple[str, ...] = ()
+    ordering: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +194,15 @@ class IndexInfo:
     where: str | None = None
     bytes: float | Unknown = field(default_factory=lambda: Unknown("not said"))
     scans: float | Unknown = field(default_factory=lambda: Unknown("not said"))
+
+
+@dataclass(frozen=True, slots=True)
+class ViewInfo:
+    """A view. `definition`: its SELECT, or the CREATE VIEW around it."""
+
+    name: str
+    definition: str
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +243,10 @@ class Maintain(Protocol):
 
     def indexes(self, table: str | None = None, *, wire: Wire | None = None) -> Sequence[IndexInfo]:
         """Return the user's indexes; reads only."""
+        ...
+
+    def views(self, *, wire: Wire | None = None) -> Sequence[ViewInfo]:
+        """Return the user's views; reads only."""
         ...
 
     def create_index(self, spec: IndexSpec, *, wire: Wire, deadline_ms: float | None) -> float:

@@ -54,29 +54,48 @@ def definition_of(spec: IndexSpec, *, target: str, how: str = "") -> str:
         how: a word after INDEX, such as CONCURRENTLY.
 
     Raises:
-        ConfigError: the index has no columns, or its condition is more than one expression.
+        ConfigError: the index has no columns, or its condition or one of its columns is more than
+            one expression.
     """
     if not spec.columns or not spec.name:
         raise ConfigError("An index needs a name and at least one column. Give both.")
-    columns = ", ".join(quoted(column) for column in spec.columns)
+    for expression in spec.expressions:
+        _refuse_several(expression)
+    columns = ", ".join(
+        f"({column})" if column in spec.expressions else quoted(column) for column in spec.columns
+    )
+    columns = f"{columns} {spec.ordering}".rstrip()
     unique = "UNIQUE " if spec.unique else ""
     middle = f"{how} " if how else ""
     text = f"CREATE {unique}INDEX {middle}{quoted(spec.name)} ON {target} ({columns})"
     if spec.where is None:
         return text
-    depth = 0
-    for token in tokens(spec.where):
-        depth += (token.text == "(") - (token.text == ")")
-        if token.text == ";" or depth < 0:
-            raise ConfigError("The condition of an index is one expression. Correct it.")
+    _refuse_several(spec.where)
     return f"{text} WHERE {spec.where}"
 
 
+def _refuse_several(expression: str) -> None:
+    depth = 0
+    for token in tokens(expression):
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == ";" or depth < 0:
+            message = "The condition or column of an index is one expression. Correct it."
+            raise ConfigError(message)
+
+
 def same_index(info: IndexInfo, spec: IndexSpec) -> bool:
-    """Return whether an index that is there is the one that is wanted."""
-    if (info.table, info.columns, info.unique) != (spec.table, spec.columns, spec.unique):
+    """Return whether an index that is there is the one that is wanted.
+
+    Expressions are not compared: each engine writes them in its own way.
+    """
+    if (info.table, info.unique) != (spec.table, spec.unique):
         return False
-    return _condition(info.where) == _condition(spec.where)
+    if len(info.columns) != len(spec.columns):
+        return False
+    for there, wanted in zip(info.columns, spec.columns, strict=True):
+        if wanted not in spec.expressions and there != wanted:
+            return False
+    return plain_expression(info.where) == plain_expression(spec.where)
 
 
 def refuse_other(info: IndexInfo, spec: IndexSpec, *, where: str) -> None:
@@ -122,12 +141,12 @@ def _plain(part: str) -> str:
     return part
 
 
-def _condition(where: str | None) -> str:
-    """Return a condition in one spelling: the server adds casts and parentheses to what was given.
+def plain_expression(text: str | None) -> str:
+    """Return an expression in one spelling: servers add casts and parentheses to what was given.
 
     Values stay: they matter here.
     """
-    words = [token for token in tokens(where or "") if token.kind not in {SPACE, COMMENT}]
+    words = [token for token in tokens(text or "") if token.kind not in {SPACE, COMMENT}]
     out = []
     cast = False
     for token in words:

@@ -17,7 +17,7 @@ from typing import Any
 
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
-from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo
+from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo, ViewInfo
 from homeostat.engine.maintain import definition_of, refuse_other
 from homeostat.engine.statements import statement
 from homeostat.errors import DatabaseError, HomeostatError, StatementError, UnsupportedError
@@ -66,6 +66,12 @@ class PostgresMaintain:
             rows = given.execute(statement("postgresql", "indexes")).dicts()
         found = [_index(row) for row in rows]
         return [one for one in found if table in {None, one.table, f"{one.schema}.{one.table}"}]
+
+    def views(self, *, wire: Wire | None = None) -> Sequence[ViewInfo]:
+        """Return the user's views; reads only."""
+        with self._reading(wire) as given:
+            rows = given.execute(statement("postgresql", "views")).rows
+        return [ViewInfo(str(name), str(made), str(schema)) for schema, name, made in rows]
 
     def create_index(self, spec: IndexSpec, *, wire: Wire, deadline_ms: float | None) -> float:
         """Build an index CONCURRENTLY; return the seconds it took.

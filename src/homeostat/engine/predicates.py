@@ -1,22 +1,31 @@
 """What a statement asks of each table: equalities, ranges, joins and order, from its text.
 
-The text is parsed, never run. What cannot be parsed, or hides a column in an expression, yields
-nothing: an index that serves no plain predicate is not ours to propose.
+The text is parsed, never run. What cannot be parsed, or hides columns in an expression of several,
+yields nothing: an index that serves no plain predicate is not ours to propose.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sqlglot import ErrorLevel, exp, parse_one
+from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.scope import Scope, traverse_scope
+from sqlglot.optimizer.scope import traverse_scope
 
-from homeostat.engine.facets import TableInfo
+from homeostat.driver.wire import Params
+from homeostat.engine.facets import TableInfo, ViewInfo
+from homeostat.engine.sources import (
+    Asked,
+    Condition,
+    Owner,
+    Sources,
+    inner_sources,
+    uses_of,
+    with_views,
+)
+from homeostat.engine.texts import parsed, sql_of
 
-_READ = {"sqlite": "sqlite", "postgresql": "postgres"}
 _FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.GT: exp.LT,
     exp.LT: exp.GT,
@@ -24,167 +33,133 @@ _FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.LTE: exp.GTE,
     exp.EQ: exp.EQ,
 }
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it leaves alone
+_WILD = ("%", "_")
+_COUNTABLE = (
+    exp.NEQ,
+    exp.Not,
+    exp.Like,
+    exp.ILike,
+    exp.Or,
+    exp.EQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+)
+_UNSAFE = (exp.Query, exp.Anonymous, exp.AggFunc, exp.Window)
+_NOT_INDEXED = (exp.Placeholder, exp.Parameter, exp.Connector, exp.Predicate)
 
 
-@dataclass(slots=True)
-class Asked:
-    """What one occurrence of a table in a statement is asked for.
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Takes conditions apart in one scope."""
 
-    Attributes:
-        table: its name.
-        equal: columns compared with values by `=` or IN, in the order of the text.
-        joined: columns compared with columns of other tables.
-        ranged: columns compared by <, >, BETWEEN.
-        order: columns of ORDER BY, if all are of this table and go one way.
-        fixed: conditions with constants in the text, which a partial index may take over.
-        conditions: the value predicates as SQL, `:name` parameters in them; for counting.
-        limited: whether the part of the statement around it has a LIMIT.
+    sources: Sources
+    dialect: str
+    params: Params | None
+
+
+def asked(
+    sql: str,
+    dialect: str,
+    tables: Sequence[TableInfo],
+    *,
+    views: Sequence[ViewInfo] = (),
+    params: Params | None = None,
+) -> list[Asked]:
+    """Return what a statement asks of each table that it reads, in the order of the text.
+
+    Args:
+        sql: one statement.
+        dialect: of the engine.
+        tables: that exist.
+        views: that exist; the statement is read as if their SELECTs stood in it.
+        params: of a call, to tell `LIKE :x` with a beginning from one without.
     """
-
-    table: str
-    schema: str = ""
-    equal: list[str] = field(default_factory=list)
-    joined: list[str] = field(default_factory=list)
-    ranged: list[str] = field(default_factory=list)
-    order: list[str] = field(default_factory=list)
-    fixed: dict[str, str] = field(default_factory=dict)
-    conditions: list[str] = field(default_factory=list)
-    limited: bool = False
-
-
-def parsed(sql: str, dialect: str) -> exp.Expr | None:
-    """Return the statement's tree, or None when it cannot be parsed."""
-    try:
-        tree = parse_one(sql, read=_READ[dialect], error_level=ErrorLevel.RAISE)
-    except (SqlglotError, RecursionError, ValueError):
-        return None
-    return tree if isinstance(tree, exp.Expr) else None
-
-
-def asked(sql: str, dialect: str, tables: Sequence[TableInfo]) -> list[Asked]:
-    """Return what a statement asks of each table that it names, in the order of the text."""
     tree = parsed(sql, dialect)
     if tree is None:
         return []
     known = {table.name.lower(): table for table in tables}
+    tree = with_views(tree, views, dialect)
+    found: list[Asked] = []
+    roots: list[exp.Expr] = []
     if isinstance(tree, exp.Update | exp.Delete):
-        return _of_change(tree, dialect, known)
-    if isinstance(tree, exp.Insert):
-        tree = tree.expression if isinstance(tree.expression, exp.Query) else None
-    if tree is None or not isinstance(tree, exp.Query):
-        return []
+        found += _of_change(tree, known, dialect, params)
+        roots += [one for one in tree.find_all(exp.Query) if one.find_ancestor(exp.Query) is None]
+    elif isinstance(tree, exp.Insert):
+        roots.append(tree.expression)
+    else:
+        roots.append(tree)
+    for root in roots:
+        if isinstance(root, exp.Query):
+            found += _of_query(root, known, dialect, params)
+    return found
+
+
+def _of_query(
+    tree: exp.Query, known: Mapping[str, TableInfo], dialect: str, params: Params | None
+) -> list[Asked]:
     try:
         scopes = traverse_scope(tree)
     except SqlglotError:
         return []
-    found: list[Asked] = []
-    for scope in scopes:
-        if isinstance(scope.expression, exp.Select):
-            found += _of_scope(scope, dialect, known)
-    return found
-
-
-def is_pure_read(sql: str, dialect: str) -> bool:
-    """Return whether a statement is one SELECT that calls no function unknown to the parser."""
-    tree = parsed(sql, dialect)
-    if not isinstance(tree, exp.Query) or tree.find(exp.Into, exp.Lock):
-        return False
-    changing = (exp.Insert, exp.Update, exp.Delete, exp.Anonymous)
-    return tree.find(*changing) is None
-
-
-def tables_of(sql: str, dialect: str) -> frozenset[str]:
-    """Return the names, in lower case, of the tables that a statement reads or changes."""
-    tree = parsed(sql, dialect)
-    found = tree.find_all(exp.Table) if tree is not None else ()
-    return frozenset(table.name.lower() for table in found)
-
-
-def inserted_values(sql: str, dialect: str) -> tuple[str, dict[str, str]]:
-    """Return the table and the value of each column (SQL) of an INSERT of one row of values."""
-    tree = parsed(sql, dialect)
-    if not isinstance(tree, exp.Insert) or not isinstance(tree.this, exp.Schema):
-        return "", {}
-    rows = tree.expression.expressions if isinstance(tree.expression, exp.Values) else []
-    if len(rows) != 1 or not isinstance(rows[0], exp.Tuple):
-        return "", {}
-    columns = [one.name for one in tree.this.expressions]
-    values = [_sql(one, dialect) for one in rows[0].expressions]
-    if len(columns) != len(values):
-        return "", {}
-    return tree.this.this.name, dict(zip(columns, values, strict=True))
-
-
-def order_of(sql: str, dialect: str) -> tuple[list[str], bool]:
-    """Return the outermost ORDER BY's columns as they are called in the result, and if LIMITed."""
-    tree = parsed(sql, dialect)
-    if not isinstance(tree, exp.Query):
-        return [], False
-    order = tree.args.get("order")
-    names = []
-    for one in order.expressions if order else []:
-        target = one.this
-        names.append(target.name if isinstance(target, exp.Column) else "")
-    return names, tree.args.get("limit") is not None
-
-
-class _Sources:
-    """The tables of a scope by alias, and which of them has a column."""
-
-    def __init__(self, tables: Mapping[str, exp.Table], known: Mapping[str, TableInfo]) -> None:
-        self.asked: dict[str, Asked] = {}
-        self._columns: dict[str, dict[str, str]] = {}
-        for alias, table in tables.items():
-            info = known.get(table.name.lower())
-            if info is not None:
-                self.asked[alias] = Asked(info.name, info.schema)
-                self._columns[alias] = {c.name.lower(): c.name for c in info.columns}
-
-    def of(self, column: exp.Expr) -> tuple[str, str] | None:
-        """Return the alias and the column's name, or None when it is not one of a table here."""
-        if not isinstance(column, exp.Column):
-            return None
-        name = column.name.lower()
-        if column.table:
-            for alias, columns in self._columns.items():
-                if alias.lower() == column.table.lower() and name in columns:
-                    return alias, columns[name]
-            return None
-        owners = [alias for alias, columns in self._columns.items() if name in columns]
-        return (owners[0], self._columns[owners[0]][name]) if len(owners) == 1 else None
+    uses = uses_of(scopes)
+    made: dict[int, list[Sources]] = {}
+    found: list[Sources] = []
+    for scope in scopes:  # the inner ones come first
+        if not isinstance(scope.expression, exp.Select):
+            made[id(scope.expression)] = inner_sources(scope, made)
+            continue
+        sources = Sources(scope, known, made, uses)
+        made[id(scope.expression)] = [sources]
+        found.append(sources)
+    for sources in found:
+        _take_scope(_Reader(sources, dialect, params))
+    return [one for sources in found for one in sources.asked.values()]
 
 
 def _of_change(
-    tree: exp.Update | exp.Delete, dialect: str, known: Mapping[str, TableInfo]
+    tree: exp.Update | exp.Delete,
+    known: Mapping[str, TableInfo],
+    dialect: str,
+    params: Params | None,
 ) -> list[Asked]:
-    target = tree.this
+    """Take UPDATE and DELETE for the SELECT of the rows they change."""
+    target, where = tree.this, tree.args.get("where")
     if not isinstance(target, exp.Table):
         return []
-    sources = _Sources({target.alias_or_name: target}, known)
-    where = tree.args.get("where")
+    select = exp.select("*").from_(target.copy())
+    more = tree.args.get("from_") or tree.args.get("from")
+    others = [more.this] if more is not None else []
+    using = tree.args.get("using")
+    others += list(using) if isinstance(using, list) else []
+    for other in others:
+        select = select.join(other.copy(), join_type="cross")
     if where is not None:
-        for condition in _conjuncts(where.this):
-            _note(condition, sources, dialect)
+        select = select.where(where.this.copy())
+    scopes = [one for one in traverse_scope(select) if one.expression is select]
+    if not scopes:
+        return []
+    sources = Sources(scopes[-1], known, {}, uses_of(scopes))
+    _take_scope(_Reader(sources, dialect, params))
     return list(sources.asked.values())
 
 
-def _of_scope(scope: Scope, dialect: str, known: Mapping[str, TableInfo]) -> list[Asked]:
-    select = scope.expression
-    tables = {a: s for a, s in scope.sources.items() if isinstance(s, exp.Table)}
-    own = {a: t for a, t in tables.items() if a in scope.selected_sources}
-    sources = _Sources(own, known)
+def _take_scope(reader: _Reader) -> None:
+    select = reader.sources.scope.expression
     conditions = [select.args["where"].this] if select.args.get("where") else []
-    conditions += [
-        join.args["on"] for join in select.args.get("joins") or [] if join.args.get("on")
-    ]
+    for join in select.args.get("joins") or []:
+        if join.args.get("on"):
+            conditions.append(join.args["on"])
+        for name in join.args.get("using") or []:
+            for one, column in reader.sources.shared(name.name):
+                one.joined.append(column)
     for whole in conditions:
         for condition in _conjuncts(whole):
-            _note(condition, sources, dialect)
-    for one in sources.asked.values():
+            _note(condition, reader)
+    for one in reader.sources.asked.values():
         one.limited = select.args.get("limit") is not None
-    _note_order(select, sources)
-    return list(sources.asked.values())
+    _note_order(select, reader.sources)
 
 
 def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
@@ -196,85 +171,241 @@ def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
         yield condition
 
 
-def _note(condition: exp.Expr, sources: _Sources, dialect: str) -> None:
+def _sides(condition: exp.Expr) -> Iterator[exp.Expr]:
+    condition = condition.unnest()
+    if isinstance(condition, exp.Or):
+        yield from _sides(condition.left)
+        yield from _sides(condition.right)
+    else:
+        yield condition
+
+
+def _note(condition: exp.Expr, reader: _Reader) -> None:
     """Take one condition that has to hold."""
-    if isinstance(condition, exp.EQ | exp.GT | exp.GTE | exp.LT | exp.LTE):
-        _note_comparison(condition, sources, dialect)
-        return
-    owner = sources.of(condition.this) if isinstance(condition.this, exp.Expr) else None
-    if owner is None:
-        _note_bare(condition, sources, dialect)
-        return
-    alias, name = owner
-    one = sources.asked[alias]
-    if isinstance(condition, exp.In) and not condition.args.get("query"):
-        one.equal.append(name)
-        one.conditions.append(_sql(condition, dialect))
-    elif isinstance(condition, exp.In):
-        one.joined.append(name)
-    elif isinstance(condition, exp.Between):
-        one.ranged.append(name)
-        one.conditions.append(_sql(condition, dialect))
-    elif isinstance(condition, exp.Is) and isinstance(condition.expression, exp.Null):
-        one.equal.append(name)
-        one.fixed[name] = _sql(condition, dialect)
-        one.conditions.append(_sql(condition, dialect))
+    if isinstance(condition, exp.Or):
+        _note_either(condition, reader)
+    elif isinstance(condition, exp.EQ | exp.GT | exp.GTE | exp.LT | exp.LTE):
+        _note_comparison(condition, reader)
+    elif isinstance(condition, exp.Like | exp.Glob):
+        _note_pattern(condition, reader)
+    elif isinstance(condition, exp.In | exp.Between | exp.Is):
+        _note_test(condition, reader)
+    else:
+        _note_bare(condition, reader)
 
 
-def _note_bare(condition: exp.Expr, sources: _Sources, dialect: str) -> None:
+def _note_test(condition: exp.Expr, reader: _Reader) -> None:
+    """Take IN, BETWEEN and IS."""
+    if isinstance(condition.this, exp.Tuple):
+        _note_list_of_rows(condition, reader)
+        return
+    owners = _owners(condition.this, reader)
+    if not owners:
+        _note_bare(condition, reader)
+    for one, name in owners:
+        if isinstance(condition, exp.In):
+            within = condition.args.get("query") is not None
+            (one.joined if within else one.equal).append(name)
+            if not within:
+                _count(one, name, condition, reader)
+        elif isinstance(condition, exp.Between):
+            one.ranged.append(name)
+            _count(one, name, condition, reader)
+        elif isinstance(condition.expression, exp.Null):
+            one.equal.append(name)
+            one.fixed[name] = sql_of(condition, reader.dialect)
+            _count(one, name, condition, reader)
+        else:
+            _note_bare(condition, reader)
+
+
+def _note_list_of_rows(condition: exp.Expr, reader: _Reader) -> None:
+    """Take `(a, b) IN (...)` for equalities of both."""
+    counted = condition.args.get("query") is not None
+    for part in condition.this.expressions:
+        for one, name in reader.sources.of(part):
+            one.equal.append(name)
+            if not counted:
+                _count(one, name, condition, reader)
+                counted = True
+
+
+def _note_bare(condition: exp.Expr, reader: _Reader) -> None:
     """Take `flag`, `NOT flag` and `column IS NOT NULL`: what only a partial index can serve."""
     inner = condition.this if isinstance(condition, exp.Not) else condition
     column = inner.this if isinstance(inner, exp.Is) else inner
-    owner = sources.of(column)
-    if owner is not None:
-        one = sources.asked[owner[0]]
-        one.fixed[owner[1]] = _sql(condition, dialect)
-        one.conditions.append(_sql(condition, dialect))
+    owners = reader.sources.of(column)
+    for one, name in owners:
+        one.fixed[name] = sql_of(condition, reader.dialect)
+        _count(one, name, condition, reader)
+    if not owners:
+        _note_other(condition, reader)
 
 
-def _note_comparison(condition: exp.Expr, sources: _Sources, dialect: str) -> None:
+def _note_comparison(condition: exp.Expr, reader: _Reader) -> None:
     left, right = condition.this, condition.expression
     kind: type[exp.Expr] = type(condition)
-    owner, other = sources.of(left), right
-    if owner is None:
-        owner, other, kind = sources.of(right), left, _FLIPPED[kind]
-    if owner is None:
+    if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple):
+        _note_rows(condition, reader)
         return
-    one = sources.asked[owner[0]]
-    if other.find(exp.Column) is not None:
-        theirs = sources.of(other)
-        if kind is exp.EQ:
-            one.joined.append(owner[1])
-            if theirs is not None and theirs[0] != owner[0]:
-                sources.asked[theirs[0]].joined.append(theirs[1])
-        return
-    (one.equal if kind is exp.EQ else one.ranged).append(owner[1])
-    if other.find(exp.Query) is None:
-        one.conditions.append(_sql(condition, dialect))
-    if kind is exp.EQ and isinstance(other, exp.Literal | exp.Boolean):
-        one.fixed[owner[1]] = _sql(condition, dialect)
+    owners, other = _owners(left, reader), right
+    if not owners:
+        owners, other, kind = _owners(right, reader), left, _FLIPPED[kind]
+    if not owners:
+        _note_other(condition, reader)
+    for one, name in owners:
+        if other.find(exp.Column) is None:
+            _note_value(condition, kind, other, (one, name), reader)
+        elif kind is exp.EQ:
+            one.joined.append(name)
+            for theirs, column in reader.sources.of(other):
+                if theirs is not one:
+                    theirs.joined.append(column)
 
 
-def _note_order(select: exp.Expr, sources: _Sources) -> None:
+def _note_value(
+    condition: exp.Expr, kind: type[exp.Expr], value: exp.Expr, owner: Owner, reader: _Reader
+) -> None:
+    """Take a comparison with a value."""
+    one, name = owner
+    (one.equal if kind is exp.EQ else one.ranged).append(name)
+    if value.find(exp.Query) is None:
+        _count(one, name, condition, reader)
+    if kind is exp.EQ and isinstance(value, exp.Literal | exp.Boolean):
+        one.fixed[name] = sql_of(condition, reader.dialect)
+
+
+def _note_rows(condition: exp.Expr, reader: _Reader) -> None:
+    """Take `(a, b) = (:x, :y)` for both, and `(a, b) > (:x, :y)` for a range of the first."""
+    if condition.expression.find(exp.Column) is not None:
+        return
+    equal = isinstance(condition, exp.EQ)
+    for place, part in enumerate(condition.this.expressions):
+        for one, name in reader.sources.of(part):
+            if equal:
+                one.equal.append(name)
+            elif place == 0:
+                one.ranged.append(name)
+            if place == 0:
+                _count(one, name, condition, reader)
+
+
+def _note_pattern(condition: exp.Expr, reader: _Reader) -> None:
+    """Take LIKE and GLOB with a beginning; another one only counts."""
+    pattern = condition.expression
+    text = pattern.name if isinstance(pattern, exp.Literal) else None
+    if isinstance(pattern, exp.Placeholder) and reader.params is not None:
+        text = str(reader.params.get(pattern.name, ""))
+    begins = bool(text) and str(text)[0] not in (*_WILD, "*", "?", "[")
+    owners = reader.sources.of(condition.this) if begins else []
+    for one, name in owners:
+        (one.ranged if isinstance(condition, exp.Glob) else one.prefixed).append(name)
+        _count(one, name, condition, reader)
+    if not owners:
+        _note_other(condition, reader)
+
+
+def _note_either(condition: exp.Expr, reader: _Reader) -> None:
+    """Take an OR on one table: every side needs an index, or all of it is read."""
+    before = list(reader.sources.asked.values())
+    sides: list[Asked] = []
+    for side in _sides(condition):
+        trial = _Reader(reader.sources.blank(), reader.dialect, reader.params)
+        for part in _conjuncts(side):
+            _note(part, trial)
+        found = [one for one in trial.sources.asked.values() if one.conditions]
+        if len(found) != 1:
+            return
+        sides += found
+    tables = {(one.table, one.schema) for one in sides}
+    whole = [one for one in before if (one.table, one.schema) in tables]
+    if len(tables) != 1 or len(whole) != 1 or not all(_first(one) for one in sides):
+        _note_other(condition, reader)
+        return
+    firsts = {_first(one) for one in sides}
+    if len(firsts) == 1 and all(one.equal == [_first(one)] for one in sides):
+        whole[0].equal.append(firsts.pop())
+    else:
+        whole[0].either += sides
+    _count(whole[0], "", condition, reader)
+
+
+def _first(one: Asked) -> str:
+    return next(iter([*one.equal, *one.ranged, *one.prefixed]), "")
+
+
+def _note_other(condition: exp.Expr, reader: _Reader) -> None:
+    """Take a condition that no index serves, to count by it, if it is cheap and on one table."""
+    if not isinstance(condition, _COUNTABLE) or condition.find(*_UNSAFE) is not None:
+        return
+    owners = [reader.sources.of(column) for column in condition.find_all(exp.Column)]
+    tables = {id(found[0][0]) for found in owners if len(found) == 1}
+    if len(tables) == 1 and all(len(found) == 1 for found in owners):
+        one = owners[0][0][0]
+        renamed = _renamed(condition, one, reader)
+        if renamed is not None:
+            one.others.append(sql_of(renamed, reader.dialect))
+
+
+def _owners(target: object, reader: _Reader) -> list[Owner]:
+    """Return the owners of a column, or of an expression of one column alone."""
+    if isinstance(target, exp.Column):
+        return reader.sources.of(target)
+    if not isinstance(target, exp.Func | exp.Binary):
+        return []
+    names = {column.sql() for column in target.find_all(exp.Column)}
+    if len(names) != 1 or target.find(*_UNSAFE, *_NOT_INDEXED) is not None:
+        return []
+    owners = []
+    for one, _ in reader.sources.of(target.find(exp.Column)):
+        renamed = _renamed(target, one, reader)
+        if renamed is not None:
+            text = sql_of(renamed, reader.dialect)
+            one.expressions.add(text)
+            owners.append((one, text))
+    return owners
+
+
+def _renamed(tree: exp.Expr, one: Asked, reader: _Reader) -> exp.Expr | None:
+    """Return a copy whose columns are called as in a table; None: some are not of it."""
+    copy = tree.copy()
+    for column in list(copy.find_all(exp.Column)):
+        real = next((name for asks, name in reader.sources.of(column) if asks is one), None)
+        if real is None:
+            return None
+        quoted = bool(column.this.args.get("quoted")) or real != real.lower()
+        column.set("this", exp.to_identifier(real, quoted=quoted))
+    return copy
+
+
+def _count(one: Asked, name: str, condition: exp.Expr, reader: _Reader) -> None:
+    """Note a condition for counting."""
+    renamed = _renamed(condition, one, reader)
+    if renamed is not None:
+        one.conditions.append(Condition(name, sql_of(renamed, reader.dialect)))
+
+
+def _note_order(select: exp.Expr, sources: Sources) -> None:
     order = select.args.get("order")
-    if order is None or select.args.get("group"):
+    if select.args.get("group"):
+        return
+    if order is None:
+        _note_extreme(select, sources)
         return
     owners = [sources.of(one.this) for one in order.expressions]
     ways = {bool(one.args.get("desc")) for one in order.expressions}
-    if len(ways) != 1 or None in owners or len({owner[0] for owner in owners if owner}) != 1:
+    if len(ways) != 1 or any(len(found) != 1 for found in owners):
         return
-    for owner in owners:
-        if owner is not None:
-            sources.asked[owner[0]].order.append(owner[1])
+    if len({id(found[0][0]) for found in owners}) == 1:
+        for found in owners:
+            found[0][0].order.append(found[0][1])
 
 
-def _sql(condition: exp.Expr, dialect: str) -> str:
-    """Return a condition as SQL without its table's alias, with `:name` parameters."""
-    copy = condition.copy()
-    for column in copy.find_all(exp.Column):
-        column.set("table", None)
-        column.set("db", None)
-    for placeholder in copy.find_all(exp.Placeholder):
-        if placeholder.this:
-            placeholder.replace(exp.Var(this=f":{placeholder.name}"))
-    return copy.sql(dialect=_READ[dialect])
+def _note_extreme(select: exp.Expr, sources: Sources) -> None:
+    """Take the only MIN or MAX of a column for the first row in its order."""
+    projections = [one.unalias() for one in select.args.get("expressions") or []]
+    if len(projections) != 1 or not isinstance(projections[0], exp.Min | exp.Max):
+        return
+    for one, name in sources.of(projections[0].this):
+        one.order.append(name)
+        one.limited = True

@@ -16,7 +16,7 @@ from typing import Any
 
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
-from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo
+from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo, ViewInfo
 from homeostat.engine.maintain import definition_of, parts_of, refuse_other
 from homeostat.engine.statements import statement
 from homeostat.errors import DatabaseError, StatementError
@@ -69,6 +69,13 @@ class SqliteMaintain:
             sizes = _sizes(given)
             found = _indexes(given, sizes)
         return [one for one in found if table in {None, one.table}]
+
+    def views(self, *, wire: Wire | None = None) -> Sequence[ViewInfo]:
+        """Return the user's views; reads only."""
+        asked = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY name"
+        with self._reading(wire) as given:
+            rows = given.execute(asked).rows
+        return [ViewInfo(str(name), str(made)) for name, made in rows]
 
     def create_index(self, spec: IndexSpec, *, wire: Wire, deadline_ms: float | None) -> float:
         """Build an index; return the seconds it took, in which writers had to wait."""

@@ -7,6 +7,7 @@ is worse than unknown.
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ IO = "I/O"
 MANY_ROWS = "too many rows"
 N_PLUS_ONE = "N+1"
 UNKNOWN = "unknown"
+SCAN_SHARE_MIN = 0.03  # of the mean time: a scan that takes less is not what makes it slow
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
 
 
@@ -47,12 +49,14 @@ def cause_of(one: StatementView, view: View) -> Cause:
     config = view.config.tune
     return (
         lock_wait(one, view)
-        or n_plus_one(one, config)
+        or n_plus_one(one, config, below_ms=config.slow_query_ms)
+        or missing_index(one, config, fresh=True)
         or stale_statistics(one, config)
-        or missing_index(one, config)
         or plan_change(one, view)
+        or missing_index(one, config, fresh=False)
         or many_rows(one, config)
         or reading(one, config)
+        or n_plus_one(one, config, below_ms=math.inf)
         or Cause(UNKNOWN)
     )
 
@@ -81,25 +85,32 @@ def _writers_share(one: StatementView, view: View) -> float | None:
     return statistics.mean(found) if len(found) >= MOMENTS_MIN else None
 
 
-def n_plus_one(one: StatementView, config: TuneConfig) -> Cause | None:
+def n_plus_one(one: StatementView, config: TuneConfig, *, below_ms: float) -> Cause | None:
     """Name the same statement over and over within one transaction."""
     if not one.per_transaction:
         return None
     name, times = max(one.per_transaction.items(), key=lambda item: item[1])
-    if times < config.calls_per_transaction or one.mean_ms >= config.slow_query_ms:
+    if times < config.calls_per_transaction or one.mean_ms >= below_ms:
         return None
     text = f"{times:,.0f} times in each {name}"
     mend = "Ask once for all keys (IN, or a join) instead of once for each."
     return Cause(N_PLUS_ONE, text, mend, {"transaction": name, "times": round(times, 1)})
 
 
-def missing_index(one: StatementView, config: TuneConfig) -> Cause | None:
-    """Name an index that is not there: many rows read for each row needed, and one to serve it."""
+def missing_index(one: StatementView, config: TuneConfig, *, fresh: bool) -> Cause | None:
+    """Name an index that is not there: many rows read for each row needed, and one to serve it.
+
+    `fresh`: only where no index begins with one of its columns. Where one does and is not used, the
+    statistics or a change of the plan may be what is wrong, so these are asked first.
+    """
     best: tuple[float, Json] | None = None
     for candidate in one.facts.get("candidates", ()):
+        if fresh and not candidate["fresh"]:
+            continue
         ratio = _read_per_needed(one, candidate)
-        rows = candidate["rows"]
-        if ratio is None or rows is None or rows < config.rows_read_min:
+        if ratio is None or candidate["read"] < config.rows_read_min:
+            continue
+        if not _explains(one, candidate):
             continue
         if ratio >= config.rows_read_per_row and (best is None or ratio > best[0]):
             best = (ratio, candidate)
@@ -107,23 +118,47 @@ def missing_index(one: StatementView, config: TuneConfig) -> Cause | None:
         return None
     ratio, candidate = best
     columns = ", ".join(candidate["columns"])
+    where = f" where {candidate['where']}" if candidate["where"] else ""
+    again = " again and again" if candidate["again"] and not candidate["by_value"] else ""
     text = (
-        f"it reads {candidate['rows']:,.0f} rows of {candidate['table']}, {ratio:,.0f} for each "
-        f"that it needs; none is found by {columns}"
+        f"it reads {candidate['read']:,.0f} rows of {candidate['table']}{again}, {ratio:,.0f} for "
+        f"each that it needs; none is found by {columns}{where}"
     )
-    mend = f"An index on {candidate['table']} ({columns}); remedy create-index proves it first."
+    mend = (
+        f"An index on {candidate['table']} ({columns}){where}; remedy create-index proves it first."
+    )
     return Cause(MISSING_INDEX, text, mend, {"best": candidate["name"]})
 
 
 def _read_per_needed(one: StatementView, candidate: Json) -> float | None:
+    """Return rows that are read for each that would be read with the index; None: not known."""
     rows, matching = candidate["rows"], candidate["matching"]
-    if rows is None:
+    if rows is None or candidate["read"] is None:
         return None
-    if matching is not None:
-        return float(rows / max(1.0, matching))
-    if candidate["by_value"] or not one.facts.get("joins_selective"):
+    returned = max(1.0, one.spent.rows / max(1.0, one.spent.calls))
+    if matching is None:
         return None
-    return float(rows / max(1.0, one.spent.rows / max(1.0, one.spent.calls)))
+    if candidate["ordered"]:  # it is walked until so many rows are found that are wanted
+        left = candidate["left"]
+        walked = returned if left is None else returned * matching / max(1.0, left)
+        needed = min(walked, matching)
+    elif candidate["by_value"]:
+        needed = matching
+    elif candidate["partner_share"] is not None:
+        needed = max(returned, rows * candidate["partner_share"])
+    elif candidate["again"]:
+        needed = 1.0
+    else:
+        return None
+    return float(candidate["read"] / max(1.0, needed))
+
+
+def _explains(one: StatementView, candidate: Json) -> bool:
+    """Return whether reading those rows takes long enough to be why it is slow."""
+    scan_ms = candidate["scan_ms"]
+    if scan_ms is None or candidate["again"]:
+        return True
+    return bool(scan_ms >= SCAN_SHARE_MIN * one.mean_ms)
 
 
 def stale_statistics(one: StatementView, config: TuneConfig) -> Cause | None:

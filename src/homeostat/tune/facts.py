@@ -6,7 +6,7 @@ application's. Facts are JSON: the rule judges by them and findings carry them, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,28 +16,35 @@ from homeostat.config import TuneConfig
 from homeostat.driver.wire import NO_PARAMS, Params
 from homeostat.engine.candidates import Candidate, candidates
 from homeostat.engine.engine import Engine, Unsupported
-from homeostat.engine.facets import IndexInfo, Plan, PlanNode, TableInfo
-from homeostat.engine.plan import walk
-from homeostat.engine.predicates import Asked, asked
+from homeostat.engine.facets import IndexInfo, Plan, TableInfo, ViewInfo
+from homeostat.engine.predicates import asked
+from homeostat.engine.reads import Read, place_of, reads_of
+from homeostat.engine.sources import Asked
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.measure import Unknown
 from homeostat.operate.statements import StatementView
-from homeostat.tune.counting import count_matching, count_rows, matching_sql, target_of
-from homeostat.tune.values import parameters_of, used_by
+from homeostat.tune.counting import (
+    Counted,
+    count_matching,
+    count_rows,
+    expected_rows,
+    matching_sql,
+    target_of,
+)
+from homeostat.tune.values import parameters_of
 
-SCANS = ("SCAN", "Seq Scan", "Parallel Seq Scan")
-CANDIDATES_MAX = 4
-AUTOMATIC = "AUTOMATIC"
+CANDIDATES_MAX = 6
 
 
 @dataclass(slots=True)
 class Catalogue:
-    """Tables and indexes of a database at one moment."""
+    """Tables, indexes and views of a database at one moment."""
 
     tables: Sequence[TableInfo]
     indexes: Sequence[IndexInfo]
-    counted: dict[str, float | None] = field(default_factory=dict)  # rows by table
+    views: Sequence[ViewInfo] = ()
+    counted: dict[str, float | None] = field(default_factory=dict)  # rows by table as plans call it
 
 
 def read_catalogue(engine: Engine) -> Catalogue | None:
@@ -49,7 +56,7 @@ def read_catalogue(engine: Engine) -> Catalogue | None:
     maintain = engine.maintain
     if isinstance(maintain, Unsupported):
         return None
-    return Catalogue(maintain.tables(), maintain.indexes())
+    return Catalogue(maintain.tables(), maintain.indexes(), maintain.views())
 
 
 def estimate(engine: Engine, view: StatementView) -> Plan | None:
@@ -83,94 +90,150 @@ def facts_of(
     Keys: `plan` (facets.Plan), `tables` (rows, changed, analysed, expected, matching by table),
     `candidates` (each an index with what it would do), `scanned` (tables read from end to end).
     """
-    scanned = sorted({node.relation for node in scans(plan.root) if node.relation})
-    asks = asked(view.sql, engine.dialect, catalogue.tables)
     params = newest_parameters(view)
-    tables = {
-        one.table: _table_facts(engine, one, catalogue, params, config)
-        for one in asks
-        if one.table in {node.relation for _, node in walk(plan.root)}
-    }
+    asks = asked(view.sql, engine.dialect, catalogue.tables, views=catalogue.views, params=params)
+    reads = reads_of(plan)
+    counts = _Counts(engine, catalogue, params, config.explain_ms)
+    tables: dict[str, Json] = {}
+    for one in asks:
+        if counts.place(one) not in {read.relation for read in reads}:
+            continue
+        if one.table not in tables or (one.conditions and not tables[one.table]["conditions"]):
+            tables[one.table] = _table_facts(one, counts)
+    found = candidates(asks, catalogue.tables, catalogue.indexes, dialect=engine.dialect)
+    told = [_candidate_facts(one, asks, reads, counts) for one in found[: 2 * CANDIDATES_MAX]]
     return {
         "plan": msgspec.to_builtins(plan),
-        "scanned": scanned,
+        "scanned": sorted({read.relation for read in reads if read.whole}),
         "tables": tables,
-        "candidates": [
-            _candidate_facts(one, tables)
-            for one in candidates(asks, catalogue.tables, catalogue.indexes)
-            if one.spec.table in scanned
-        ][:CANDIDATES_MAX],
-        "joins_selective": any(one.joined for one in asks) and any(one.conditions for one in asks),
+        "candidates": [one for one in told if one["read"] is not None][:CANDIDATES_MAX],
     }
 
 
-def scans(root: PlanNode) -> Iterator[PlanNode]:
-    """Yield the steps that read a whole table, or build an index for this one statement."""
-    for _, node in walk(root):
-        if (node.kind in SCANS and node.index is None) or AUTOMATIC in node.detail:
-            yield node
+class _Counts:
+    """Counts rows of one statement's tables, each question once."""
 
+    def __init__(
+        self, engine: Engine, catalogue: Catalogue, params: Params | None, deadline_ms: float
+    ) -> None:
+        self.engine = engine
+        self.params = params
+        self._catalogue = catalogue
+        self._deadline_ms = deadline_ms
+        self._asked: dict[tuple[str, tuple[str, ...]], Counted | None] = {}
 
-def _table_facts(
-    engine: Engine,
-    one: Asked,
-    catalogue: Catalogue,
-    params: Params | None,
-    config: TuneConfig,
-) -> Json:
-    info = next(table for table in catalogue.tables if table.name == one.table)
-    if one.table not in catalogue.counted:
-        catalogue.counted[one.table] = count_rows(
-            engine, one.table, schema=info.schema, deadline_ms=config.explain_ms
+    def info(self, one: Asked) -> TableInfo:
+        return next(
+            table
+            for table in self._catalogue.tables
+            if (table.schema, table.name) == (one.schema, one.table)
         )
+
+    def place(self, one: Asked) -> str:
+        return place_of(self.info(one))
+
+    def rows(self, one: Asked) -> float | None:
+        place = self.place(one)
+        if place not in self._catalogue.counted:
+            found = count_rows(
+                self.engine, one.table, schema=one.schema, deadline_ms=self._deadline_ms
+            )
+            self._catalogue.counted[place] = None if found is None else found.rows
+        return self._catalogue.counted[place]
+
+    def matching(self, one: Asked, conditions: Sequence[str]) -> Counted | None:
+        rows = self.rows(one)
+        if not conditions or rows is None:
+            return None if rows is None else Counted(rows, None)
+        key = (self.place(one), tuple(conditions))
+        if key not in self._asked:
+            self._asked[key] = count_matching(
+                self.engine,
+                one.table,
+                conditions,
+                self.params,
+                rows=rows,
+                schema=one.schema,
+                deadline_ms=self._deadline_ms,
+            )
+        return self._asked[key]
+
+
+def _table_facts(one: Asked, counts: _Counts) -> Json:
+    info = counts.info(one)
+    conditions = [condition.sql for condition in one.conditions]
     facts: Json = {
-        "rows": catalogue.counted[one.table],
+        "rows": counts.rows(one),
         "rows_by_statistics": _known(info.rows),
         "changed": _known(info.changed),
         "never_analysed": info.analysed is None,
         "matching": None,
         "expected": None,
         "ordered": bool(one.order),
+        "conditions": len(conditions),
     }
-    if one.conditions and params is not None:
-        facts["matching"] = count_matching(
-            engine,
-            one.table,
-            one.conditions,
-            params,
-            schema=info.schema,
-            deadline_ms=config.explain_ms,
-        )
-        facts["expected"] = _expected(engine, one, info, params)
+    if conditions and counts.params is not None:
+        found = counts.matching(one, conditions)
+        facts["matching"] = None if found is None or found.ms is None else found.rows
+        sql = matching_sql(target_of(one.table, one.schema), conditions)
+        facts["expected"] = expected_rows(counts.engine, sql, counts.params)
     return facts
 
 
-def _expected(engine: Engine, one: Asked, info: TableInfo, params: Params) -> float | None:
-    """Return how many rows of the table the planner expects to match; None where it says not."""
-    explain = engine.explain
-    if isinstance(explain, Unsupported) or engine.dialect != "postgresql":
-        return None
-    sql = matching_sql(target_of(one.table, info.schema), one.conditions)
-    try:
-        return explain.estimate(sql, used_by(sql, params)).root.rows_estimated
-    except DatabaseError:
-        return None
-
-
-def _candidate_facts(one: Candidate, tables: dict[str, Json]) -> Json:
-    spec = one.spec
-    facts = tables.get(spec.table, {})
+def _candidate_facts(
+    one: Candidate, asks: Sequence[Asked], reads: Sequence[Read], counts: _Counts
+) -> Json:
+    """Return what an index would do: rows that are read now, and rows that it would find."""
+    spec, asks_of = one.spec, one.asked
+    looked_up = [condition.sql for condition in one.conditions]
+    found = counts.matching(asks_of, looked_up)
+    every = [*(condition.sql for condition in asks_of.conditions), *asks_of.others]
+    left = counts.matching(asks_of, every) if one.ordered and every else None
+    mine = [read for read in reads if read.relation == counts.place(asks_of)]
     return {
         "table": spec.table,
         "schema": spec.schema,
         "columns": list(spec.columns),
         "where": spec.where,
         "name": spec.name,
+        "expressions": list(spec.expressions),
+        "ordering": spec.ordering,
         "why": one.why,
-        "rows": facts.get("rows"),
-        "matching": facts.get("matching") if one.conditions else None,
-        "by_value": bool(one.conditions),
+        "rows": counts.rows(asks_of),
+        "read": _rows_read(asks_of, mine, counts),
+        "again": any(read.again and read.whole for read in mine),
+        "matching": None if found is None else found.rows,
+        "scan_ms": found.ms if found and any(read.whole for read in mine) else None,
+        "left": None if left is None else left.rows,
+        "by_value": bool(looked_up),
+        "ordered": one.ordered,
+        "fresh": one.fresh,
+        "partner_share": _partner_share(asks_of, asks, counts) if asks_of.joined else None,
     }
+
+
+def _rows_read(one: Asked, reads: Sequence[Read], counts: _Counts) -> float | None:
+    """Return how many rows the plan reads of a table at once; None: it cannot be told."""
+    if any(read.whole for read in reads):
+        return counts.rows(one)
+    for read in reads:
+        by = [c.sql for c in one.conditions if c.column.lower() in read.columns]
+        if by:
+            found = counts.matching(one, by)
+            return None if found is None else found.rows
+    return None
+
+
+def _partner_share(one: Asked, asks: Sequence[Asked], counts: _Counts) -> float | None:
+    """Return which part of its rows the tables that it is joined to leave; None: all."""
+    shares = []
+    for other in asks:
+        rows = counts.rows(other) if other is not one and other.conditions else None
+        if rows:
+            found = counts.matching(other, [condition.sql for condition in other.conditions])
+            if found is not None:
+                shares.append(min(1.0, found.rows / rows))
+    return min(shares, default=None)
 
 
 def _known(value: float | Unknown | None) -> Any:

@@ -90,6 +90,8 @@ class CreateIndex:
             candidate["name"],
             candidate["schema"],
             candidate["where"],
+            expressions=tuple(candidate["expressions"]),
+            ordering=candidate["ordering"],
         )
         columns = ", ".join(spec.columns)
         where = f" where {spec.where}" if spec.where else ""

@@ -19,7 +19,7 @@ from time import perf_counter, thread_time
 from homeostat.access.protocol import CallSample
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Params, Rows, Wire
-from homeostat.engine.predicates import inserted_values, order_of, tables_of
+from homeostat.engine.texts import inserted_values, order_of, tables_of
 from homeostat.errors import ConstraintError, DatabaseError, StatementError
 from homeostat.tune.values import parameters_of, used_by
 

@@ -103,7 +103,7 @@ def evidence_of(one: StatementView, cause: Cause) -> Json:
         "source": one.source,
         "since": one.plans[-1].at if one.plans else one.first_seen,
         **cause.evidence,
-        **{name: value for name, value in one.facts.items() if name != "joins_selective"},
+        **one.facts,
     }
 
 

@@ -1,0 +1,41 @@
+"""Planted slow statements, through an application and an operator: the cause that is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.causes import RIGHT_SHARE, Told, told
+from bench.planted import PLANTED, Planted
+
+FEW = ("equality", "either", "view", "in_query", "order_by", "export", "one_by_one", "contains")
+FEW_SECONDS = 6.0
+ALL_SECONDS = 24.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    name = {"sqlite": "sqlite_path", "postgresql": "pg_database"}[request.param]
+    return str(request.getfixturevalue(name))
+
+
+def named(*names: str) -> list[Planted]:
+    return [one for one in PLANTED if one.name in names]
+
+
+def told_of(found: list[Told]) -> dict[str, str]:
+    return {one.planted.name: one.sentence for one in found if not one.right}
+
+
+@pytest.mark.slow
+def test_causes_of_planted_statements_are_told(url: str, tmp_path: Path) -> None:
+    found = told(url, tmp_path / "data", named(*FEW), seconds=FEW_SECONDS)
+    assert told_of(found) == {}
+
+
+@pytest.mark.long
+def test_at_most_one_in_twenty_is_told_wrongly(url: str, tmp_path: Path) -> None:
+    found = told(url, tmp_path / "data", PLANTED, seconds=ALL_SECONDS)
+    assert sum(one.right for one in found) >= RIGHT_SHARE * len(found), told_of(found)
+    assert sum(one.wrong for one in found) <= len(found) // 20, told_of(found)
