@@ -271,6 +271,18 @@ def running_server(**options: object) -> Iterator[PostgresServer]:
         server.remove()
 
 
+@contextlib.contextmanager
+def small_disk(directory: Path, *, kilobytes: int) -> Iterator[Path]:
+    """Mount a file system of its own that can be filled up."""
+    directory.mkdir(mode=0o700)
+    options = f"size={kilobytes}k,mode=0700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
 class Proxy:
     """A TCP proxy on 127.0.0.1 whose connections can be cut or frozen in either direction.
 

@@ -188,6 +188,8 @@ class OpenedTwiceError(DatabaseError):
 class ConnectionLostError(DatabaseError):
     """The connection broke before the statement was committed. It is safe to try again."""
 
+    undone = False  # whether a statement that commits by itself certainly had no effect
+
 
 class CommitUnknownError(DatabaseError):
     """The connection broke after COMMIT was sent. Ask the database, or use an idempotency key."""

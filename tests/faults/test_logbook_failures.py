@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from homeostat.main import Running, prepare_data, start
 from homeostat.operate.own_findings import LOGBOOK_FAILING
 from tests.faults.processes import running
 from tests.faults.victim import CONFIG
-from tests.servers import wait_until
+from tests.servers import small_disk, wait_until
 
 SECONDS = 60.0
 
@@ -51,18 +49,6 @@ def test_a_locked_logbook_stops_applying_until_it_is_free(
         wire.rollback()
         wait_until(lambda: not failing(operator), SECONDS, "the logbook to work again")
         wait_until(operator.console.remedies, SECONDS, "the remedy that was held back")
-
-
-@contextlib.contextmanager
-def small_disk(directory: Path, *, kilobytes: int) -> Iterator[Path]:
-    """Mount a file system of its own that can be filled up."""
-    directory.mkdir(mode=0o700)
-    options = f"size={kilobytes}k,mode=0700"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], check=True)
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
 @pytest.mark.slow

@@ -31,12 +31,7 @@ from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import ExecutionSettings
 from homeostat.access.threads import Threads
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
-from homeostat.errors import (
-    CommitUnknownError,
-    ConnectionLostError,
-    DeadlineExceededError,
-    HomeostatError,
-)
+from homeostat.errors import DeadlineExceededError, HomeostatError
 
 T = TypeVar("T")
 SHORT_MS = 1.0  # reads declared to take no longer run in the loop: a hop costs 0.06 ms
@@ -284,15 +279,17 @@ class AsyncDatabase(AsyncBulk):
 
         def work() -> Rows:
             if in_transaction:
-                session.begin(write=operation.write)
+                left = left_ms(settings, self._now() - arrival)
+                session.begin(write=operation.write, deadline_ms=left)
             remaining_ms = left_ms(settings, self._now() - arrival)
             if remaining_ms == 0.0:
                 raise DeadlineExceededError(where=operation.name)
             try:
                 rows = session.execute(operation, params, deadline_ms=remaining_ms)
-            except ConnectionLostError as error:
-                if not in_transaction and executor.is_unknown(operation, error):
-                    raise CommitUnknownError(where=operation.name, detail=error.detail) from None
+            except HomeostatError as error:
+                unknown = None if in_transaction else executor.unknown(operation, error, lease)
+                if unknown is not None:
+                    raise unknown from None
                 raise
             if in_transaction:
                 session.commit()

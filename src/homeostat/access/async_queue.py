@@ -32,22 +32,22 @@ class AsyncQueue:
         if lease is not None:
             return lease
         if not waiter.may_open:
-            try:
-                await waiter.wait(seconds - (self._now() - arrival))
-            except BaseException:
-                self._pool.abandon(waiter)
-                raise
+            await self._woken(waiter, seconds - (self._now() - arrival))
             lease = self._pool.granted(waiter)
             if lease is not None:
                 return lease
-        opened: list[Lease] = []
+            waiter.renew()
+        self._pool.begin_opening(waiter)
+        await self._woken(waiter, seconds - (self._now() - arrival))
+        return self._pool.opened(waiter)
+
+    async def _woken(self, waiter: LoopWaiter, seconds: float) -> None:
+        """Wait until a waiter is woken, or for the time to pass; a cancelled one leaves."""
         try:
-            await self._threads.run(lambda: opened.append(self._pool.open_for(waiter)))
-        except asyncio.CancelledError:
-            for one in opened:
-                self._pool.release(one)
+            await waiter.wait(seconds)
+        except BaseException:
+            self._pool.abandon(waiter)
             raise
-        return opened[0]
 
     async def give_back(self, session: Session) -> None:
         """Return a session's connection; what has to be rolled back is, on a thread."""
@@ -67,6 +67,11 @@ class LoopWaiter(Waiter):
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self.event = _Waking(self)
+
+    def renew(self) -> None:
+        """Be ready to be woken once more."""
+        self.event.clear()
+        self._future = self._loop.create_future()
 
     def wake(self) -> None:
         """Wake the task, from any thread."""

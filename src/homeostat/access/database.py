@@ -35,6 +35,7 @@ T = TypeVar("T")
 DEFAULT_AGENT = AgentOptions()
 DEFAULT_LIMITS = PoolLimits()
 LOCK_WAIT_MS = 5_000.0
+OPEN_SECONDS = 60.0  # longer than the driver tries: it says better what is wrong
 
 
 class Database(Transactions, Bulk):
@@ -278,7 +279,7 @@ class Database(Transactions, Bulk):
 
     def _begin(self) -> None:
         """Open the first connection, which tells the identity and starts the agent."""
-        self.pool.release(self.pool.acquire("open", busy=True))
+        self.pool.release(self.pool.acquire("open", wait_seconds=OPEN_SECONDS, busy=True))
 
     def _opened(self) -> Wire:
         wire = self._connect()

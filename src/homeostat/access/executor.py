@@ -29,12 +29,11 @@ from homeostat.driver.wire import Params, Rows
 from homeostat.errors import (
     CommitUnknownError,
     ConnectionLostError,
+    DatabaseError,
     DeadlineExceededError,
     HomeostatError,
     SerializationError,
 )
-
-_SESSION_ENDED_BY_SERVER = "57P01"  # admin_shutdown: the server has rolled the statement back
 
 
 class Executor:
@@ -134,11 +133,12 @@ class Executor:
             rows = lease.wire.execute(sql, params, deadline_ms=deadline_ms)
         except BaseException as error:
             taken = lease.since
+            unknown = self.unknown(operation, error, lease)
             self.pool.release(lease, suspect=True)
             if isinstance(error, DeadlineExceededError):
                 self._keep_stopped(operation, params, caller, taken)
-            if isinstance(error, ConnectionLostError) and self.is_unknown(operation, error):
-                raise CommitUnknownError(where=operation.name, detail=error.detail) from None
+            if unknown is not None:
+                raise unknown from None
             raise
         now = self.now()
         taken = lease.since
@@ -178,13 +178,19 @@ class Executor:
             call = self._seen(operation, params, caller, self.now() - taken, 0)
             self.statistics.keep_stopped(call)
 
-    def is_unknown(self, operation: Operation, error: ConnectionLostError) -> bool:
-        """Return whether a statement of its own may have been committed before the loss."""
-        return (
-            operation.write
-            and self._dialect == "postgresql"
-            and error.detail != _SESSION_ENDED_BY_SERVER
-        )
+    def unknown(
+        self, operation: Operation, error: BaseException, lease: Lease
+    ) -> CommitUnknownError | None:
+        """Return the error for a statement of its own that may have been committed all the same.
+
+        That is one whose connection broke under it, also because it was hung up on a server that
+        did not react at the deadline: the statement may have arrived.
+        """
+        if not operation.write or self._dialect != "postgresql" or not lease.wire.broken:
+            return None
+        if not isinstance(error, DatabaseError) or getattr(error, "undone", False):
+            return None
+        return CommitUnknownError(where=operation.name, detail=error.detail)
 
     def _run_in_transaction(
         self,
@@ -197,7 +203,9 @@ class Executor:
     ) -> Rows:
         """Run an operation in a transaction of its own, with its write hooks."""
         with self._held(operation.name, caller, settings, began) as session:
-            session.begin(write=operation.write)
+            session.begin(
+                write=operation.write, deadline_ms=left_ms(settings, self.now() - arrival)
+            )
             remaining_ms = left_ms(settings, self.now() - arrival)
             if remaining_ms == 0.0:
                 raise DeadlineExceededError(where=operation.name)

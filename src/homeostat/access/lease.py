@@ -83,16 +83,26 @@ class Lease:
 
 
 class Waiter:
-    """Someone in the queue: gets a lease, or leave to open one, or neither (closed, refused)."""
+    """Someone in the queue: gets a lease, or leave to open one, or neither (closed, refused).
+
+    Attributes:
+        may_open: has leave to open a connection.
+        opening: a thread does so.
+        error: why it could not.
+        gone: nobody waits for it any more.
+    """
 
     __slots__ = (
         "arrival",
         "busy",
         "criticality",
+        "error",
         "event",
+        "gone",
         "lease",
         "may_open",
         "name",
+        "opening",
         "retry_after_seconds",
         "taken_at",
     )
@@ -115,6 +125,9 @@ class Waiter:
         self.event = threading.Event()
         self.lease: Lease | None = None
         self.may_open = False
+        self.opening = False
+        self.error: BaseException | None = None
+        self.gone = False
 
 
 INHERITED: list[Lease] = []  # closing one here would speak on the parent's socket

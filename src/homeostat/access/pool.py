@@ -1,9 +1,9 @@
 """One FIFO pool of connections for both engines, resized and measured at run time.
 
-Who gets what is decided in queue.py, under one lock. The pool never opens, closes, rolls back or
-waits while it holds that lock. It never looks at the operator: `resize` is called by the agent's
-thread. Connections inherited by a forked process are set aside unused (`after_fork`), since neither
-engine allows sharing them.
+Who gets what is decided in queue.py, under one lock; connections are opened in opening.py. The pool
+never opens, closes, rolls back or waits while it holds that lock. It never looks at the operator:
+`resize` is called by the agent's thread. Connections inherited by a forked process are set aside
+unused (`after_fork`), since neither engine allows sharing them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from homeostat.access.leak import NOWHERE, place, words
 from homeostat.access.lease import INHERITED, Lease, Waiter, close_all, usable
 from homeostat.access.limits import PoolLimits
+from homeostat.access.opening import Opening
 from homeostat.access.protocol import LeakReport, PoolReport
-from homeostat.access.queue import Queue
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver.wire import Wire
 
@@ -24,7 +24,7 @@ DRAIN_SECONDS = 5.0
 log = logging.getLogger("homeostat.pool")
 
 
-class Pool(Queue):
+class Pool(Opening):
     """A FIFO pool; safe to use from any thread."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Pool(Queue):
         """Start empty; connections are opened when they are needed.
 
         Args:
-            connect: opens one connection; called from the thread that needs it.
+            connect: opens one connection; called from a thread of its own.
             limits: how many there may be.
             clock: tells the time.
             locks_seen: whether `Wire.lock_wait_seconds` tells the truth (SQLite) or the server
@@ -76,7 +76,7 @@ class Pool(Queue):
             PoolTimeoutError: nothing became free in time; names who holds the connections.
             OverloadedError: too many wait, and this caller is the least critical.
             PoolClosedError: the pool is closed.
-            ConnectError: a connection had to be opened and could not be.
+            ConnectError: a connection had to be opened and could not be, or not in time.
         """
         now = self._now() if arrival is None else arrival
         taken_at = NOWHERE if busy else place()
@@ -94,7 +94,11 @@ class Pool(Queue):
                 return lease
             waiter = Waiter(name, now, busy=busy, criticality=criticality, taken_at=taken_at)
             self._line_up(waiter, self._now(), may_wait=wait_seconds)
-        return self.open_for(waiter) if waiter.may_open else self._wait(waiter, wait_seconds)
+        return (
+            self.open_for(waiter, wait_seconds)
+            if waiter.may_open
+            else self._wait(waiter, wait_seconds)
+        )
 
     def release(self, lease: Lease, *, now: float | None = None, suspect: bool = False) -> None:
         """Return a connection; who waits the longest gets it at once.
@@ -137,27 +141,6 @@ class Pool(Queue):
 
     # -- the cold parts ---------------------------------------------------------------------
 
-    def open_for(self, waiter: Waiter) -> Lease:
-        """Open the connection that a waiter has leave for.
-
-        Raises:
-            ConnectError: it could not be opened; the next in the queue gets the leave.
-        """
-        try:
-            lease = Lease(self._connect())
-        except BaseException:
-            with self._lock:
-                self._size -= 1
-                self._serve(self._now())
-            raise
-        now = self._now()
-        with self._lock:
-            lease.begin(waiter.name, now, busy=waiter.busy, taken_at=waiter.taken_at)
-            self._leases.add(lease)
-            self._usage.taken(now)
-            self._usage.wait.record((now - waiter.arrival) * 1e6)
-        return lease
-
     def _wait(self, waiter: Waiter, seconds: float) -> Lease:
         """Wait for a lease, or for leave to open one."""
         try:
@@ -165,16 +148,19 @@ class Pool(Queue):
         except BaseException:
             self.abandon(waiter)
             raise
-        return self.granted(waiter) or self.open_for(waiter)
+        lease = self.granted(waiter)
+        if lease is None:
+            lease = self.open_for(waiter, seconds - (self._now() - waiter.arrival))
+        return lease
 
     # -- the same in parts, for who may not block --------------------------------------------
 
     def enter(self, waiter: Waiter, *, may_wait: float) -> Lease | None:
         """Take an idle connection at once; else leave to open one, or a place in the queue.
 
-        Who gets None looks at `waiter.may_open`: true, `open_for` opens one; false, the waiter's
-        event tells when to ask `granted`. Who gives up meanwhile calls `abandon`. `may_wait`: the
-        longest that the waiter will wait, in seconds.
+        Who gets None looks at `waiter.may_open`: true, `begin_opening` opens one; false, the
+        waiter's event tells when to ask `granted`. Who gives up meanwhile calls `abandon`.
+        `may_wait`: the longest that the waiter will wait, in seconds.
 
         Raises:
             OverloadedError: too many wait, and this caller is the least critical.
@@ -219,11 +205,12 @@ class Pool(Queue):
         return lease
 
     def abandon(self, waiter: Waiter) -> None:
-        """Leave the queue after an interrupt; what was just granted goes to the next."""
+        """Leave the queue after an interrupt; what was or will be granted goes to the next."""
         with self._lock:
+            waiter.gone = True
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            if waiter.may_open:
+            if waiter.may_open and not waiter.opening:
                 self._size -= 1
                 self._serve(self._now())
         if waiter.lease is not None:

@@ -196,20 +196,28 @@ class Session:
 
     # -- for the executor -------------------------------------------------------------------
 
-    def begin(self, *, write: bool, isolation: Isolation | None = None) -> None:
+    def begin(
+        self,
+        *,
+        write: bool,
+        isolation: Isolation | None = None,
+        deadline_ms: float | None = None,
+    ) -> None:
         """Begin the transaction; PostgreSQL is told the caller."""
+        limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
         with self._statement() as wire:
-            wire.begin(write=write)
+            wire.begin(write=write, deadline_ms=limit_ms)
             if self.dialect == "postgresql":
                 if isolation is not None:
-                    wire.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+                    text = f"SET TRANSACTION ISOLATION LEVEL {isolation}"
+                    wire.execute(text, deadline_ms=limit_ms)
                 if self.caller is not ANYONE:
-                    announce(wire, self.caller)
+                    announce(wire, self.caller, deadline_ms=limit_ms)
 
     def commit(self) -> None:
         """Commit."""
         with self._statement() as wire:
-            wire.commit()
+            wire.commit(deadline_ms=self._settings.deadline_ms)
 
     def rollback(self) -> None:
         """Roll back, if a transaction is open."""
@@ -285,11 +293,12 @@ WriteHook = Callable[[Session, Write], None]
 """Runs after each write operation, in its transaction; what it raises rolls the write back."""
 
 
-def announce(wire: Wire, caller: Caller) -> None:
+def announce(wire: Wire, caller: Caller, *, deadline_ms: float | None) -> None:
     """Tell PostgreSQL the caller, for this transaction (SET LOCAL by `set_config`)."""
     values = caller.announced()
     names = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(values))
-    wire.execute(f"SELECT {names}", {f"v{i}": value for i, value in enumerate(values.values())})
+    params = {f"v{i}": value for i, value in enumerate(values.values())}
+    wire.execute(f"SELECT {names}", params, deadline_ms=deadline_ms)
 
 
 def checked(

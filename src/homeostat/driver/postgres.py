@@ -43,7 +43,10 @@ from homeostat.errors import (
 
 VERSION_MIN = 140_000
 CANCEL_SECONDS_MAX = 2.0  # how long a server may take to react to a cancel request
-CONTROL_SECONDS_MAX = 30.0  # how long BEGIN, COMMIT and ROLLBACK wait for an answer
+CONTROL_SECONDS_MAX = 30.0  # how long BEGIN and COMMIT wait for an answer
+ROLLBACK_SECONDS_MAX = (
+    5.0  # it costs a server nothing; one that is silent has the connection closed
+)
 LAST_WORDS_MAX = 4  # a server that hangs up leaves a message and an end of file to read
 KEEPALIVE_IDLE_SECONDS = 30
 KEEPALIVE_INTERVAL_SECONDS = 10
@@ -113,6 +116,8 @@ class PostgresWire:
         compiled = self._compiled(sql)
         values = self._values(compiled, params)
         connection = self._opened()
+        if not self.in_transaction:
+            self._notice_loss()
         self._watch.start(deadline_ms)
         try:
             cursor = RawCursor(connection)
@@ -185,17 +190,21 @@ class PostgresWire:
         finally:
             self._finish()
 
-    def begin(self, *, write: bool) -> None:
+    def begin(self, *, write: bool, deadline_ms: float | None = None) -> None:
         """Start a transaction; one that does not write sees one moment (REPEATABLE READ)."""
         words = "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        self._control((words + self._on_begin).encode())
+        self._control((words + self._on_begin).encode(), deadline_ms=deadline_ms)
 
-    def commit(self) -> None:
+    def commit(self, *, deadline_ms: float | None = None) -> None:
         """Commit.
 
+        Args:
+            deadline_ms: how long to wait for the answer, within CANCEL_SECONDS_MAX (an unknown
+                outcome costs more than a late one) and CONTROL_SECONDS_MAX.
+
         Raises:
-            CommitUnknownError: the connection broke, or nothing was heard for
-                CONTROL_SECONDS_MAX, after COMMIT was sent.
+            CommitUnknownError: the connection broke, or nothing was heard in time, after COMMIT was
+                sent.
             ConnectionLostError: it was already broken before, so nothing was committed.
             StatementError: an earlier statement failed, so the transaction was rolled back.
         """
@@ -206,7 +215,9 @@ class PostgresWire:
             raise StatementError(message, where=self.label)
         self._committing = True
         try:
-            answer = self._control(b"COMMIT")
+            if deadline_ms is not None:
+                deadline_ms = max(deadline_ms, 1000 * CANCEL_SECONDS_MAX)
+            answer = self._control(b"COMMIT", deadline_ms=deadline_ms)
         except DatabaseError as error:
             if self.broken or isinstance(error, ConnectionLostError):
                 raise CommitUnknownError(where=self.label, detail=error.detail) from None
@@ -223,7 +234,7 @@ class PostgresWire:
     def rollback(self) -> None:
         """Roll back; does nothing when no transaction is open."""
         if not self.broken and self.in_transaction:
-            self._control(b"ROLLBACK")
+            self._control(b"ROLLBACK", deadline_ms=1000 * ROLLBACK_SECONDS_MAX)
 
     def cancel(self) -> None:
         """Stop the statement under way, from any thread."""
@@ -256,10 +267,13 @@ class PostgresWire:
             message = f"The parameter :{error.args[0]} has no value. Give all parameters."
             raise StatementError(message, where=self.label) from None
 
-    def _control(self, statement: bytes) -> str:
+    def _control(self, statement: bytes, *, deadline_ms: float | None = None) -> str:
         """Run BEGIN, COMMIT or ROLLBACK; return the server's command tag."""
         connection = self._opened()
-        self._watch.start(CONTROL_SECONDS_MAX * 1000, cancellable=False)
+        limit_ms = 1000 * CONTROL_SECONDS_MAX
+        if deadline_ms is not None:
+            limit_ms = min(limit_ms, deadline_ms)
+        self._watch.start(limit_ms, cancellable=False)
         try:
             return connection.execute(statement, prepare=False).statusmessage or ""
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
@@ -277,7 +291,7 @@ class PostgresWire:
                 if pgconn.status == pq.ConnStatus.OK and poll.poll(0):
                     pgconn.consume_input()
         if pgconn.status != pq.ConnStatus.OK:
-            raise ConnectionLostError(where=self.label)
+            raise _undone(ConnectionLostError(where=self.label))
 
     def _stop(self, attempt: int) -> float | None:
         """Have the statement stopped; called under the watch's lock, so it must not wait."""
@@ -327,7 +341,8 @@ class PostgresWire:
         if state == postgres_errors.QUERY_CANCELED and "timeout" in text:
             return DeadlineExceededError(where=self.label, detail="the server's statement_timeout")
         if self.broken:
-            return ConnectionLostError(where=self.label, detail=state or "")
+            lost = ConnectionLostError(where=self.label, detail=state or "")
+            return _undone(lost) if state == postgres_errors.ADMIN_SHUTDOWN else lost
         return postgres_errors.statement_error(state, text, where=self.label)
 
 
@@ -417,6 +432,11 @@ def user_of(url: str) -> str:
         ConfigError: the URL cannot be read.
     """
     return str(_parsed(url).get("user") or os.environ.get("PGUSER") or "")
+
+
+def _undone(error: ConnectionLostError) -> ConnectionLostError:
+    error.undone = True
+    return error
 
 
 def _is_value_error(error: psycopg.Error) -> bool:

@@ -37,6 +37,7 @@ from homeostat.errors import (
 )
 
 QUERY_CANCELED = "57014"
+ADMIN_SHUTDOWN = "57P01"  # what ran was rolled back: what had committed was told before
 
 _STATES: dict[str, type[DatabaseError]] = {
     "25006": ReadOnlyDatabaseError,

@@ -174,11 +174,11 @@ class SqliteWire:
         """Run several statements without parameters, e.g. a migration, to the end."""
         self._run_many(sql, (NO_PARAMS,), None)
 
-    def begin(self, *, write: bool) -> None:
+    def begin(self, *, write: bool, deadline_ms: float | None = None) -> None:
         """Start a transaction; a writing one takes the write lock at once."""
-        self.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        self.execute("BEGIN IMMEDIATE" if write else "BEGIN", deadline_ms=deadline_ms)
 
-    def commit(self) -> None:
+    def commit(self, *, deadline_ms: float | None = None) -> None:  # noqa: ARG002  nobody answers
         """Commit.
 
         Raises:

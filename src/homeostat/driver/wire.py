@@ -86,12 +86,17 @@ class Wire(Protocol):
         """Run one statement for each set of parameters; return the rows changed."""
         ...
 
-    def begin(self, *, write: bool) -> None:
-        """Start a transaction; on SQLite a writing one takes the write lock at once (IMMEDIATE)."""
+    def begin(self, *, write: bool, deadline_ms: float | None = None) -> None:
+        """Start a transaction; on SQLite a writing one takes the write lock at once (IMMEDIATE).
+
+        `deadline_ms` ends the waiting for the lock, or for the server's answer.
+        """
         ...
 
-    def commit(self) -> None:
-        """Commit.
+    def commit(self, *, deadline_ms: float | None = None) -> None:
+        """Commit; never cancelled.
+
+        `deadline_ms` is how long to wait for a server's answer, 2 to 30 s.
 
         Raises:
             CommitUnknownError: the connection broke after COMMIT was sent.
