@@ -18,7 +18,7 @@ pytestmark = pytest.mark.every_postgres
 def test_monitoring_runs_at_the_promised_intervals_and_says_what_is_in_force() -> None:
     configuration = ProductionMonitoring(Config()).start_continuous_monitoring()
     intervals = {task.name: task.interval_seconds for task in configuration.tasks}
-    assert intervals == {"health": 30.0, "performance": 10.0, "capacity": 300.0}
+    assert intervals == {"health": 30.0, "performance": 10.0, "capacity": 300.0, "tables": 300.0}
     assert configuration.promise_ms == 50.0
     assert "unreachable" in configuration.rules
 
@@ -30,6 +30,7 @@ def test_every_interval_becomes_a_task_of_the_operator(tmp_path: Path, sqlite_pa
         ("health", 7.0),
         ("performance", 10.0),
         ("capacity", 300.0),
+        ("tables", 300.0),
     }
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from homeostat.access.protocol import CallSample
-from homeostat.driver import sqlite
+from homeostat.driver import postgres, sqlite
 from homeostat.errors import ConfigError, NotFoundError
 from homeostat.operate.console import OperatorConsole
 from tests.monitor.stage import Ward, ward
@@ -112,3 +112,98 @@ def test_a_database_without_statements_says_what_would_show_them(
         found = OperatorConsole(one.operator).statements(one.key)
         assert found.rows == []
         assert "homeostat.access" in found.reason
+
+
+def test_tables_show_size_dead_rows_use_and_growth(tmp_path: Path, pg_database: str) -> None:
+    wire = postgres.connect(pg_database)
+    for sql in (
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int, at date)",
+        "CREATE INDEX by_customer ON orders (customer)",
+        "CREATE INDEX by_customer_at ON orders (customer, at)",
+        "INSERT INTO orders SELECT n, n % 100, now() FROM generate_series(1, 5000) n",
+        "ANALYZE orders",
+        "DELETE FROM orders WHERE id <= 1000",
+    ):
+        wire.execute(sql)
+    with ward(tmp_path / "data", pg_database) as one:
+        console = OperatorConsole(one.operator)
+        assert console.tables(one.key).reason.startswith("Tables were not read yet")
+
+        def counted() -> bool:
+            one.tick("tables")
+            return console.tables(one.key).tables[0].dead_rows == 1000.0
+
+        wait_until(counted, what="the server to count dead rows")
+        wire.execute(
+            "INSERT INTO orders SELECT n, n % 100, now() FROM generate_series(6000, 9999) n"
+        )
+        wire.close()
+        one.tick("tables")
+        [table] = console.tables(one.key).tables
+        assert table.waste_bytes is not None
+        assert 0 < table.waste_bytes < (table.bytes or 0.0)
+        assert (table.grown_bytes or 0.0) > 0
+        assert table.analysed is not None
+        remarks = {index.name: index.remark for index in table.indexes}
+        assert remarks["by_customer"] == "covered by by_customer_at"
+        assert remarks["orders_pkey"] == ""
+        assert "not used" in remarks["by_customer_at"]
+
+
+def test_a_table_that_is_locked_does_not_hold_up_the_others(
+    tmp_path: Path, pg_database: str
+) -> None:
+    wire = postgres.connect(pg_database)
+    wire.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    wire.execute("CREATE TABLE stock (id int)")
+    wire.begin(write=True)
+    wire.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+    with ward(tmp_path / "data", pg_database) as one:
+        one.tick("tables")
+        found = OperatorConsole(one.operator).tables(one.key)
+        assert one.watch.error == ""
+        by_name = {table.name: table for table in found.tables}
+        assert by_name["orders"].bytes is None
+        assert "himself alone" in by_name["orders"].unknown["bytes"]
+        assert by_name["stock"].bytes is not None
+        wire.rollback()
+        wire.close()
+
+
+def test_tables_of_sqlite_say_what_it_does_not_count(tmp_path: Path, sqlite_path: Path) -> None:
+    wire = sqlite.connect(sqlite_path)
+    wire.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER)")
+    wire.execute("CREATE INDEX by_customer ON orders (customer)")
+    wire.close()
+    with ward(tmp_path / "data", str(sqlite_path)) as one:
+        one.tick("tables")
+        [table] = OperatorConsole(one.operator).tables(one.key).tables
+        assert (table.bytes, table.index_bytes) == (4096.0, 4096.0)
+        assert (table.rows, table.dead_rows, table.full_scans) == (None, None, None)
+        assert {"rows", "dead_rows", "full_scans"} <= table.unknown.keys()
+        assert [index.name for index in table.indexes] == ["by_customer"]
+
+
+def test_settings_say_where_they_come_from(tmp_path: Path, pg_database: str) -> None:
+    wire = postgres.connect(pg_database)
+    wire.execute("ALTER DATABASE " + pg_database.rsplit("/", 1)[1] + " SET work_mem = '7MB'")
+    wire.close()
+    with ward(tmp_path / "data", pg_database, promise_ms=20.0) as one:
+        found = OperatorConsole(one.operator).settings(one.key)
+        rows = {row.name: row for row in found.of_database}
+        assert (rows["work_mem"].value, rows["work_mem"].source) == ("7168 kB", "database")
+        assert rows["work_mem"].default == "4096 kB"
+        assert "statement_timeout" not in rows  # of our own session
+        own = {row.name: row for row in found.of_homeostat}
+        assert (own["monitor.promise_ms"].value, own["monitor.promise_ms"].default) == ("20", "50")
+        assert own["monitor.promise_ms"].source != "default"
+        assert own["monitor.health_seconds"].source == "default"
+        assert all(row.description for row in own.values())
+
+
+def test_settings_of_connections_are_not_guessed(tmp_path: Path, sqlite_path: Path) -> None:
+    with ward(tmp_path / "data", str(sqlite_path)) as one:
+        rows = {r.name: r for r in OperatorConsole(one.operator).settings(one.key).of_database}
+        assert (rows["journal_mode"].value, rows["journal_mode"].source) == ("wal", "the file")
+        assert rows["synchronous"].value is None
+        assert "not show from outside" in rows["synchronous"].description

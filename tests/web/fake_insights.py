@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from homeostat.errors import NotFoundError
-from homeostat.operate.insights import Activity, Chart, Charts, StatementRow, Statements
+from homeostat.operate.insights import (
+    Activity,
+    Chart,
+    Charts,
+    SettingsInForce,
+    StatementRow,
+    Statements,
+    Tables,
+)
 from homeostat.operate.views import Explained
 
 
@@ -16,6 +24,8 @@ class FakeInsights:
         self.rows_statements: list[StatementRow] = []
         self.explained: Explained | None = None
         self.seen: Activity | None = None
+        self.held: Tables | None = None
+        self.in_force: SettingsInForce | None = None
 
     def charts(
         self,
@@ -72,4 +82,16 @@ class FakeInsights:
             locks=[],
             agents=[],
             unknown={"sessions": "nothing was seen yet"},
+        )
+
+    def tables(self, database: str) -> Tables:
+        """See Console."""
+        return self.held or Tables(
+            database=database, at=None, tables=[], reason="tables were not read yet"
+        )
+
+    def settings(self, database: str) -> SettingsInForce:
+        """See Console."""
+        return self.in_force or SettingsInForce(
+            database=database, of_database=[], of_homeostat=[], reason="the database is away"
         )

@@ -12,9 +12,9 @@ class MonitorConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     health_seconds: Annotated[Seconds, about("Interval of the health check.")] = 30.0
     performance_seconds: Annotated[Seconds, about("Interval of the performance probe.")] = 10.0
-    capacity_seconds: Annotated[Seconds, about("Interval of the look at which tables grow.")] = (
-        300.0
-    )
+    capacity_seconds: Annotated[
+        Seconds, about("Interval of the look at tables: sizes, use, growth.")
+    ] = 300.0
     promise_ms: Annotated[
         Seconds, about("Promised p99 of an operation; the line in the chart.")
     ] = 50.0

@@ -6,7 +6,7 @@ or Unsupported(reason, mend). Facets only read unless their docstring says other
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -99,6 +99,59 @@ class Activity:
 SESSIONS_MAX = 200
 
 
+TABLES_MAX = 200  # the largest are told of
+
+
+@dataclass(frozen=True, slots=True)
+class TableUse:
+    """One table as it is used; counters are since the server's statistics were reset.
+
+    Attributes:
+        rows: live rows by statistics, or Unknown.
+        dead_rows: rows that are gone for everybody and still take space, or Unknown.
+        bytes: of the table itself.
+        index_bytes: of all its indexes.
+        waste_bytes: of the table, held by nothing that is needed.
+        changed: rows changed since statistics were refreshed.
+        analysed: when that was, seconds since 1970 UTC; None: never.
+        vacuumed: when it was last vacuumed; None: never.
+        full_scans: how often all of it was read.
+        full_scan_rows: rows read so.
+        index_scans: how often it was read through an index.
+    """
+
+    name: str
+    schema: str = ""
+    rows: float | Unknown = NOT_SAID
+    dead_rows: float | Unknown = NOT_SAID
+    bytes: float | Unknown = NOT_SAID
+    index_bytes: float | Unknown = NOT_SAID
+    waste_bytes: float | Unknown = NOT_SAID
+    changed: float | Unknown = NOT_SAID
+    analysed: float | Unknown | None = NOT_SAID
+    vacuumed: float | Unknown | None = NOT_SAID
+    full_scans: float | Unknown = NOT_SAID
+    full_scan_rows: float | Unknown = NOT_SAID
+    index_scans: float | Unknown = NOT_SAID
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """One setting of the database: `source` is where its value comes from, `default` if nowhere.
+
+    `value` is None where it cannot be seen; `description` then says why.
+    """
+
+    name: str
+    value: str | None
+    default: str
+    unit: str = ""
+    source: str = "default"
+    description: str = ""
+    category: str = ""
+    restart: bool = False  # a changed value waits for a restart
+
+
 class Inspect(Protocol):
     """Facet: read-only questions, each within the probe connection's time-outs."""
 
@@ -116,6 +169,14 @@ class Inspect(Protocol):
 
     def settings(self) -> Mapping[str, str]:
         """Return the settings in force that matter to durability and capacity."""
+        ...
+
+    def tables(self, *, limit: int = TABLES_MAX) -> Sequence[TableUse]:
+        """Return how the largest tables are used, the largest first."""
+        ...
+
+    def settings_in_force(self) -> Sequence[SettingInForce]:
+        """Return every setting with its default, and where its value comes from."""
         ...
 
 

@@ -8,7 +8,7 @@ would help. Statement texts are redacted before they leave.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -21,11 +21,14 @@ from homeostat.engine import metrics
 from homeostat.engine.disk import disk_readings
 from homeostat.engine.engine import (
     SESSIONS_MAX,
+    TABLES_MAX,
     Activity,
     Control,
     Identity,
     LockHolder,
     Session,
+    SettingInForce,
+    TableUse,
     Target,
     Unsupported,
 )
@@ -58,6 +61,9 @@ _NO_STANDBY = Unknown("no standby is connected")
 _NO_SLOT = Unknown("there is no replication slot")
 _FIRST_READING = Unknown("needs two readings; this is the first")
 _NO_BLOCKS = Unknown("no block was asked for since the reading before")
+_NOT_COUNTED = Unknown("the server's statistics do not tell; see track_counts")
+_LOCKED = Unknown("somebody holds or wants the table for himself alone; asking would wait for him")
+_NO_INDEX = Unknown("the table has no index")
 _FAR_DISK = Unknown("PostgreSQL does not tell; run Homeostat on the server, as its user")
 
 
@@ -249,6 +255,16 @@ class PostgresInspect:
         rows = self._execute(statement("postgresql", "settings"), {"names": list(SETTINGS)}).rows
         return {str(name): str(value) for name, value in rows}
 
+    def tables(self, *, limit: int = TABLES_MAX) -> Sequence[TableUse]:
+        """Return how the largest tables are used, the largest first; parts for whole ones."""
+        rows = self._execute(statement("postgresql", "table_use"), {"limit": limit}).dicts()
+        return [_table_use(row) for row in rows]
+
+    def settings_in_force(self) -> Sequence[SettingInForce]:
+        """Return every setting that this role may see; those of our own session left out."""
+        rows = self._execute(statement("postgresql", "settings_in_force")).dicts()
+        return [_setting(row) for row in rows if row["source"] not in {"client", "session"}]
+
     def _row(self, name: str) -> dict[str, Any]:
         return self._execute(statement("postgresql", name)).dicts()[0]
 
@@ -305,6 +321,43 @@ def _hidden(row: Mapping[str, Any]) -> Unknown | None:
     if row["sees_all"]:
         return None
     return Unknown("this role sees its own sessions only; GRANT pg_monitor TO it")
+
+
+def _table_use(row: Mapping[str, Any]) -> TableUse:
+    live, dead, size = row["row_count"], row["dead_rows"], row["bytes"]
+    waste: float | Unknown = _NOT_COUNTED
+    if size is None:
+        waste = _LOCKED
+    elif dead is not None:
+        waste = size * dead / (live + dead) if live else 0.0
+    return TableUse(
+        name=row["table_name"],
+        schema=row["schema_name"],
+        rows=_known(live, _NOT_COUNTED),
+        dead_rows=_known(dead, _NOT_COUNTED),
+        bytes=_known(size, _LOCKED),
+        index_bytes=_known(row["index_bytes"], _LOCKED),
+        waste_bytes=waste,
+        changed=_known(row["changed"], _NOT_COUNTED),
+        analysed=row["analysed"],
+        vacuumed=row["vacuumed"],
+        full_scans=_known(row["full_scans"], _NOT_COUNTED),
+        full_scan_rows=_known(row["full_scan_rows"], _NOT_COUNTED),
+        index_scans=_known(row["index_scans"], _NO_INDEX),
+    )
+
+
+def _setting(row: Mapping[str, Any]) -> SettingInForce:
+    return SettingInForce(
+        name=row["name"],
+        value=row["value"],
+        default=row["default_value"],
+        unit=row["unit"],
+        source=row["place"] or row["source"],
+        description=row["description"],
+        category=row["category"],
+        restart=bool(row["pending_restart"]),
+    )
 
 
 def _session(row: Mapping[str, Any]) -> Session:

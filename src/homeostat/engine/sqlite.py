@@ -19,12 +19,29 @@ from homeostat.driver.identity import identify, sqlite_key
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.engine import metrics
 from homeostat.engine.disk import disk_readings
-from homeostat.engine.engine import Activity, Identity, LockHolder, Target, Unsupported
+from homeostat.engine.engine import (
+    TABLES_MAX,
+    Activity,
+    Identity,
+    LockHolder,
+    SettingInForce,
+    TableUse,
+    Target,
+    Unsupported,
+)
 from homeostat.engine.reserved import Reserved
 from homeostat.engine.runtime_lock import RuntimeLocks
 from homeostat.engine.sqlite_clone import SqliteClone
 from homeostat.engine.sqlite_explain import SqliteExplain
-from homeostat.engine.sqlite_maintain import SqliteMaintain
+from homeostat.engine.sqlite_maintain import (
+    DBSTAT_BYTES_MAX,
+    NO_CHANGES,
+    NO_SCANS,
+    NO_STATISTICS,
+    NO_TIME,
+    NOT_MEASURED,
+    SqliteMaintain,
+)
 from homeostat.engine.statements import statement
 from homeostat.errors import DatabaseLockedError, DatabaseMissingError
 from homeostat.measure import Unknown
@@ -39,6 +56,26 @@ NO_WORKLOAD = Unsupported(
 NO_POOLER = Unsupported(
     "SQLite has no pooler before it.", "The pool is the application's; its agent sizes it."
 )
+FILE_SETTINGS, CONNECTION_SETTINGS = "Of the file", "Of each connection"
+_OWN = "Belongs to each connection of an application, which SQLite does not show from outside."
+PRAGMAS: dict[str, tuple[str, str]] = {
+    "journal_mode": ("delete", "How a commit is made safe; with wal, readers and a writer go on."),
+    "page_size": ("4096", "Bytes of a page."),
+    "auto_vacuum": ("0", "Whether free pages are given back: 0 no, 1 at commit, 2 when asked."),
+    "encoding": ("UTF-8", "How texts are stored."),
+    "schema_version": ("0", "Counts changes of the schema."),
+    "user_version": ("0", "A number that the application keeps for itself."),
+    "application_id": ("0", "Which application's format the file has."),
+    "synchronous": ("2", f"When a commit waits for the disk. {_OWN}"),
+    "foreign_keys": ("0", f"Whether foreign keys are held. {_OWN}"),
+    "busy_timeout": ("0", f"How long a statement waits for a lock, in ms. {_OWN}"),
+    "cache_size": ("-2000", f"Pages, or kB when negative, that are kept in memory. {_OWN}"),
+    "wal_autocheckpoint": ("1000", f"Pages of WAL after which a commit checkpoints. {_OWN}"),
+}
+"""Default and meaning of each setting, from SQLite's "PRAGMA Statements"."""
+_SIZES = ("bytes", "index_bytes", "unused")
+_NO_DEAD = Unknown("SQLite has no dead rows: what is deleted is free at once")
+_NO_VACUUM = Unknown("SQLite does not keep when VACUUM ran")
 _SCRIPTS = {".py", ".pyz", ".js", ".mjs", ".ts", ".rb", ".pl", ".php", ".sh", ".jar"}
 _NO_SESSIONS = Unknown("SQLite keeps no list of connections; an agent in the application does")
 _NO_LIMIT = Unknown("SQLite has no limit of connections; the application's pool has")
@@ -168,6 +205,52 @@ class SqliteInspect:
         row = self._execute(statement("sqlite", "settings")).dicts()[0]
         return {name: str(value) for name, value in row.items()}
 
+    def tables(self, *, limit: int = TABLES_MAX) -> Sequence[TableUse]:
+        """Return the tables, the largest first; sizes of a file that is small enough to read."""
+        names = [str(name) for (name,) in self._execute(statement("sqlite", "table_names")).rows]
+        sizes = self._sizes()
+        rows = self._rows_by_statistics()
+        found = [_table_use(name, sizes, rows) for name in names]
+        found.sort(key=lambda one: -one.bytes if isinstance(one.bytes, float) else 0.0)
+        return found[:limit]
+
+    def settings_in_force(self) -> Sequence[SettingInForce]:
+        """Return what the file carries, and what belongs to each connection and is not seen."""
+        values = self.settings()
+        return [
+            SettingInForce(
+                name=name,
+                value=values.get(name),
+                default=default,
+                source="default" if values.get(name, default) == default else "the file",
+                description=text,
+                category=FILE_SETTINGS if name in values else CONNECTION_SETTINGS,
+            )
+            for name, (default, text) in PRAGMAS.items()
+        ]
+
+    def _sizes(self) -> Mapping[str, Mapping[str, float]] | None:
+        """Return bytes, index bytes and unused bytes by table; None: it would read too much."""
+        size = self._pages()["database.size_bytes"]
+        if not isinstance(size, float) or size > DBSTAT_BYTES_MAX:
+            return None
+        found: dict[str, dict[str, float]] = {}
+        for row in self._execute(statement("sqlite", "table_sizes")).dicts():
+            table = found.setdefault(str(row["table_name"]), dict.fromkeys(_SIZES, 0.0))
+            if row["kind"] == "index":
+                table["index_bytes"] += _number(row["bytes"])
+            else:
+                table["bytes"] += _number(row["bytes"])
+                table["unused"] += _number(row["unused"])
+        return found
+
+    def _rows_by_statistics(self) -> dict[str, float]:
+        asked = "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'"
+        if not self._execute(asked).scalar():
+            return {}
+        found = self._execute("SELECT tbl, stat FROM sqlite_stat1 WHERE stat IS NOT NULL").rows
+        return {str(table): float(str(text).split()[0]) for table, text in found}
+
     def _pages(self) -> dict[str, float | Unknown]:
         pages, page_bytes, free = map(_number, self._execute(statement("sqlite", "pages")).rows[0])
         share = free / pages if pages else 0.0
@@ -183,6 +266,26 @@ class SqliteInspect:
             return 0.0
         except OSError as error:
             return Unknown(f"the -wal file cannot be seen: {error.strerror}")
+
+
+def _table_use(
+    name: str, sizes: Mapping[str, Mapping[str, float]] | None, rows: Mapping[str, float]
+) -> TableUse:
+    one = None if sizes is None else sizes.get(name, dict.fromkeys(_SIZES, 0.0))
+    return TableUse(
+        name=name,
+        rows=rows.get(name, NO_STATISTICS),
+        dead_rows=_NO_DEAD,
+        bytes=NOT_MEASURED if one is None else one["bytes"],
+        index_bytes=NOT_MEASURED if one is None else one["index_bytes"],
+        waste_bytes=NOT_MEASURED if one is None else one["unused"],
+        changed=NO_CHANGES,
+        analysed=NO_TIME if name in rows else None,
+        vacuumed=_NO_VACUUM,
+        full_scans=NO_SCANS,
+        full_scan_rows=NO_SCANS,
+        index_scans=NO_SCANS,
+    )
 
 
 class SqliteControl:

@@ -8,6 +8,9 @@ from homeostat.monitor import growing
 
 ANSWERED = "database.answered_share"
 ANSWER_MS = "database.answer_ms"
+TABLE_BYTES = "table.size_bytes"
+TABLE_ROWS = "table.rows"
+TABLES_KEPT = 40  # whose growth is remembered, the largest
 HOLDERS = "locks.holders"
 BLOCKED = "locks.blocked_by_one"
 
@@ -34,6 +37,22 @@ METRICS: tuple[MetricSpec, ...] = (
         Kind.GAUGE,
         Bad.NONE,
         "Who holds a lock that others wait for (PostgreSQL) or the write lock (SQLite).",
+    ),
+    MetricSpec(
+        TABLE_BYTES,
+        "bytes",
+        Kind.GAUGE,
+        Bad.NONE,
+        "Size of a table with its indexes: of the largest ones.",
+        max_series=2 * TABLES_KEPT,
+    ),
+    MetricSpec(
+        TABLE_ROWS,
+        "count",
+        Kind.GAUGE,
+        Bad.NONE,
+        "Rows of a table by statistics: of the largest ones.",
+        max_series=2 * TABLES_KEPT,
     ),
     MetricSpec(
         BLOCKED, "count", Kind.GAUGE, Bad.UP, "Sessions that wait for the same holder, the most."

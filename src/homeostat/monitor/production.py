@@ -10,6 +10,7 @@ from homeostat.monitor.health import HealthProbe
 from homeostat.monitor.metrics import METRICS
 from homeostat.monitor.performance import PerformanceProbe
 from homeostat.monitor.rules import all_rules
+from homeostat.monitor.tables import TablesProbe
 from homeostat.operate.room import Room
 
 
@@ -60,6 +61,7 @@ class ProductionMonitoring:
                 HealthProbe(monitor.health_seconds),
                 GrowthProbe(monitor.capacity_seconds),
                 PerformanceProbe(monitor.performance_seconds),
+                TablesProbe(monitor.capacity_seconds),
             ),
             rules=all_rules(monitor),
             look_back={

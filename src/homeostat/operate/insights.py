@@ -193,6 +193,78 @@ class Activity(Shape, frozen=True, kw_only=True):
     unknown: dict[str, str] = {}
 
 
+class IndexRow(Shape, frozen=True, kw_only=True):
+    """One index; `remark` says what stands out: unused, invalid, or covered by another."""
+
+    name: str
+    columns: list[str]
+    definition: str
+    unique: bool
+    constraint: bool
+    valid: bool
+    bytes: float | None
+    scans: float | None
+    remark: str = ""
+
+
+class TableRow(Shape, frozen=True, kw_only=True):
+    """One table; null numbers have their reason in `unknown` under the same name.
+
+    `grown_bytes` is over the last `grown_seconds` (at most a week), with its indexes.
+    """
+
+    name: str
+    schema: str
+    rows: float | None
+    dead_rows: float | None
+    bytes: float | None
+    index_bytes: float | None
+    waste_bytes: float | None
+    changed: float | None
+    analysed: float | None
+    vacuumed: float | None
+    full_scans: float | None
+    full_scan_rows: float | None
+    index_scans: float | None
+    grown_bytes: float | None
+    grown_seconds: float | None
+    indexes: list[IndexRow]
+    unknown: dict[str, str] = {}
+
+
+class Tables(Shape, frozen=True, kw_only=True):
+    """Tables and their indexes as seen at `at`; null with a reason: not seen yet."""
+
+    database: str
+    at: float | None
+    tables: list[TableRow]
+    reason: str = ""
+
+
+class SettingRow(Shape, frozen=True, kw_only=True):
+    """A setting in force; a null value is not seen, and the description says why.
+
+    `source` is `default`, or where the value comes from; `restart`: a changed value waits for one.
+    """
+
+    name: str
+    value: str | None
+    default: str
+    source: str
+    description: str
+    category: str
+    restart: bool = False
+
+
+class SettingsInForce(Shape, frozen=True, kw_only=True):
+    """The settings of a database and of Homeostat itself; `reason`: why the first are missing."""
+
+    database: str
+    of_database: list[SettingRow]
+    of_homeostat: list[SettingRow]
+    reason: str = ""
+
+
 class Insights(Protocol):
     """The part of the Console that the pages of a database ask beside its state."""
 
@@ -224,4 +296,12 @@ class Insights(Protocol):
 
     def activity(self, database: str) -> Activity:
         """Return who is connected and who waits for whom, as last seen."""
+        ...
+
+    def tables(self, database: str) -> Tables:
+        """Return tables and indexes as last seen, with how they grew."""
+        ...
+
+    def settings(self, database: str) -> SettingsInForce:
+        """Return the settings in force of a database and of Homeostat."""
         ...

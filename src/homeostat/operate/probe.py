@@ -6,13 +6,24 @@ A probe is shared by all databases; what it must remember of one (running totals
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from homeostat.engine.engine import Activity, Engine, Identity
+from homeostat.engine.engine import Activity, Engine, Identity, TableUse
+from homeostat.engine.facets import IndexInfo
 from homeostat.measure import Sample
 from homeostat.operate.statements import StatementBook
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The tables and indexes of a database as last seen; `reason`: why indexes are not known."""
+
+    at: float
+    tables: Sequence[TableUse]
+    indexes: Sequence[IndexInfo]
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -25,6 +36,7 @@ class Watched:
         at: the time of this tick, in seconds since 1970 UTC.
         memory: the probe's own notes on this database, kept between ticks.
         activity: set by the probe that asked; rules and verdicts quote it.
+        holdings: set by the probe that reads tables and indexes.
         statements: what statements cost; probes add what the server and its plans say.
     """
 
@@ -33,6 +45,7 @@ class Watched:
     at: float
     memory: dict[str, Any] = field(default_factory=dict)
     activity: Activity | None = None
+    holdings: Holdings | None = None
     statements: StatementBook = field(default_factory=StatementBook)
 
 

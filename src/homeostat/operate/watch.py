@@ -29,7 +29,7 @@ from homeostat.operate.agents import AgentBook
 from homeostat.operate.desired import DesiredSettings
 from homeostat.operate.findings import FindingBook
 from homeostat.operate.ownership import Ownership
-from homeostat.operate.probe import Probe, Watched
+from homeostat.operate.probe import Holdings, Probe, Watched
 from homeostat.operate.recent import Recent
 from homeostat.operate.registry import Registry
 from homeostat.operate.room import Room
@@ -142,6 +142,12 @@ class Watch:
             return max(
                 (w.at for w in self._watched.values() if w.activity is not None), default=None
             )
+
+    def holdings(self) -> Holdings | None:
+        """Return the tables and indexes as last seen; None: they were not read yet."""
+        with self._lock:
+            found = [w.holdings for w in self._watched.values() if w.holdings is not None]
+        return found[0] if found else None
 
     def report(self, report: Report) -> Reply:
         """Take an agent's report and answer with the settings it is to have."""

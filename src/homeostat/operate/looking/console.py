@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from homeostat.operate.insights import Activity, Charts, Statements
+from homeostat.operate.insights import Activity, Charts, SettingsInForce, Statements, Tables
 from homeostat.operate.looking.activity import activity_of
 from homeostat.operate.looking.charts import charts_of
+from homeostat.operate.looking.settings import settings_of
 from homeostat.operate.looking.statements import statement_of, statements_of
+from homeostat.operate.looking.tables import tables_of
 from homeostat.operate.operator import Operator
 from homeostat.operate.views import Explained
 
@@ -46,3 +48,11 @@ class OperatorInsights:
     def activity(self, database: str) -> Activity:
         """Return who is connected and who waits for whom, as last seen."""
         return activity_of(self._operator, self._operator.find(database))
+
+    def tables(self, database: str) -> Tables:
+        """Return tables and indexes as last seen, with how they grew."""
+        return tables_of(self._operator, self._operator.find(database))
+
+    def settings(self, database: str) -> SettingsInForce:
+        """Return the settings in force of a database and of Homeostat."""
+        return settings_of(self._operator, self._operator.find(database))

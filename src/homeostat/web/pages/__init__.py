@@ -17,7 +17,9 @@ from homeostat.web.pages.frame import Frame
 from homeostat.web.pages.home import HomePages
 from homeostat.web.pages.overview import PARTS, OverviewPages
 from homeostat.web.pages.performance import PerformancePage
+from homeostat.web.pages.settings import SettingsPage
 from homeostat.web.pages.statements import StatementPages
+from homeostat.web.pages.tables import TablesPage
 from homeostat.web.pages.templating import STATIC
 
 __all__ = ["PARTS", "STATIC", "Pages"]
@@ -34,7 +36,9 @@ class Pages:
             OverviewPages(frame),
             PerformancePage(frame),
             StatementPages(frame),
+            TablesPage(frame),
             ActivityPage(frame),
+            SettingsPage(frame),
         )
 
     def routes(self) -> list[BaseRoute]:

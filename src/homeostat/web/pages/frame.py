@@ -24,7 +24,9 @@ TABS: tuple[tuple[str, str], ...] = (
     ("", "Overview"),
     ("performance", "Performance"),
     ("statements", "Statements"),
+    ("tables", "Tables"),
     ("activity", "Activity"),
+    ("settings", "Settings"),
 )
 """The pages of a database: the last part of the address, and the name."""
 
