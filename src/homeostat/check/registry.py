@@ -12,7 +12,14 @@ from homeostat.check import (
     postgres_settings,
     postgres_statements,
     postgres_tables,
+    sqlite_file,
+    sqlite_foreign_keys,
+    sqlite_indexes,
+    sqlite_integrity,
     sqlite_pages,
+    sqlite_tables,
+    sqlite_text,
+    sqlite_values,
 )
 from homeostat.check.check import Check
 
@@ -27,7 +34,14 @@ CHECKS: tuple[Check, ...] = (
     *postgres_indexes.CHECKS,
     *postgres_bloat.CHECKS,
     *postgres_statements.CHECKS[2:],  # it watches since the first of them looked
+    *sqlite_file.CHECKS,
+    *sqlite_integrity.CHECKS,
     *sqlite_pages.CHECKS,
+    *sqlite_tables.CHECKS,
+    *sqlite_indexes.CHECKS,
+    *sqlite_foreign_keys.CHECKS,
+    *sqlite_text.CHECKS,
+    *sqlite_values.CHECKS,
 )
 
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from homeostat.config.section import Count, Seconds, Section, Share, about
+from homeostat.config.check_sqlite import SqliteCheckConfig
+from homeostat.config.section import Count, Seconds, Share, about
 
 Bytes = Annotated[int, Meta(ge=0)]
 
 
-class CheckConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CheckConfig(SqliteCheckConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`homeostat check`: its limits, and thresholds that monitoring does not have."""
 
     load_share: Annotated[

@@ -424,9 +424,9 @@ def _remove_empty_wal(path: Path, key: str | None) -> None:
             if key is not None:
                 connection.pragma("key", key)
             connection.execute("PRAGMA schema_version").fetchall()
+        finally:  # also when the file is damaged: an empty log holds nothing that could be lost
             if wal.stat().st_size == 0:
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-        finally:
             connection.close()
     except (apsw.Error, OSError):
         return  # not ours to write: the application's next close removes them
