@@ -100,7 +100,7 @@ def test_json_of_each_command_is_the_shape_that_is_promised(
     words: dict[str, list[str]] = {"status": [], "remedy list": []}
     said = {}
     for command, shape in PRINTS.items():
-        if command.startswith(("token ", "clone ", "explain")):
+        if not command.startswith(("status", "remedy ")):
             continue  # each has tests of its own
         printed = homeostat(*command.split(), *words.get(command, ["3"]), "--json")
         assert printed.code == 0, printed.err

@@ -26,6 +26,7 @@ from homeostat.operate.views import (
     Point,
     RemedyView,
     Series,
+    SeriesNow,
     Status,
     Tick,
 )
@@ -56,6 +57,7 @@ class FakeConsole(FakeInsights):
         self.rows_clones: list[CloneView] = []
         self.forget_insights()
         self.points: list[tuple[float, float, float]] = []
+        self.series_now: list[SeriesNow] = []
         self.newest_tick: Tick | None = None
         self.paused: set[str | None] = set()
         self.autonomy: dict[str, str] = {}
@@ -294,6 +296,11 @@ class FakeConsole(FakeInsights):
         if self.newest_tick is None or database not in self.keys:
             raise NotFoundError
         return self.newest_tick
+
+    def readings(self, *, database: str | None = None) -> list[SeriesNow]:
+        """See Console."""
+        self._fail()
+        return [one for one in self.series_now if database in {None, one.database}]
 
     def audit(self, *, limit: int = 100) -> list[AuditEntry]:
         """See Console."""

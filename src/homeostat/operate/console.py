@@ -15,7 +15,17 @@ from homeostat.operate.live import status_of, tick_of
 from homeostat.operate.looking.console import OperatorInsights
 from homeostat.operate.operator import known_remedies
 from homeostat.operate.own_findings import LOGBOOK_FAILING
-from homeostat.operate.views import CloneView, Explained, Point, RemedyView, Series, Status, Tick
+from homeostat.operate.readings import readings
+from homeostat.operate.views import (
+    CloneView,
+    Explained,
+    Point,
+    RemedyView,
+    Series,
+    SeriesNow,
+    Status,
+    Tick,
+)
 
 AUTONOMIES = ("observe", "approve", "auto")
 REPLY_SECONDS_REFUSED = 5.0
@@ -135,6 +145,10 @@ class OperatorConsole(OperatorInsights):
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
         return tick_of(self._operator, self._operator.find(database))
+
+    def readings(self, *, database: str | None = None) -> list[SeriesNow]:
+        """Return the newest reading of every series of a database or of all."""
+        return readings(self._operator, database=database)
 
     def explain(self, name: str) -> Explained:
         """Return what is known of a statement: of a finding's number, a key, or an operation."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from homeostat.errors import ConfigError
-from homeostat.measure import MetricSpec, Sample, Subject
+from homeostat.measure import Kind, MetricSpec, Sample, Subject
 
 
 class Registry:
@@ -32,6 +32,10 @@ class Registry:
     def spec(self, name: str) -> MetricSpec | None:
         """Return one metric's specification."""
         return self._specs.get(name)
+
+    def is_increment(self, name: str) -> bool:
+        """Return whether samples of a metric hold what happened since the tick before."""
+        return self._specs[name].kind is not Kind.GAUGE
 
     def admit(self, samples: Sequence[Sample]) -> list[Sample]:
         """Return the samples whose series are within their metric's limit.

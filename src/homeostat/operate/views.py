@@ -156,6 +156,38 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     latest: list[Latest]
 
 
+class Buckets(msgspec.Struct, frozen=True, kw_only=True):
+    """A histogram since the operator started: how many values were below each bound.
+
+    `counts` are cumulative; `count` and `total` are of all values, in the metric's unit.
+    """
+
+    below: list[float]
+    counts: list[int]
+    count: int
+    total: float
+
+
+class SeriesNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest reading of a metric of a subject; null with its reason when unknown.
+
+    A counter's value is the total since the operator started; a histogram has `buckets` instead.
+    """
+
+    database: str
+    metric: str
+    unit: str
+    kind: str  # gauge, counter, histogram
+    help: str
+    instance: str  # where it was seen: primary, replica:NAME, agent:NAME
+    subject: str  # database, pool, operation, segment, table, ...
+    name: str
+    at: float
+    value: float | None
+    reason: str = ""
+    buckets: Buckets | None = None
+
+
 Role = Literal["agent", "viewer", "operator", "admin"]
 """What the owner of a token or link may: report; read; decide; everything."""
 
@@ -267,6 +299,10 @@ class Console(Insights, Protocol):
 
     def tick(self, database: str) -> Tick:
         """Return the newest tick."""
+        ...
+
+    def readings(self, *, database: str | None = None) -> list[SeriesNow]:
+        """Return the newest reading of every series of a database or of all."""
         ...
 
     def audit(self, *, limit: int = 100) -> list[AuditEntry]:

@@ -36,6 +36,7 @@ from homeostat.operate.room import Room
 from homeostat.operate.rule import View
 from homeostat.operate.schedule import Routine, Task
 from homeostat.operate.statements import StatementBook
+from homeostat.operate.totals import Totals
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Watch:
     on_logbook: Callable[[LogbookError], None]
     captures: CaptureStore | None = None
     recent: Recent = field(default_factory=Recent)
+    totals: Totals = field(default_factory=Totals)
     statements: StatementBook = field(init=False)
     error: str = ""
     _since: float = field(init=False)
@@ -110,9 +112,11 @@ class Watch:
             samples += self.agents.drain(at)
             for instance in self.agents.gone():  # each start of an application is a new one
                 self.recent.forget(instance)
+                self.totals.forget(instance)
                 self.registry.forget(instance)
         samples = self.registry.admit(samples)
         self.recent.add(samples)
+        self.totals.add(one for one in samples if self.registry.is_increment(one.metric))
         self._store(samples)
         if probe.name == AGENT_PROBE:
             self.on_tick()

@@ -18,6 +18,7 @@ from homeostat.operate.views import (
     Explained,
     RemedyView,
     Series,
+    SeriesNow,
     Status,
     Tick,
 )
@@ -37,6 +38,7 @@ from homeostat.web.api.shapes import (
     WhichSeries,
 )
 from homeostat.web.fleet import Group, fleet
+from homeostat.web.prometheus import MEDIA_TYPE, exposition
 from homeostat.web.stream import EventStream, Pump
 
 SERIES_SECONDS = 3600.0  # how far back a series goes unless `start` is given
@@ -111,6 +113,20 @@ class Reading:
             end=end,
             points=query.points,
         )
+
+    @route("GET", "/api/v1/readings", errors=(NotFoundError,))
+    async def readings(self, query: OneDatabase) -> list[SeriesNow]:
+        """Return the newest reading of every series, with the reason where it is unknown."""
+        return await self.call(self.console.readings, database=query.database or None)
+
+    @route("GET", "/metrics", answer=str, media="text/plain")
+    async def metrics(self) -> Response:
+        """Return the newest readings in Prometheus' text format; docs/how-to/prometheus.md."""
+
+        def scrape() -> str:
+            return exposition(self.console.status(), self.console.readings())
+
+        return Response(await self.call(scrape), media_type=MEDIA_TYPE)
 
     @route("GET", "/api/v1/tick", errors=(NotFoundError,))
     async def tick(self, query: TheDatabase) -> Tick:
