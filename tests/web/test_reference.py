@@ -9,6 +9,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from homeostat.access.protocol import REPORT_BYTES_MAX
+from homeostat.operate.insights import Insights
+from homeostat.operate.views import Console
+from homeostat.web import api
 from homeostat.web.api import BODY_BYTES_MAX, ROUTES
 from homeostat.web.stream import BEAT_SECONDS, SEND_SECONDS_MAX
 from tests.web.site import Site
@@ -47,3 +50,18 @@ def test_the_limits_are_the_ones_in_the_code() -> None:
     assert f"{BODY_BYTES_MAX:,} bytes, a report {REPORT_BYTES_MAX:,}" in text
     assert f"every {BEAT_SECONDS:.0f} s" in text
     assert f"nothing for {SEND_SECONDS_MAX:.0f} s" in text
+
+
+def test_the_api_reaches_all_that_the_pages_show_and_do() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in Path(api.__file__).parent.glob("*.py")
+    )
+    asked = set(re.findall(r"console\.(\w+)", source))
+    streamed = {"events", "wait_for_change"}  # by web/stream.py, for /api/v1/events
+    offered = {
+        name
+        for protocol in (Console, Insights)
+        for name in vars(protocol)
+        if not name.startswith("_")
+    }
+    assert offered - streamed <= asked

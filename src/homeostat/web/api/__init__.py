@@ -14,6 +14,7 @@ from homeostat.config import WebConfig
 from homeostat.operate.views import Console
 from homeostat.web.api.calls import Calls
 from homeostat.web.api.changing import Changing
+from homeostat.web.api.looking import Looking
 from homeostat.web.api.openapi import encoded
 from homeostat.web.api.programs import Programs
 from homeostat.web.api.reading import Reading
@@ -34,6 +35,7 @@ __all__ = [
 
 ROUTES: tuple[ApiRoute, ...] = (
     *described(Reading),
+    *described(Looking),
     *described(Changing),
     *described(Programs),
 )
@@ -45,6 +47,7 @@ def api_routes(
     """Return every route of the API, of the agents, and of health."""
     parts = (
         Reading(console, pump, config, clock),
+        Looking(console, clock),
         Changing(console, access),
         Programs(console, encoded(ROUTES)),
     )

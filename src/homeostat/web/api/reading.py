@@ -36,12 +36,11 @@ from homeostat.web.api.shapes import (
     WhichGroups,
     WhichRemedies,
     WhichSeries,
+    range_of,
 )
 from homeostat.web.fleet import Group, fleet
 from homeostat.web.prometheus import MEDIA_TYPE, exposition
 from homeostat.web.stream import EventStream, Pump
-
-SERIES_SECONDS = 3600.0  # how far back a series goes unless `start` is given
 
 
 def copies() -> Calls:
@@ -100,10 +99,7 @@ class Reading:
     @route("GET", "/api/v1/series", errors=(NotFoundError,))
     async def series(self, query: WhichSeries) -> Series:
         """Return a metric over time; there are no points where nothing was measured."""
-        end = self.clock.now() if query.end is None else query.end
-        start = end - SERIES_SECONDS if query.start is None else query.start
-        if start >= end:
-            raise InvalidRequestError("`start` must be before `end`.")
+        start, end = range_of(query.start, query.end, now=self.clock.now())
         return await self.call(
             self.console.series,
             query.database,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from homeostat.config import Autonomy
+from homeostat.errors import InvalidRequestError
 from homeostat.operate.views import Role
 from homeostat.web.auth import PERSON
 from homeostat.web.tokens import NAME
@@ -23,6 +24,10 @@ AT_MAX = 1e11  # the year 5138
 DAYS_MAX = 3660
 HOURS_MAX = 8784
 
+YEAR_SECONDS = 366 * 86_400.0
+RANGE_SECONDS = 3600.0  # how far back a range goes unless `start` is given
+
+Order = Literal["total", "mean", "calls", "rows", "pages"]
 Decision = Literal["approve", "reject", "revert"]
 DECISIONS: tuple[str, ...] = get_args(Decision)
 PersonRole = Literal["viewer", "operator", "admin"]
@@ -40,6 +45,19 @@ Number = Annotated[int, Meta(ge=1, le=WHOLE_MAX)]
 def autonomies() -> tuple[str, ...]:
     """Return the levels of autonomy, the most careful first."""
     return get_args(Autonomy)
+
+
+def range_of(start: float | None, end: float | None, *, now: float) -> tuple[float, float]:
+    """Return start and end of a range, the last hour unless they are given.
+
+    Raises:
+        InvalidRequestError: it ends before it starts.
+    """
+    until = now if end is None else end
+    since = until - RANGE_SECONDS if start is None else start
+    if since >= until:
+        raise InvalidRequestError("`start` must be before `end`.")
+    return since, until
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,6 +120,32 @@ class WhichSeries(Given, frozen=True):
     start: Moment | None = None
     end: Moment | None = None
     points: Annotated[int, Meta(ge=1, le=POINTS_MAX, description="At most so many.")] = 300
+
+
+class WhichCharts(Given, frozen=True):
+    """A range, usually the last hour, and how far before it lies what it is compared with."""
+
+    database: Key
+    start: Moment | None = None
+    end: Moment | None = None
+    shift: Annotated[
+        float, Meta(ge=0, le=AT_MAX, description="Seconds; 0: nothing is compared.")
+    ] = 0.0
+    points: Annotated[int, Meta(ge=1, le=POINTS_MAX, description="At most so many.")] = 240
+    only: Annotated[
+        str, Meta(max_length=TEXT_MAX, description="The name of one chart; without it all.")
+    ] = ""
+
+
+class WhichStatements(Given, frozen=True):
+    """Which statements."""
+
+    database: Key
+    seconds: Annotated[float, Meta(gt=0, le=YEAR_SECONDS, description="So far back from now.")] = (
+        600.0
+    )
+    order: Annotated[Order, Meta(description="The most of it comes first.")] = "total"
+    limit: Annotated[int, Meta(ge=1, le=LIST_MAX, description="At most so many.")] = 50
 
 
 class WhichEvents(Given, frozen=True):

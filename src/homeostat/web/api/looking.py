@@ -1,0 +1,63 @@
+"""Routes of what the pages of a database show beside its state: charts, statements, activity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from homeostat.clock import Clock
+from homeostat.errors import NotFoundError
+from homeostat.operate.insights import Activity, Charts, Statements
+from homeostat.operate.views import Console, Explained
+from homeostat.web.api.calls import Calls
+from homeostat.web.api.route import route
+from homeostat.web.api.shapes import (
+    OneName,
+    TheDatabase,
+    WhichCharts,
+    WhichStatements,
+    range_of,
+)
+
+
+@dataclass(slots=True)
+class Looking:
+    """The routes behind the pages of a database."""
+
+    console: Console
+    clock: Clock
+    call: Calls = field(default_factory=Calls)
+
+    @route("GET", "/api/v1/charts", errors=(NotFoundError,))
+    async def charts(self, query: WhichCharts) -> Charts:
+        """Return what was measured over a range, and over an earlier one to compare it with."""
+        start, end = range_of(query.start, query.end, now=self.clock.now())
+        return await self.call(
+            self.console.charts,
+            query.database,
+            start=start,
+            end=end,
+            shift=query.shift,
+            points=query.points,
+            only=query.only,
+        )
+
+    @route("GET", "/api/v1/statements", errors=(NotFoundError,))
+    async def statements(self, query: WhichStatements) -> Statements:
+        """Return what statements cost lately, in the order asked for."""
+        return await self.call(
+            self.console.statements,
+            query.database,
+            seconds=query.seconds,
+            order=query.order,
+            limit=query.limit,
+        )
+
+    @route("GET", "/api/v1/statements/{name}")
+    async def statement(self, path: OneName, query: TheDatabase) -> Explained:
+        """Return what is known of a statement by its key; without a plan it is planned, not run."""
+        return await self.call(self.console.statement, query.database, path.name)
+
+    @route("GET", "/api/v1/activity", errors=(NotFoundError,))
+    async def activity(self, query: TheDatabase) -> Activity:
+        """Return who is connected and who waits for whom, as last seen."""
+        return await self.call(self.console.activity, query.database)
