@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from homeostat.clock import Clock
 from homeostat.errors import NotFoundError
-from homeostat.operate.insights import Activity, Charts, Statements
+from homeostat.operate.insights import Activity, Charts, SettingsInForce, Statements, Tables
 from homeostat.operate.views import Console, Explained
 from homeostat.web.api.calls import Calls
 from homeostat.web.api.route import route
@@ -61,3 +61,13 @@ class Looking:
     async def activity(self, query: TheDatabase) -> Activity:
         """Return who is connected and who waits for whom, as last seen."""
         return await self.call(self.console.activity, query.database)
+
+    @route("GET", "/api/v1/tables", errors=(NotFoundError,))
+    async def tables(self, query: TheDatabase) -> Tables:
+        """Return tables and indexes as last seen, with how they grew."""
+        return await self.call(self.console.tables, query.database)
+
+    @route("GET", "/api/v1/settings", errors=(NotFoundError,))
+    async def settings(self, query: TheDatabase) -> SettingsInForce:
+        """Return the settings in force, of a database and of Homeostat."""
+        return await self.call(self.console.settings, query.database)
