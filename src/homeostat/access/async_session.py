@@ -63,7 +63,20 @@ class AsyncSession:
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo what is done inside if it raises, and only that; see `Session.savepoint`."""
         point = self._session.savepoint()
-        await self.run(lambda _: point.__enter__())
+        entered = False
+
+        def enter(_: Session) -> None:
+            nonlocal entered
+            point.__enter__()
+            entered = True
+
+        try:
+            await self.run(enter)
+        except BaseException as error:
+            if entered:  # and cancelled in the same moment
+                why = error
+                await self._threads.run(lambda: point.__exit__(type(why), why, why.__traceback__))
+            raise
         try:
             yield
         except BaseException as error:
