@@ -30,6 +30,7 @@ from homeostat.operate.room import Room
 from homeostat.secret import split_password
 from homeostat.tune import PerformanceOperations
 from homeostat.web import Server, create_app, listen
+from homeostat.web.troubles import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +122,11 @@ def start(
     clock: Clock,
     stack: ExitStack,
     more: Sequence[Room] = (),
+    troubles: Troubles | None = None,
 ) -> Running:
-    """Start an operator; the stack stops it. `more` rooms join the usual ones.
+    """Start an operator; the stack stops it.
 
+    `more` rooms join the usual ones; `troubles` are what the page has buttons to break.
     It attaches `databases`, or the one at `url`. One that cannot be attached now is tried again
     later, as long as another one could.
 
@@ -145,7 +148,10 @@ def start(
         port=listener.getsockname()[1],
         clock=clock,
         directory=data,
+        troubles=troubles,
     )
+    if troubles is not None:
+        troubles.attach(console)
     server = Server(app, listener)
     server.start()
     stack.callback(server.stop)
@@ -185,7 +191,8 @@ def run_operator(
     config: str | None = None,
     autonomy: str | None = None,
     say: Callable[[str], None] = print,
-    until_stdin_closes: bool = False,
+    heard: Callable[[bytes], None] | None = None,
+    troubles: Troubles | None = None,
 ) -> int:
     """Observe databases until told to stop; return the exit code.
 
@@ -196,7 +203,9 @@ def run_operator(
         config: a TOML file.
         autonomy: what remedies may do; None: as configured.
         say: prints a line.
-        until_stdin_closes: stop also when standard input ends, for whoever started this.
+        heard: gets each line of standard input, for whoever started this; when that ends, so does
+            this.
+        troubles: what the page has buttons to break.
     """
     directory = data_directory(None if data is None else str(data))
     prepare_data(directory)
@@ -210,13 +219,18 @@ def run_operator(
     databases = wanted(urls, settings, directory)
     with ExitStack() as stack:
         running = start(
-            directory, databases=databases, config=settings, clock=SystemClock(), stack=stack
+            directory,
+            databases=databases,
+            config=settings,
+            clock=SystemClock(),
+            stack=stack,
+            troubles=troubles,
         )
         stop = running.operator.stop_event
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stop.set())
-        if until_stdin_closes:
-            threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
+        if heard is not None:
+            threading.Thread(target=_listen, args=(heard, stop), daemon=True).start()
         for line in introduction(running, directory, settings):
             say(line)
         while not stop.wait(WAIT_SECONDS):
@@ -282,7 +296,7 @@ def log_to(path: Path) -> None:
     root.addHandler(handler)
 
 
-def _wait_for_end(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
+def _listen(heard: Callable[[bytes], None], stop: threading.Event) -> None:
+    for line in sys.stdin.buffer:
+        heard(line)
     stop.set()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from homeostat.secret import split_password
-from tests.acceptance.demo_process import USERS
+from tests.acceptance.demo_process import STORY_USERS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def arguments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the demo's arguments for a small database of each engine."""
+    users = STORY_USERS[request.param]
     if request.param == "sqlite":
-        return ["--users", USERS]
+        return ["--users", users]
     url, password = split_password(request.getfixturevalue("pg_database"))
     assert password is not None
     monkeypatch.setenv("PGPASSWORD", password)  # the demo takes no password in its arguments
-    return ["--users", USERS, "--engine", "postgresql", "--url", url]
+    return ["--users", users, "--engine", "postgresql", "--url", url]

@@ -1,10 +1,11 @@
-"""The demo as a person meets it: the story on both engines, refusals, Ctrl-C, the second start."""
+"""The demo as a person meets it: refusals, Ctrl-C, the second start, what outlives what."""
 
 from __future__ import annotations
 
 import http.client
-import re
+import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -13,8 +14,6 @@ import pytest
 from homeostat.driver import sqlite
 from tests.acceptance.demo_process import USERS, Demo, demo
 from tests.servers import wait_until
-
-STORY_SECONDS = 120.0  # 90 are promised on a quiet machine
 
 
 def children(running: Demo) -> list[psutil.Process]:
@@ -30,32 +29,22 @@ def children(running: Demo) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.timed
-def test_the_story_is_true_on_both_engines(tmp_path: Path, arguments: list[str]) -> None:
-    with demo(tmp_path / "data", *arguments) as running:
-        running.until(r"shortens the windows", 60.0)
-        running.until(r"found .*pool of 4 connections is exhausted", STORY_SECONDS)
-        running.until(r"cause .*held while idle.*sync_partner_profile", 5.0)
-        kept = running.until(r"kept .*mean latency", STORY_SECONDS)
-        assert re.search(r"\(-[\d.]+%\)", kept), kept
-        spoiled = running.until(r"ineffective ", STORY_SECONDS)
-        assert re.search(r"nightly.report", running.text), spoiled
-        waiting = running.until(r"waiting .*needs your word", STORY_SECONDS)
-        assert "from 8 to 16" in waiting
-        client = running.client()
-        newest = client.remedies()[0]
-        assert newest.state == "waiting"
-        client.decide(newest.id, "approve")
-        running.until(r"approved +grow the pool", 30.0)
-        running.until(r"(kept|ineffective|reverted) .*", 5.0)
-        wait_until(lambda: client.remedies()[0].state == "kept", STORY_SECONDS, "the third growth")
-        states = [record.state for record in reversed(client.remedies())]
-        assert states[:3] == ["kept", "ineffective", "kept"]
-        assert running.interrupt() < 3.0
-        assert running.exit_code == 0
-        assert "Traceback" not in running.text
-        assert children(running) == []
+def asked(running: Demo, method: str, path: str) -> Any:
+    """Return what the API answers."""
+    link = urlsplit(running.link())
+    connection = http.client.HTTPConnection(link.hostname or "", link.port or 0, timeout=10)
+    token = (running.data / "token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}", "X-Homeostat-Actor": "test"}
+    connection.request(method, f"/api/v1/{path}", headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    found = json.loads(answer.read())
+    connection.close()
+    return found
+
+
+def switched_on(running: Demo) -> set[str]:
+    return {one["name"] for one in asked(running, "GET", "troubles") if one["on"]}
 
 
 @pytest.mark.slow
@@ -82,9 +71,17 @@ def test_control_c_ends_it_with_a_stream_open_and_a_second_start_goes_on(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.timed
-def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
-    with demo(tmp_path / "data", "--users", USERS, "--trouble", "lock-holder") as running:
+def test_the_page_breaks_things_and_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
+    with demo(tmp_path / "data", "--users", USERS, "--trouble", "idle-holders") as running:
         running.until(r"trouble ", 60.0)
+        wait_until(lambda: switched_on(running) == {"idle-holders"}, 10.0, "the story's trouble")
+        assert asked(running, "POST", "troubles/lock-holder/on")["on"]
+        assert switched_on(running) == {"idle-holders", "lock-holder"}
+        assert not asked(running, "POST", "troubles/lock-holder/off")["on"]
+        assert asked(running, "POST", "troubles/lock-holder/on")["on"]
+        actions = [(one["action"], one["actor"]) for one in asked(running, "GET", "audit")]
+        assert ("trouble on", "demo") in actions
+        assert ("trouble off", "test") in actions
         assert len(children(running)) >= 2
         running.kill()
         wait_until(lambda: not children(running), 10.0, "the end of the demo's processes")

@@ -54,12 +54,21 @@ def test_nothing_speaks_against_the_first() -> None:
         (changed(state="waiting", ended=None), "waits for a person"),
         (changed(state="ineffective", ended=NOW - 1_000), "like evidence"),
         (changed(state="rejected", applied=None, ended=NOW - 1_000), "like evidence"),
+        (
+            changed(state="refused", applied=None, ended=NOW - 9, result={"disproved": True}),
+            "like evidence",
+        ),
         (changed(ended=NOW - 100), "rests"),
     ],
-    ids=["under way", "asking", "waiting", "ineffective", "rejected", "resting"],
+    ids=["under way", "asking", "waiting", "ineffective", "rejected", "disproved", "resting"],
 )
 def test_what_speaks_against(record: RemedyRecord, word: str) -> None:
     assert word in against(CASE, [record], OPERATE)
+
+
+def test_what_could_not_be_rehearsed_may_be_tried_again() -> None:
+    untried = changed(state="refused", applied=None, ended=NOW - 9, result={"disproved": False})
+    assert against(CASE, [untried], OPERATE) == ""
 
 
 def test_other_evidence_or_time_gives_another_chance() -> None:

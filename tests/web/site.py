@@ -21,6 +21,7 @@ from homeostat.config import WebConfig
 from homeostat.web import Server, create_app, listen
 from homeostat.web.auth import Access
 from homeostat.web.stream import Pump
+from homeostat.web.troubles import Troubles
 from tests.web.fake import FakeConsole
 
 TOKEN = "token-of-the-test-" + "x" * 20
@@ -127,6 +128,7 @@ def running_site(
     clock: Clock | None = None,
     config: WebConfig | None = None,
     port: int = 0,
+    troubles: Troubles | None = None,
 ) -> Iterator[Site]:
     """Run a server until the block ends."""
     clock = clock or SystemClock()
@@ -138,6 +140,7 @@ def running_site(
         port=listener.getsockname()[1],
         clock=clock,
         directory=directory,
+        troubles=troubles,
     )
     server = Server(app, listener)
     server.start()

@@ -70,6 +70,12 @@ def against(case: Case, records: Sequence[RemedyRecord], operate: OperateConfig)
     )
 
 
+def is_fruitless(record: RemedyRecord) -> bool:
+    """Return whether it did not help, somebody was against it, or its rehearsal showed harm."""
+    disproved = record.state == "refused" and bool(record.result.get("disproved"))
+    return disproved or record.state in FRUITLESS
+
+
 def _undecided(case: Case, mine: Sequence[RemedyRecord]) -> str:
     # what was only observed does not keep a remedy back that may do more by now
     states = FOR_A_PERSON if case.autonomy == "observe" else ("waiting",)
@@ -82,7 +88,7 @@ def _undecided(case: Case, mine: Sequence[RemedyRecord]) -> str:
 def _distrust(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -> str:
     for record in mine:
         alike = record.key == case.key and record.likeness == case.proposal.likeness
-        if alike and record.state in FRUITLESS and record.ended is not None:
+        if alike and is_fruitless(record) and record.ended is not None:
             age = case.now - record.ended
             if age < operate.distrust_seconds:
                 return f"remedy {record.id} was {record.state} on like evidence {age:.0f} s ago"

@@ -127,7 +127,8 @@ class RemedyRun:
         shown = self._rehearsed()
         observation: Json = {"ok": shown.ok, "reason": shown.reason, **shown.evidence}
         if not shown.ok:
-            self._end("rehearse", observation, state="refused", verdict=shown.reason)
+            result = {"disproved": bool(shown.evidence)}  # else it could not be tried at all
+            self._end("rehearse", observation, state="refused", verdict=shown.reason, result=result)
             return
         since = float(self.record.evidence.get("troubled_since", self.record.proposed))
         since = max(since, self.footing.started)

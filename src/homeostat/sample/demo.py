@@ -1,6 +1,6 @@
 """The demo: the sample app with its traffic in one process, the operator in another, and a story.
 
-Nothing is applied to a database that is not the demo's own. Ctrl-C ends all three processes; the
+Nothing is applied to a database that is not the demo's own. Ctrl-C ends all processes; the
 data stays, and the next start goes on with it.
 """
 
@@ -10,7 +10,6 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import termios
 import threading
@@ -21,36 +20,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import msgspec
 
 from homeostat.cli.client import Client
 from homeostat.clock import Clock, SystemClock
-from homeostat.config import Config
 from homeostat.errors import ConfigError, HomeostatError, OperateError
 from homeostat.main import prepare_data
+from homeostat.sample.child import Child
+from homeostat.sample.demo_config import (
+    CONFIG_FILE,
+    clone_place,
+    config_text,
+    explain_windows,
+    windows_for,
+)
 from homeostat.sample.seed import seed
 from homeostat.sample.story import Story
 from homeostat.sample.traffic import POOL_LIMIT, RATE_PER_SECOND
 from homeostat.sample.troubles import STRENGTHS, checked_strength
+from homeostat.sample.troupe import Troupe
 
 OPERATOR_SECONDS_MAX = 30.0
-STOP_SECONDS = 2.5
-WINDOWS: dict[str, dict[str, float | str]] = {
-    "monitor": {
-        "performance_seconds": 1.0,
-        "health_seconds": 5.0,
-        "capacity_seconds": 5.0,
-        "growth_seconds": 30.0,
-    },
-    "operate": {
-        "autonomy": "auto",
-        "lease_seconds": 6.0,
-        "batch_seconds": 2.0,
-        "settle_seconds": 3.0,
-        "cooldown_seconds": 3.0,
-    },
-    "agent": {"report_seconds": 0.5},
-}
 COLOURS = {
     "trouble": "magenta",
     "found": "yellow",
@@ -125,23 +114,27 @@ def run_demo(
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stop.set())
-        _fill(target, users, terminal, stop)
+        windows = windows_for(_fill(target, users, terminal, stop))
         if stop.is_set():
             return 0
-        operator = stack.enter_context(_operator(target, data, port))
+        place = clone_place(target)
+        (data / CONFIG_FILE).write_text(config_text(windows, place))
+        troupe = Troupe(target, data)
+        stack.callback(troupe.end, clock)
+        operator = troupe.start_operator(port)
         client = _reach(operator, data, clock, stop)
-        for line in explain_windows():
+        for line in (*explain_windows(windows), place.sentence):
             terminal.note(line)
         click.echo(f"page (sign-in link, good once): {client.link()}")
         if not traffic:
             terminal.note("no traffic was asked for; Ctrl-C ends it")
             return _wait(operator, stop)
-        switch = stack.enter_context(_traffic(target, data, beside=operator))
+        troupe.start_traffic()
         terminal.note(
             f"traffic: {RATE_PER_SECOND:.0f} requests a second, a pool of {POOL_LIMIT} connections"
         )
         keys = stack.enter_context(_keyboard())
-        story = Story(client, switch, terminal.say, keys, clock, stop)
+        story = Story(client, troupe.switch, terminal.say, keys, clock, stop, can_clone=place.there)
         with contextlib.suppress(OperateError):
             if trouble is None:
                 story.tell()
@@ -150,7 +143,8 @@ def run_demo(
         return _wait(operator, stop)
 
 
-def _fill(target: str, users: int, terminal: Terminal, stop: threading.Event) -> None:
+def _fill(target: str, users: int, terminal: Terminal, stop: threading.Event) -> int:
+    """Make the sample app's rows, or find them; return how many users there are."""
     started = terminal.clock.monotonic()
     live = sys.stdout.isatty() and not terminal.quiet
 
@@ -168,58 +162,10 @@ def _fill(target: str, users: int, terminal: Terminal, stop: threading.Event) ->
     seconds = terminal.clock.monotonic() - started
     how = "found as it was" if seeded.outcome == "found" else f"{seeded.rows:,} rows made"
     terminal.note(f"sample app: {seeded.users:,} users, {how} in {seconds:.1f} s")
+    return seeded.users
 
 
-def explain_windows() -> list[str]:
-    """Return what the demo shortens, beside what is usual."""
-    usual = Config()
-    lines = ["the demo shortens the windows that decisions are made on (usual values in brackets):"]
-    parts = []
-    for section, values in WINDOWS.items():
-        for name, value in values.items():
-            if isinstance(value, float):
-                normal = getattr(getattr(usual, section), name)
-                parts.append(f"{section}.{name} {value:g} ({normal:g})")
-    lines += [f"  {', '.join(parts[i : i + 3])}" for i in range(0, len(parts), 3)]
-    lines.append("remedies act by themselves here (autonomy auto); an attached database: observe")
-    return lines
-
-
-@contextmanager
-def _operator(target: str, data: Path, port: int | None) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the operator in its own process; it also ends when this one does."""
-    config = data / "demo.toml"
-    config.write_text(config_text())
-    command = [sys.executable, "-m", "homeostat.sample.demo_operator", target, str(data)]
-    if port is not None:
-        command.append(str(port))
-    process = subprocess.Popen(  # noqa: S603  # our own module with our own interpreter
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for this process, which ends the others in order
-    )
-    try:
-        yield process
-    finally:
-        _end(process)
-
-
-def config_text() -> str:
-    """Return the demo's configuration file."""
-    lines = ["# Written by `homeostat demo` at each start: shortened windows."]
-    for section, values in WINDOWS.items():
-        lines.append(f"\n[{section}]")
-        lines += [
-            f"{name} = {msgspec.json.encode(value).decode()}" for name, value in values.items()
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _reach(
-    operator: subprocess.Popen[bytes], data: Path, clock: Clock, stop: threading.Event
-) -> Client:
+def _reach(operator: Child, data: Path, clock: Clock, stop: threading.Event) -> Client:
     """Wait until the operator answers.
 
     Raises:
@@ -227,67 +173,14 @@ def _reach(
     """
     until = clock.monotonic() + OPERATOR_SECONDS_MAX
     while clock.monotonic() < until and not clock.wait(stop, 0.05):
-        if operator.poll() is not None:
-            stderr = operator.stderr
-            said = stderr.read().decode(errors="replace").strip() if stderr else ""
-            raise OperateError(
-                said.removeprefix("error: ") or f"It ended; see {data}/operator.log."
-            )
+        if operator.has_ended:
+            raise OperateError(operator.last_words() or f"It ended; see {data}/operator.log.")
         with contextlib.suppress(HomeostatError):
             client = Client(data)
             if client.operator.pid == operator.pid:
                 client.status()
                 return client
     raise OperateError(f"The operator did not answer in time. Its log is {data / 'operator.log'}.")
-
-
-@contextmanager
-def _traffic(
-    target: str, data: Path, *, beside: subprocess.Popen[bytes]
-) -> Iterator[Callable[[str, bool, float | None], None]]:
-    """Start the traffic in its own process; yield what switches troubles.
-
-    At the end it and the process beside it are told at once, so that they end side by side.
-    """
-    log = (data / "traffic.log").open("ab")
-    process = subprocess.Popen(  # noqa: S603  # our own module with our own interpreter
-        [
-            sys.executable,
-            "-m",
-            "homeostat.sample.traffic",
-            "-",
-            "--data",
-            str(data),
-            "--parent",
-            str(os.getpid()),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        start_new_session=True,
-    )
-    log.close()
-    pipe = process.stdin
-    assert pipe is not None, "it was asked for"  # noqa: S101
-
-    def tell(body: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            pipe.write(body + b"\n")
-            pipe.flush()
-
-    def switch(name: str, on: bool, strength: float | None) -> None:  # noqa: FBT001
-        command: dict[str, object] = {"trouble": name, "on": on}
-        if strength is not None:
-            command["strength"] = strength
-        tell(msgspec.json.encode(command))
-
-    tell(target.encode())
-    try:
-        yield switch
-    finally:
-        process.terminate()
-        beside.terminate()
-        _end(process)
 
 
 @contextmanager
@@ -310,24 +203,8 @@ def _keyboard() -> Iterator[Callable[[], str] | None]:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
-def _wait(operator: subprocess.Popen[bytes], stop: threading.Event) -> int:
+def _wait(operator: Child, stop: threading.Event) -> int:
     while not stop.wait(0.2):
-        if operator.poll() is not None:
-            stderr = operator.stderr
-            said = stderr.read().decode(errors="replace").strip() if stderr else ""
-            raise OperateError(said.removeprefix("error: ") or "The operator ended; see its log.")
+        if operator.has_ended:
+            raise OperateError(operator.last_words() or "The operator ended; see its log.")
     return 0
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    for pipe in (process.stdin, process.stderr):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()

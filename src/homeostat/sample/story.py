@@ -15,14 +15,16 @@ from homeostat.clock import Clock
 from homeostat.errors import OperateError
 from homeostat.logbook.rows import Finding, RemedyRecord
 from homeostat.operate.views import RemedyView, Status
-from homeostat.sample.troubles import IDLE_HOLDERS, LOCK_HOLDER, STORY, WORDS
+from homeostat.sample.troubles import DROPPED_INDEX, IDLE_HOLDERS, LOCK_HOLDER, STORY, WORDS
 
 POLL_SECONDS = 0.25
 REST_SECONDS = 6.0
-CHAPTER_SECONDS_MAX = 60.0
-REMEDY = "grow-pool"
-RULE = "pool-exhausted"
-TOLD = (RULE, "lock-holder", "connection-leak", "data-growing")
+CHAPTER_SECONDS_MAX = 90.0
+GROW_POOL, CREATE_INDEX = "grow-pool", "create-index"
+REMEDIES = (GROW_POOL, CREATE_INDEX, "refresh-statistics", "analyse-table")
+RULES = ("pool-exhausted", "lock-holder", "connection-leak", "data-growing")
+SLOW = "slow-statement"
+SUFFERING = ("list_online", "list_notices", "find_reading")  # what troubles make slow
 FIRST, SECOND, THIRD = STORY
 OVER = ("kept", "reverted", "ineffective", "rejected", "refused", "failed", "asking")
 
@@ -64,6 +66,7 @@ class Story:
         say: prints a line: kind of news, text.
         keys: keys that were pressed since last asked; None when nobody can press any.
         stop: ends the story.
+        can_clone: whether remedies can be rehearsed on a clone; else what needs that is left out.
     """
 
     console: Console
@@ -72,19 +75,19 @@ class Story:
     keys: Callable[[], str] | None
     clock: Clock
     stop: threading.Event
+    can_clone: bool = True
     _told: set[tuple[str, object]] = field(default_factory=set)
 
     def tell(self) -> None:
         """Tell what is left of the story, then return with the troubles off."""
-        chapters = (self._idle_holders, self._lock_holder, self._waits_for_you)
-        done = self._chapters_done()
+        left = self._chapters_left()
         self._rest()
-        for chapter in chapters[done:]:
+        for chapter in left:
             if self.stop.is_set():
                 return
             chapter()
         self.switch(IDLE_HOLDERS, False, None)
-        if done >= len(chapters):
+        if not left:
             self.say("story", "it was told before and is in the logbook; traffic goes on")
         elif not self.stop.is_set():
             self.say("story", "that was all; traffic goes on until Ctrl-C")
@@ -97,15 +100,23 @@ class Story:
         while not self._pause():
             self._news()
 
-    def _chapters_done(self) -> int:
-        records = [r for r in self.console.remedies() if r.key == REMEDY and r.state in OVER]
-        for record in records:
+    def _chapters_left(self) -> list[Callable[[], None]]:
+        """Return the chapters that the logbook does not hold, in order."""
+        over = [record for record in self.console.remedies() if record.state in OVER]
+        for record in over:
             self._told.add((record.state, record.id))
-        if any(r.decided_by not in {"", "homeostat"} for r in records):
-            return 3
-        if any(r.state == "ineffective" for r in records):
-            return 2
-        return int(any(r.state == "kept" for r in records))
+        index = any(record.key == CREATE_INDEX for record in over)
+        pool = [record for record in over if record.key == GROW_POOL]
+        asked = any(record.decided_by not in {"", "homeostat"} for record in pool)
+        in_vain = asked or any(record.state == "ineffective" for record in pool)
+        helped = in_vain or any(record.state == "kept" for record in pool)
+        chapters = (
+            (self._dropped_index, index or not self.can_clone),
+            (self._idle_holders, helped),
+            (self._lock_holder, in_vain),
+            (self._waits_for_you, asked),
+        )
+        return [chapter for chapter, done in chapters if not done]
 
     def _rest(self) -> None:
         until = self.clock.monotonic() + REST_SECONDS
@@ -115,34 +126,42 @@ class Story:
             if one.p99_ms is not None:
                 self.say("rest", f"p99 {one.p99_ms:.1f} ms of the promised {one.promise_ms:.0f} ms")
 
+    def _dropped_index(self) -> None:
+        self.say("trouble", WORDS[DROPPED_INDEX])
+        self.switch(DROPPED_INDEX, True, None)
+        self._until_over(CREATE_INDEX)
+        self.switch(DROPPED_INDEX, False, None)
+
     def _idle_holders(self) -> None:
         self.say("trouble", WORDS[IDLE_HOLDERS])
         self.switch(IDLE_HOLDERS, True, FIRST.idle_holders)
-        self._until_over()
+        self._until_over(GROW_POOL)
 
     def _lock_holder(self) -> None:
         self.switch(IDLE_HOLDERS, True, SECOND.idle_holders)
         self.say("trouble", "the partner gets slow for more requests, and")
         self.say("trouble", WORDS[LOCK_HOLDER])
         self.switch(LOCK_HOLDER, True, SECOND.lock_holder)
-        self._until_over()
+        self._until_over(GROW_POOL)
         self.switch(LOCK_HOLDER, False, None)
         self.say("trouble", "the nightly report is stopped, as a person would who was told its pid")
 
     def _waits_for_you(self) -> None:
-        self.console.set_autonomy(REMEDY, "approve")
-        self.say("autonomy", f"{REMEDY} is set to approve: from now on it asks first")
+        self.console.set_autonomy(GROW_POOL, "approve")
+        self.say("autonomy", f"{GROW_POOL} is set to approve: from now on it asks first")
         self.say("trouble", "the partner gets slower still")
         self.switch(IDLE_HOLDERS, True, THIRD.idle_holders)
-        self._until_over(patience_seconds=None)
+        self._until_over(GROW_POOL, patience_seconds=None)
 
-    def _until_over(self, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX) -> None:
-        """Tell the news until a remedy proposed from now on is over."""
+    def _until_over(
+        self, remedy: str, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX
+    ) -> None:
+        """Tell the news until a remedy of this key that is proposed from now on is over."""
         known = {record.id for record in self.console.remedies()}
         start = self.clock.monotonic()
         while not self._pause():
             self._news()
-            mine = [r for r in self._remedies() if r.id not in known]
+            mine = [r for r in self._remedies() if r.key == remedy and r.id not in known]
             if any(r.state in OVER for r in mine):
                 return
             waits = patience_seconds is None or self.clock.monotonic() - start < patience_seconds
@@ -152,7 +171,7 @@ class Story:
 
     def _remedies(self) -> list[RemedyRecord]:
         try:
-            return [record for record in self.console.remedies() if record.key == REMEDY]
+            return [record for record in self.console.remedies() if record.key in REMEDIES]
         except OperateError:
             return []  # the operator is being restarted; it is asked again
 
@@ -162,7 +181,9 @@ class Story:
         except OperateError:
             return
         for finding in findings:
-            if finding.rule in TOLD and self._is_news("finding", finding.id):
+            if not is_told(finding):
+                continue
+            if self._is_news("finding", finding.id):
                 self.say("found", finding.what)
                 self.say("cause", finding.cause)
         for record in sorted(self._remedies(), key=lambda one: one.id):
@@ -206,3 +227,10 @@ class Story:
 
     def _pause(self) -> bool:
         return self.clock.wait(self.stop, POLL_SECONDS)
+
+
+def is_told(finding: Finding) -> bool:
+    """Return whether a finding belongs to the story: not what only a busy machine made slow."""
+    operations = finding.evidence.get("operations", ())
+    slow = finding.rule == SLOW and any(name in SUFFERING for name in operations)
+    return slow or finding.rule in RULES

@@ -31,20 +31,27 @@ import msgspec
 
 from homeostat.access import AgentOptions, Caller, Database, PoolLimits
 from homeostat.clock import Clock, SystemClock
-from homeostat.errors import ConfigError, HomeostatError
+from homeostat.errors import HomeostatError
 from homeostat.sample.arrivals import PEOPLE_MAX, PEOPLE_SQL, Arrival, People, arrivals
 from homeostat.sample.counts import Counts, Second
-from homeostat.sample.operations import MIX, OPERATIONS
+from homeostat.sample.operations import MIX, OPERATIONS, Part
 from homeostat.sample.process import Parent, name_process, stop_on_signals
 from homeostat.sample.troubles import (
     CONNECTION_LEAK,
     DISK_GROWTH,
+    DROPPED_INDEX,
+    HURTFUL_INDEX,
     IDLE_HOLDERS,
     LOCK_HOLDER,
+    STALE_STATISTICS,
+    AskingTrouble,
     ConnectionLeak,
     DiskGrowth,
+    DroppedIndex,
+    HurtfulIndex,
     IdleHolders,
     LockHolder,
+    StaleStatistics,
     Trouble,
     checked_strength,
 )
@@ -97,6 +104,16 @@ class TroubleState(msgspec.Struct, frozen=True):
     pid: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """An arrival that waits for a thread: what it asks, since when, and whether by the partner."""
+
+    arrival: Arrival
+    part: Part
+    due: float
+    partner_seconds: float | None
+
+
 class Traffic:
     """Traffic on one database handle, which it closes at the end."""
 
@@ -132,21 +149,32 @@ class Traffic:
             random_seed=self.options.random_seed,
         )
         self._idle_holders = IdleHolders(random_seed=self.options.random_seed, clock=self._clock)
+        asking: dict[str, AskingTrouble] = {
+            DROPPED_INDEX: DroppedIndex(url),
+            STALE_STATISTICS: StaleStatistics(url),
+            HURTFUL_INDEX: HurtfulIndex(url),
+        }
         self._troubles: dict[str, Trouble] = {
             IDLE_HOLDERS: self._idle_holders,
             LOCK_HOLDER: LockHolder(url),
             CONNECTION_LEAK: ConnectionLeak(database, clock=self._clock),
             DISK_GROWTH: DiskGrowth(database, url=url, clock=self._clock),
+            **asking,
         }
+        self._asking = tuple(asking.values())
+        mine = [part.operation for one in self._asking for part in one.parts]
+        for operation in mine:
+            if operation not in OPERATIONS:
+                database.register(operation)
         self._stop = threading.Event()
-        self._queue: queue.SimpleQueue[tuple[Arrival, float, float | None] | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._counts = Counts(self._clock.monotonic())
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Let requests arrive from now on."""
+        """Put right what a killed one left, then let requests arrive from now on."""
+        for trouble in self._asking:
+            trouble.mend()
         targets = itertools.chain(
             (self._arrive,), itertools.repeat(self._work, self.options.workers)
         )
@@ -197,39 +225,39 @@ class Traffic:
                 return
             partner_seconds = self._idle_holders.strikes()
             if self._counts.offer(room=room):
-                self._queue.put((arrival, due, partner_seconds))
+                asked = (one.asks() for one in self._asking)
+                part = next((part for part in asked if part is not None), MIX[arrival.name])
+                self._queue.put(_Request(arrival, part, due, partner_seconds))
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            arrival, due, partner_seconds = item
+        while (request := self._queue.get()) is not None:
             failure = ""
             try:
                 if not self._stop.is_set():
-                    self._serve(arrival, partner_seconds)
+                    self._serve(request)
             except HomeostatError as error:
                 failure = type(error).__name__
             self._counts.end(
-                arrival.name,
-                self._clock.monotonic() - due,
+                request.part.operation.name,
+                self._clock.monotonic() - request.due,
                 failure=failure,
-                slow=partner_seconds is not None,
+                slow=request.partner_seconds is not None,
             )
 
-    def _serve(self, arrival: Arrival, partner_seconds: float | None) -> None:
-        person = arrival.person
+    def _serve(self, request: _Request) -> None:
+        arrival, person = request.arrival, request.arrival.person
         caller = Caller(user=str(person.id), segment=arrival.segment, source="traffic")
-        if partner_seconds is not None:
+        if request.partner_seconds is not None:
             self._idle_holders.sync(
                 self._database,
                 person,
                 caller=caller,
-                partner_seconds=partner_seconds,
+                partner_seconds=request.partner_seconds,
                 stop=self._stop,
             )
             return
-        part = MIX[arrival.name]
-        params = part.draw(person, arrival.chance, int(self._clock.now() * 1000))
-        self._database.execute(part.operation, params, caller=caller)
+        params = request.part.draw(person, arrival.chance, int(self._clock.now() * 1000))
+        self._database.execute(request.part.operation, params, caller=caller)
 
 
 class _Commands:
@@ -271,7 +299,7 @@ def _answer(traffic: Traffic, line: bytes) -> object:
     try:
         command = msgspec.json.decode(line, type=Command)
         return traffic.set_trouble(command.trouble, on=command.on, strength=command.strength)
-    except (msgspec.MsgspecError, ConfigError) as error:
+    except (msgspec.MsgspecError, HomeostatError) as error:
         return {"error": str(error)}
 
 

@@ -24,6 +24,7 @@ from homeostat.web.guard import Guard
 from homeostat.web.pages import STATIC, Pages
 from homeostat.web.stream import Pump
 from homeostat.web.tokens import TokenBook
+from homeostat.web.troubles import NoTroubles, Troubles
 
 FOREVER = "public, max-age=31536000, immutable"  # addresses carry a digest of the content
 
@@ -44,6 +45,7 @@ def create_app(
     port: int,
     clock: Clock,
     directory: Path,
+    troubles: Troubles | None = None,
 ) -> Starlette:
     """Return the application; `app.state.access` makes sign-in links.
 
@@ -54,6 +56,7 @@ def create_app(
         port: where it will listen: requests for another host or port are refused.
         clock: tells when links and sessions end.
         directory: the operator's data directory; holds the key that signs sessions.
+        troubles: what the page has buttons to break; None: this is no demo.
 
     Raises:
         SecretError: the key cannot be read or made.
@@ -67,8 +70,9 @@ def create_app(
         tokens=TokenBook(directory, clock=clock),
     )
     pump = Pump(console)
-    pages = Pages(console, access=access, clock=clock)
-    api = api_routes(console, access=access, pump=pump, config=config, clock=clock)
+    broken = troubles or NoTroubles()
+    pages = Pages(console, access=access, clock=clock, troubles=broken)
+    api = api_routes(console, access=access, pump=pump, config=config, clock=clock, troubles=broken)
     app = Starlette(
         routes=[*api, *pages.routes(), Mount("/static", _Static(directory=STATIC))],
         middleware=[Middleware(Guard, port=port, error_page=pages.error_page)],

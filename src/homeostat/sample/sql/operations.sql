@@ -49,6 +49,13 @@ WHERE user_id = :user_id
 ORDER BY id DESC
 LIMIT :page_size;
 
+-- list_online: Who came last and is still there.
+SELECT user_id, device, started_ms
+FROM sessions
+WHERE ended_ms IS NULL
+ORDER BY started_ms DESC
+LIMIT :page_size;
+
 -- show_dashboard: What the newest events add up to, by kind and screen.
 SELECT kind, screen, count(*) AS events, sum(duration_ms) AS total_ms
 FROM (

@@ -10,11 +10,17 @@ IDLE_HOLDERS = "idle-holders"
 LOCK_HOLDER = "lock-holder"
 CONNECTION_LEAK = "connection-leak"
 DISK_GROWTH = "disk-growth"
+DROPPED_INDEX = "dropped-index"
+STALE_STATISTICS = "stale-statistics"
+HURTFUL_INDEX = "hurtful-index"
 STRENGTHS = {
     IDLE_HOLDERS: 0.28,
     LOCK_HOLDER: 0.85,
     CONNECTION_LEAK: 0.5,
     DISK_GROWTH: 0.5,
+    DROPPED_INDEX: 0.06,
+    STALE_STATISTICS: 0.06,
+    HURTFUL_INDEX: 0.2,
 }
 TROUBLES = tuple(STRENGTHS)
 WORDS = {
@@ -22,6 +28,19 @@ WORDS = {
     LOCK_HOLDER: "a nightly report takes the write lock and sits on it",
     CONNECTION_LEAK: "an export takes connections and never gives them back",
     DISK_GROWTH: "a debug log was left on: it fills a table that nobody cleans up",
+    DROPPED_INDEX: "somebody drops the index that tells who is online",
+    STALE_STATISTICS: "a table grew a hundredfold since its statistics were taken",
+    HURTFUL_INDEX: "a search asks for an index on what is written all the time",
+}
+
+OUTCOMES = {
+    IDLE_HOLDERS: "The pool runs out; it is made larger and stays so if that helped.",
+    LOCK_HOLDER: "A larger pool is tried and undone, for it does not help; the holder is named.",
+    CONNECTION_LEAK: "A finding names the operation and the line of code that never gave back.",
+    DISK_GROWTH: "A finding says when the disk is full, which table grows, and who writes it.",
+    DROPPED_INDEX: "The missing index is proven on a copy, built, and kept if it helped.",
+    STALE_STATISTICS: "Fresh statistics are proven on a copy and kept; PostgreSQL asks you first.",
+    HURTFUL_INDEX: "An index looks good; the proof on a copy shows its cost, and it is refused.",
 }
 
 

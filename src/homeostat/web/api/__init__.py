@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 from homeostat.clock import Clock
 from homeostat.config import WebConfig
 from homeostat.operate.views import Console
+from homeostat.web.api.breaking import Breaking
 from homeostat.web.api.calls import Calls
 from homeostat.web.api.changing import Changing
 from homeostat.web.api.looking import Looking
@@ -22,6 +23,7 @@ from homeostat.web.api.route import BODY_BYTES_MAX, ApiRoute, described, served
 from homeostat.web.api.shapes import DECISIONS, autonomies
 from homeostat.web.auth import Access
 from homeostat.web.stream import Pump
+from homeostat.web.troubles import Troubles
 
 __all__ = [
     "BODY_BYTES_MAX",
@@ -37,18 +39,26 @@ ROUTES: tuple[ApiRoute, ...] = (
     *described(Reading),
     *described(Looking),
     *described(Changing),
+    *described(Breaking),
     *described(Programs),
 )
 
 
 def api_routes(
-    console: Console, *, access: Access, pump: Pump, config: WebConfig, clock: Clock
+    console: Console,
+    *,
+    access: Access,
+    pump: Pump,
+    config: WebConfig,
+    clock: Clock,
+    troubles: Troubles,
 ) -> list[BaseRoute]:
     """Return every route of the API, of the agents, and of health."""
     parts = (
         Reading(console, pump, config, clock),
         Looking(console, clock),
         Changing(console, access),
+        Breaking(troubles),
         Programs(console, encoded(ROUTES)),
     )
     return [one for part in parts for one in served(part, access)]

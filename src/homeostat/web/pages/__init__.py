@@ -21,6 +21,8 @@ from homeostat.web.pages.settings import SettingsPage
 from homeostat.web.pages.statements import StatementPages
 from homeostat.web.pages.tables import TablesPage
 from homeostat.web.pages.templating import STATIC
+from homeostat.web.pages.troubles import TroubleForms
+from homeostat.web.troubles import Troubles
 
 __all__ = ["PARTS", "STATIC", "Pages"]
 
@@ -28,11 +30,14 @@ __all__ = ["PARTS", "STATIC", "Pages"]
 class Pages:
     """The routes for people."""
 
-    def __init__(self, console: Console, *, access: Access, clock: Clock) -> None:
+    def __init__(
+        self, console: Console, *, access: Access, clock: Clock, troubles: Troubles
+    ) -> None:
         frame = Frame(console, access, clock)
         self.error_page = frame.error_page
         self._rooms = (
             HomePages(frame),
+            TroubleForms(frame, troubles),
             OverviewPages(frame),
             PerformancePage(frame),
             StatementPages(frame),

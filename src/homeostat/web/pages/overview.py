@@ -24,7 +24,7 @@ from homeostat.web.headline import Headline, headline
 from homeostat.web.pages.frame import HTMX, Frame
 from homeostat.web.pages.templating import path_of
 
-PARTS = ("state", "remedies", "findings", "pools", "traffic", "log")
+PARTS = ("state", "remedies", "findings", "pools", "traffic", "log", "troubles")
 REMEDIES_MAX = 50
 ENDED_IN_FULL = 2  # remedies that ended lately are shown with all their moves
 CLEARED_MAX = 5

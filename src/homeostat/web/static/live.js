@@ -20,7 +20,7 @@
     run: ["remedies"],
     step: ["remedies"],
     database: ["state", "remedies"],
-    audit: ["log"],
+    audit: ["log", "troubles"],
     note: ["state"],
   };
   const ENDINGS = {
@@ -45,7 +45,9 @@
   let timer = 0;
 
   function refresh(names) {
-    names.forEach((name) => wanted.add(name));
+    // troubles are on the demo's page only
+    names.filter((name) => viewed || !database || document.getElementById(name))
+      .forEach((name) => wanted.add(name));
     if (!timer && !busy) timer = setTimeout(fetchParts, GATHER_MS);
   }
 
@@ -90,7 +92,7 @@
   const here = () => showView(location.pathname + location.search);
   window.addEventListener("popstate", () => viewed && here());
 
-  const everything = () => refresh(["state", "remedies", "findings", "pools", "traffic", "log"]);
+  const everything = () => refresh(["state", "remedies", "findings", "pools", "traffic", "log", "troubles"]);
 
   document.body.addEventListener("htmx:after:swap", () => {
     showTimes();
