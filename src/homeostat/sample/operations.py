@@ -177,14 +177,14 @@ def _parts() -> dict[str, Part]:
             draw,
         )
 
-    part("open_home", 0.18, _of_user, "users", "insights")
+    part("open_home", 0.19, _of_user, "users", "insights")
     part("load_profile", 0.12, _of_user, "users", "assessments")
     part("list_insights", 0.12, _page(PAGE_ROWS), "insights")
     part("list_history", 0.08, _page(PAGE_ROWS), "analytics_events")
     part("list_preferences", 0.07, _of_user, "preferences")
     part("list_assessments", 0.04, _page(PAGE_ROWS), "assessments")
     part("list_sessions", 0.02, _page(PAGE_ROWS), "sessions")
-    part("list_online", 0.02, _newest, "sessions")
+    part("list_online", 0.01, _newest, "sessions")
     part("show_dashboard", 0.05, _page(DASHBOARD_ROWS), "analytics_events")
     part("find_user", 0.03, _by_email, "users")
     part("list_newest_users", 0.01, _newest, "users")
