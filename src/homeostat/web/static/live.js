@@ -92,7 +92,7 @@
   const here = () => showView(location.pathname + location.search);
   window.addEventListener("popstate", () => viewed && here());
 
-  const everything = () => refresh(["state", "remedies", "findings", "pools", "traffic", "log", "troubles"]);
+  const everything = () => refresh([...new Set(Object.values(PARTS_OF).flat())]);
 
   document.body.addEventListener("htmx:after:swap", () => {
     showTimes();
