@@ -144,7 +144,7 @@ def test_waiting_for_a_lock_ends_at_busy_deadline_or_cancel(
     timer.start()
     with pytest.raises(StatementCancelledError):
         wire.execute(insert)
-    wire.busy_ms = 100
+    wire.patience.busy_ms = 100
     with pytest.raises(DatabaseLockedError):
         wire.execute(insert)
     elapsed = time.monotonic() - started

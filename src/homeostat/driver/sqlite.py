@@ -7,7 +7,8 @@ again by the last handle). It never opens a file that this process has open thro
 closing either would drop the other's locks.
 
 Waiting for a lock sleeps in the busy handler, which keeps count and ends at `busy_ms`, at the
-deadline or on cancel. A running statement is stopped by sqlite3_interrupt (see watch.py).
+deadline or on cancel; a writer of this process wakes the next (see sqlite_patience.py). A running
+statement is stopped by sqlite3_interrupt (see watch.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import apsw
 
 from homeostat.driver import sqlite_errors, sqlite_files, sqlite_handles
 from homeostat.driver.sqlite_files import FileId
+from homeostat.driver.sqlite_line import Line, line_of
+from homeostat.driver.sqlite_patience import STEPS_SECONDS, Patience
 from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
@@ -44,9 +47,6 @@ from homeostat.errors import (
 MEMORY = ":memory:"
 INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
 STATEMENTS_CACHED_MAX = 128
-# sleeps between two tries for a lock: SQLite's own busy time-out begins with 1, 2, 5, 10 ms too,
-# but goes up to 100; an operation here is promised within 50 ms
-_BUSY_STEPS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.010)
 _FATAL = {sqlite_errors.CORRUPT, sqlite_errors.NOTADB, sqlite_errors.IOERR}
 
 Mode = Literal["own", "foreign"]
@@ -71,19 +71,18 @@ class SqliteWire:
         """Take an open connection; use `connect`."""
         self.label = label
         self.path: str = connection.filename
-        self.busy_ms = busy_ms
         self._connection: apsw.Connection | None = connection
         self._file = file
         self._tidy = tidy
         self._fatal = False
         self._watch = Watch(self._interrupt)
-        self._wake = threading.Event()
-        self._waited: tuple[float, float | None] = (0.0, None)  # sum, begin of the sleep under way
-        self._busy_until = 0.0
+        self._line = Line() if file is None else line_of(file)
+        self.patience = Patience(self._watch, self._line, busy_ms=busy_ms)
+        self._writes = False  # it may hold the write lock
         self._sql = ""
         self._columns: tuple[str, ...] = ()
         self._reads = True
-        connection.set_busy_handler(self._busy)
+        connection.set_busy_handler(self.patience.busy)
         connection.exec_trace = self._before
 
     @property
@@ -100,8 +99,7 @@ class SqliteWire:
     @property
     def lock_wait_seconds(self) -> float:
         """Return seconds slept in the busy handler since opening; any thread may ask."""
-        total, since = self._waited
-        return total if since is None else total + monotonic() - since
+        return self.patience.seconds
 
     def execute(
         self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
@@ -119,6 +117,8 @@ class SqliteWire:
             raise self._failed(error) from None
         finally:
             self._watch.finish()
+            if not self._reads or self._writes or self.patience.in_line:
+                self._move_on(connection)
         changed = 0
         if not self._reads and connection.total_changes() != total:
             changed = connection.changes()
@@ -176,6 +176,7 @@ class SqliteWire:
 
     def begin(self, *, write: bool, deadline_ms: float | None = None) -> None:
         """Start a transaction; a writing one takes the write lock at once."""
+        self._writes = write
         self.execute("BEGIN IMMEDIATE" if write else "BEGIN", deadline_ms=deadline_ms)
 
     def commit(self, *, deadline_ms: float | None = None) -> None:  # noqa: ARG002  nobody answers
@@ -215,6 +216,7 @@ class SqliteWire:
         with sqlite_handles.lock:
             connection.close(force=True)
             left = sqlite_handles.closed(self._file)
+            self._line.pass_on()
             if self._tidy and left.handles == 0 and not left.wal_was_there:
                 self._tidy()
 
@@ -242,12 +244,23 @@ class SqliteWire:
         finally:
             connection.exec_trace = self._before
             self._watch.finish()
+            self._move_on(connection)
+
+    def _move_on(self, connection: apsw.Connection) -> None:
+        """Wait no longer; if no transaction is open, the write lock is free for the next."""
+        if self.patience.in_line:
+            self.patience.leave()
+        self._writes = connection.in_transaction
+        if not self._writes:
+            self._line.pass_on()
 
     def _before(self, cursor: apsw.Cursor, text: str, _: object) -> bool:
         """Note the columns, which apsw no longer tells after an empty result."""
         columns = cursor.get_description()
         self._columns = tuple([column[0] for column in columns]) if columns else ()
         self._reads = cursor.is_readonly
+        if self._line.is_queue and not self._reads and not cursor.connection.in_transaction:
+            self.patience.queue_up()
         return len(text) == len(self._sql) or not self._more_follows(text)
 
     def _more_follows(self, text: str) -> bool:
@@ -257,29 +270,10 @@ class SqliteWire:
 
     def _interrupt(self, _: int) -> float | None:
         """Stop what runs; called by the watch while the connection cannot be closed."""
-        self._wake.set()
+        self.patience.interrupt()
         if self._connection is not None:
             self._connection.interrupt()
         return INTERRUPT_AGAIN_SECONDS
-
-    def _busy(self, tries: int) -> bool:
-        """Sleep before the next try for a lock; False gives up."""
-        now = monotonic()
-        if tries == 0:
-            self._wake.clear()
-            self._busy_until = now + self.busy_ms / 1000
-        until = self._busy_until
-        deadline = self._watch.deadline
-        if deadline is not None and deadline < until:
-            until = deadline
-        if now >= until or self._watch.reason:
-            return False
-        step = _BUSY_STEPS_SECONDS[min(tries, len(_BUSY_STEPS_SECONDS) - 1)]
-        total, _ = self._waited
-        self._waited = (total, now)
-        self._wake.wait(min(step, until - now))
-        self._waited = (total + monotonic() - now, None)
-        return not self._watch.reason
 
     def _failed(self, error: Exception) -> HomeostatError:
         """End the watch and return our error for apsw's."""
@@ -460,7 +454,7 @@ def _prepare(wire: SqliteWire, *, mode: Mode, key: str | None, synchronous: Sync
 
 def _set_wal(wire: SqliteWire) -> None:
     """Set WAL mode; SQLite does not call the busy handler for it, so wait here."""
-    until = monotonic() + wire.busy_ms / 1000
+    until = monotonic() + wire.patience.busy_ms / 1000
     pause = threading.Event()
     while True:
         try:
@@ -468,7 +462,7 @@ def _set_wal(wire: SqliteWire) -> None:
         except DatabaseLockedError:
             if monotonic() >= until:
                 raise
-            pause.wait(_BUSY_STEPS_SECONDS[-1])
+            pause.wait(STEPS_SECONDS[-1])
             continue
         if mode != "wal":
             message = (
