@@ -16,6 +16,7 @@ from homeostat.config import TuneConfig
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import IndexInfo, IndexSpec, Maintain
 from homeostat.engine.maintain import same_index
+from homeostat.engine.plan import walk
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Finding, Json
 from homeostat.operate.remedy import (
@@ -157,24 +158,33 @@ class CreateIndex:
         if one is None or not one.spent.calls:
             return None
         rate = one.spent.calls / one.seconds
-        subject = view.subject("index", spec_of(parameters).name)
-        uses = [
-            value
-            for value in view.recent.between(
-                "index.uses", subject, start=min(start, end - COUNTED_SECONDS), end=end
-            )
-            if isinstance(value, float)
-        ]
+        uses = _uses(parameters, view, start=min(start, end - COUNTED_SECONDS), end=end)
         mechanism = sum(uses) / len(uses) / rate if uses else 0.0
         return Batch(one.mean_ms, rate, min(1.0, mechanism))
 
     def explain(self, parameters: Json, view: View) -> str:
-        """Say whether the planner takes the index at all."""
-        subject = view.subject("index", spec_of(parameters).name)
-        last = view.recent.last("index.uses", subject)
-        if last is None or not isinstance(last.value, float):
+        """Say whether the planner takes the index at all.
+
+        Not by one reading: sessions of PostgreSQL tell of their scans in a burst once a second, so
+        most readings in between are 0. A plan that names the index is as good.
+        """
+        seconds = max(COUNTED_SECONDS, 2 * view.config.monitor.performance_seconds)
+        uses = _uses(parameters, view, start=view.at - seconds, end=view.at)
+        if not uses or max(uses) > 0:
             return ""
-        return "" if last.value > 0 else "the planner does not use the index"
+        one = view.statements.view(str(parameters["statement"]), start=0.0, end=view.at)
+        if one is not None and one.plans:
+            named = {node.index for _, node in walk(one.plans[-1].plan.root)}
+            if spec_of(parameters).name in named:
+                return ""
+        return "the planner does not use the index"
+
+
+def _uses(parameters: Json, view: View, *, start: float, end: float) -> list[float]:
+    """Return the readings of the index's use, uses a second, with start < time <= end."""
+    subject = view.subject("index", spec_of(parameters).name)
+    found = view.recent.between("index.uses", subject, start=start, end=end)
+    return [value for value in found if isinstance(value, float)]
 
 
 def spec_of(parameters: Json) -> IndexSpec:
