@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo, Explain, IndexSpec, Maintain
 from homeostat.engine.maintain import IndexTrial, try_index
+from homeostat.engine.plan import walk
 from homeostat.errors import CloneRefusedError, DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.operate.remedy import Hands, Rehearsed
@@ -40,12 +41,17 @@ STATEMENTS_SHOWN = 10
 
 @dataclass(slots=True)
 class Trial:
-    """What was measured on the clone."""
+    """What was measured on the clone.
+
+    Attributes:
+        used: whether the planner takes the index for any call of the statement.
+    """
 
     clone: CloneInfo
     index: IndexTrial
     chosen: Chosen
     compared: list[Compared]
+    used: bool = True
     plans: dict[str, Json] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
 
@@ -99,6 +105,9 @@ def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
         dialect=engine.dialect,
         calls_max=config.tune.replay_calls_max,
     )
+    # its own calls first: they are what is left to judge by when the time does not do for all
+    ours = tuple(sorted(chosen.calls, key=lambda call: call.key != statement))
+    chosen = replace(chosen, calls=ours)
     if all(call.key != statement for call in chosen.calls):
         reason = "no call of the statement was captured with its parameters, so nothing is proven"
         return Rehearsed(ok=False, reason=reason)
@@ -146,6 +155,7 @@ def _try(
     deadline_ms = 1000 * tune.build_seconds_max
     index = try_index(maintain, spec, wire=wire, deadline_ms=deadline_ms)
     plans["after"] = _plan(explain, newest, wire, tune)
+    used = any(_takes(explain, call, wire, spec.name) for call in calls if call.key == statement)
     after = replay(wire, calls, seconds=tune.replay_seconds)
     compared = compare_sides(calls, before, after)
     worse = frozenset(one.key for one in compared if is_worse(one, tune))
@@ -156,7 +166,17 @@ def _try(
         after = best_of(after, replay(wire, calls, seconds=tune.replay_seconds, only=worse))
         compared = compare_sides(calls, before, after)
     failed = _failed(before, after)
-    return Trial(clone, index, chosen, compared, {k: v for k, v in plans.items() if v}, failed)
+    known = {name: plan for name, plan in plans.items() if plan}
+    return Trial(clone, index, chosen, compared, used, known, failed)
+
+
+def _takes(explain: Explain, call: Call, wire: Wire, index: str) -> bool:
+    """Return whether the planner takes an index for a call."""
+    try:
+        plan = explain.estimate(call.sql, call.params, wire=wire)
+    except DatabaseError:
+        return False
+    return any(node.index == index for _, node in walk(plan.root))
 
 
 def _plan(explain: Explain, call: Call, wire: Wire, tune: TuneConfig) -> Json:
@@ -217,8 +237,11 @@ def judge_trial(
     benefit = benefit_of(trial.compared, statement, rates)
     evidence = _evidence(trial, seconds, size, benefit)
     own = next((one for one in trial.compared if one.key == statement), None)
-    against = _against(own, trial.compared, tune, benefit) or _over_budget(
-        spec, seconds, size, config, free_bytes=free_bytes, dialect=dialect
+    unused = "" if trial.used else f"the planner does not take the index {spec.name}"
+    against = (
+        unused
+        or _against(own, trial.compared, tune, benefit)
+        or _over_budget(spec, seconds, size, config, free_bytes=free_bytes, dialect=dialect)
     )
     if against or own is None:
         return Rehearsed(ok=False, reason=f"on the clone: {against}", evidence=evidence)
@@ -239,7 +262,7 @@ def _against(
     different = [one.operation for one in compared if not one.equal]
     if different:
         return f"the results of {', '.join(different)} differ"
-    if benefit <= tune.index_benefit_share:
+    if min(benefit, -own.change) <= tune.index_benefit_share:
         return (
             f"{own.operation} went from {own.before_ms:,.2f} to {own.after_ms:,.2f} ms; net of "
             f"writes that is {benefit:.0%}, and {tune.index_benefit_share:.0%} is asked for"
