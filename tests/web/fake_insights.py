@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from homeostat.errors import NotFoundError
+from homeostat.logbook.rows import AuditEntry, Finding
 from homeostat.operate.insights import (
     Activity,
     Chart,
     Charts,
+    Hit,
+    Hits,
+    Proposals,
     SettingsInForce,
     StatementRow,
     Statements,
     Tables,
+    Trail,
 )
 from homeostat.operate.views import Explained
 
 
 class FakeInsights:
     """Holds what a test gives it."""
+
+    rows_audit: list[AuditEntry]
+    rows_findings: dict[int, Finding]
 
     def forget_insights(self) -> None:
         """Forget everything."""
@@ -26,6 +34,9 @@ class FakeInsights:
         self.seen: Activity | None = None
         self.held: Tables | None = None
         self.in_force: SettingsInForce | None = None
+        self.report_of: Proposals | None = None
+        self.rows_hits: list[Hit] = []
+        self.broken = ""
 
     def charts(
         self,
@@ -95,3 +106,39 @@ class FakeInsights:
         return self.in_force or SettingsInForce(
             database=database, of_database=[], of_homeostat=[], reason="the database is away"
         )
+
+    def finding(self, number: int) -> Finding:
+        """See Console."""
+        if number not in self.rows_findings:
+            raise NotFoundError
+        return self.rows_findings[number]
+
+    def proposals(self, database: str, *, start: float, end: float) -> Proposals:
+        """See Console."""
+        return self.report_of or Proposals(
+            database=database,
+            start=start,
+            end=end,
+            since=start,
+            autonomy="observe",
+            found=[],
+            proposed=[],
+        )
+
+    def trail(
+        self, *, database: str | None = None, before: int | None = None, limit: int = 100
+    ) -> Trail:
+        """See Console."""
+        entries = [e for e in self.rows_audit[::-1] if before is None or e.sequence < before]
+        return Trail(
+            entries=[e for e in entries if database in {None, e.database}][:limit],
+            total=len(self.rows_audit),
+            verified=None if self.broken else len(self.rows_audit),
+            verified_at=0.0,
+            broken=self.broken,
+        )
+
+    def search(self, words: str, *, database: str | None = None, limit: int = 50) -> Hits:
+        """See Console."""
+        hits = [hit for hit in self.rows_hits if database in {None, hit.database}]
+        return Hits(asked=words, hits=hits[:limit], more=max(0, len(hits) - limit))

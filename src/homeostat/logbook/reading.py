@@ -116,11 +116,22 @@ class Reading:
             ).rows
         return [decoded(row, Step, where=f"step {run}/{number}") for number, row in rows]
 
-    def audit(self, *, limit: int = 100) -> list[AuditEntry]:
-        """Return audit entries, the newest first."""
+    def audit(
+        self, *, limit: int = 100, before: int | None = None, database: str | None = None
+    ) -> list[AuditEntry]:
+        """Return audit entries, the newest first.
+
+        Args:
+            limit: at most so many.
+            before: only those with a smaller number.
+            database: only those that concern it, or none.
+        """
         with self._file.reading() as session:
             rows = session.execute(
-                "SELECT body, hash FROM audit ORDER BY sequence DESC LIMIT :limit", {"limit": limit}
+                "SELECT body, hash FROM audit WHERE (:before IS NULL OR sequence < :before) "
+                "AND (:database IS NULL OR json_extract(body, '$.database') IN ('', :database)) "
+                "ORDER BY sequence DESC LIMIT :limit",
+                {"limit": limit, "before": before, "database": database},
             ).rows
         return [audit.entry(str(body), str(proof)) for body, proof in rows]
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from homeostat.logbook.rows import AuditEntry, Finding
+
 if TYPE_CHECKING:
     from homeostat.operate.views import Explained
 
@@ -265,6 +267,96 @@ class SettingsInForce(Shape, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class FoundRow(Shape, frozen=True, kw_only=True):
+    """Findings of one rule in a period: how many, for how long they were open, and the worst."""
+
+    rule: str
+    count: int
+    open_now: int
+    open_seconds: float  # within the period, all of them
+    severity: str
+    newest: int  # the number of the newest
+    what: str  # of the newest
+    cause: str
+
+
+class ProposedRow(Shape, frozen=True, kw_only=True):
+    """A remedy that was proposed in a period.
+
+    Attributes:
+        rehearsal: what trying it showed, or how it would be tried before it is applied.
+        benefit: what it must show to be kept, or what it was measured to do.
+        undo: how it is undone: exact, compensating or none.
+        decision: what is asked of a person; empty: nothing.
+    """
+
+    remedy: int
+    key: str
+    title: str
+    why: str
+    state: str
+    proposed: float
+    finding: int | None
+    rehearsal: str
+    benefit: str
+    undo: str
+    decision: str
+
+
+class Proposals(Shape, frozen=True, kw_only=True):
+    """What was found in a period, and what was or would have been done about it.
+
+    `since`: when the database was attached; the period before is not known.
+    """
+
+    database: str
+    start: float
+    end: float
+    since: float
+    autonomy: str
+    found: list[FoundRow]
+    proposed: list[ProposedRow]
+
+
+class Trail(Shape, frozen=True, kw_only=True):
+    """A page of the audit log, the newest first, and what following its chain gave.
+
+    Attributes:
+        entries: of this page.
+        total: entries of the whole log.
+        verified: entries that the chain was followed through, from the first; null: it is broken.
+        verified_at: when that was.
+        broken: which entry does not fit, and what to do; empty: none.
+    """
+
+    entries: list[AuditEntry]
+    total: int
+    verified: int | None
+    verified_at: float
+    broken: str = ""
+
+
+class Hit(Shape, frozen=True, kw_only=True):
+    """Something that holds the words asked for; `name` leads to it within its kind.
+
+    Kinds: finding, remedy, statement, table, index, setting, metric, rule, kind of remedy.
+    """
+
+    kind: str
+    database: str  # empty: of all
+    name: str
+    title: str
+    detail: str
+
+
+class Hits(Shape, frozen=True, kw_only=True):
+    """What was found, the best first; `more`: left out."""
+
+    asked: str
+    hits: list[Hit]
+    more: int
+
+
 class Insights(Protocol):
     """The part of the Console that the pages of a database ask beside its state."""
 
@@ -304,4 +396,25 @@ class Insights(Protocol):
 
     def settings(self, database: str) -> SettingsInForce:
         """Return the settings in force of a database and of Homeostat."""
+        ...
+
+    def finding(self, number: int) -> Finding:
+        """Return one finding, open or cleared."""
+        ...
+
+    def proposals(self, database: str, *, start: float, end: float) -> Proposals:
+        """Return what was found in a period, and what was or would have been done about it."""
+        ...
+
+    def trail(
+        self, *, database: str | None = None, before: int | None = None, limit: int = 100
+    ) -> Trail:
+        """Return audit entries before a number, the newest first, with the chain verified.
+
+        Of a database: its entries and those that concern none.
+        """
+        ...
+
+    def search(self, words: str, *, database: str | None = None, limit: int = 50) -> Hits:
+        """Return what holds all the words: findings, remedies, statements, tables, settings..."""
         ...

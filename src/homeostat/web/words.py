@@ -51,6 +51,7 @@ ACTIONS = {
     "ask": "A person is asked",
     "attach": "Attached",
     "detach": "Detached",
+    "withdraw": "Withdrawn",
     "pause": "Paused",
     "resume": "Resumed",
 }

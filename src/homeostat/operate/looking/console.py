@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from homeostat.operate.insights import Activity, Charts, SettingsInForce, Statements, Tables
+from homeostat.logbook.rows import Finding
+from homeostat.operate.insights import (
+    Activity,
+    Charts,
+    Hits,
+    Proposals,
+    SettingsInForce,
+    Statements,
+    Tables,
+    Trail,
+)
 from homeostat.operate.looking.activity import activity_of
 from homeostat.operate.looking.charts import charts_of
+from homeostat.operate.looking.proposals import proposals_of
+from homeostat.operate.looking.search import search
 from homeostat.operate.looking.settings import settings_of
 from homeostat.operate.looking.statements import statement_of, statements_of
 from homeostat.operate.looking.tables import tables_of
+from homeostat.operate.looking.trail import TrailReader
 from homeostat.operate.operator import Operator
 from homeostat.operate.views import Explained
 
@@ -17,6 +30,7 @@ class OperatorInsights:
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
+        self._trail = TrailReader(operator.logbook, operator.clock)
 
     def charts(
         self,
@@ -56,3 +70,21 @@ class OperatorInsights:
     def settings(self, database: str) -> SettingsInForce:
         """Return the settings in force of a database and of Homeostat."""
         return settings_of(self._operator, self._operator.find(database))
+
+    def finding(self, number: int) -> Finding:
+        """Return one finding, open or cleared."""
+        return self._operator.logbook.finding(number)
+
+    def proposals(self, database: str, *, start: float, end: float) -> Proposals:
+        """Return what was found in a period, and what was or would have been done about it."""
+        return proposals_of(self._operator, self._operator.find(database), start=start, end=end)
+
+    def trail(
+        self, *, database: str | None = None, before: int | None = None, limit: int = 100
+    ) -> Trail:
+        """Return audit entries before a number, the newest first, with the chain verified."""
+        return self._trail.read(database=database, before=before, limit=limit)
+
+    def search(self, words: str, *, database: str | None = None, limit: int = 50) -> Hits:
+        """Return what holds all the words: findings, remedies, statements, tables, settings..."""
+        return search(self._operator, words, database=database, limit=limit)

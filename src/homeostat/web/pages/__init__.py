@@ -13,10 +13,12 @@ from homeostat.clock import Clock
 from homeostat.operate.views import Console
 from homeostat.web.auth import Access
 from homeostat.web.pages.activity import ActivityPage
+from homeostat.web.pages.audit import AuditPages
 from homeostat.web.pages.frame import Frame
 from homeostat.web.pages.home import HomePages
 from homeostat.web.pages.overview import PARTS, OverviewPages
 from homeostat.web.pages.performance import PerformancePage
+from homeostat.web.pages.remedies import RemedyPages
 from homeostat.web.pages.settings import SettingsPage
 from homeostat.web.pages.statements import StatementPages
 from homeostat.web.pages.tables import TablesPage
@@ -43,7 +45,9 @@ class Pages:
             StatementPages(frame),
             TablesPage(frame),
             ActivityPage(frame),
+            RemedyPages(frame),
             SettingsPage(frame),
+            AuditPages(frame),
         )
 
     def routes(self) -> list[BaseRoute]:

@@ -26,7 +26,10 @@ TABS: tuple[tuple[str, str], ...] = (
     ("statements", "Statements"),
     ("tables", "Tables"),
     ("activity", "Activity"),
+    ("remedies", "Remedies"),
+    ("report", "Report"),
     ("settings", "Settings"),
+    ("audit", "Audit"),
 )
 """The pages of a database: the last part of the address, and the name."""
 

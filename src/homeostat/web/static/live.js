@@ -145,6 +145,11 @@
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      document.getElementById("search")?.focus();
+      return;
+    }
     if (event.key !== "a" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const button = document.querySelector("button.approve");
     if (button) {
