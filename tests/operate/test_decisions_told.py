@@ -68,7 +68,8 @@ def test_search_finds_by_all_words_the_title_first(tmp_path: Path, sqlite_path: 
         one.tick()
         search = one.console.search
         assert [hit.kind for hit in search("DIAL wrong").hits] == ["finding", "rule", "remedy"]
-        [setting] = [h for h in search("monitor.promise_ms").hits if h.kind == "setting"]
+        setting = search("monitor.promise_ms").hits[0]
+        assert setting.kind == "setting"
         assert "Promised p99" in setting.detail
         assert search("dial nonsense").hits == []
         assert search("").hits == []

@@ -6,13 +6,27 @@ from dataclasses import dataclass, field
 
 from homeostat.clock import Clock
 from homeostat.errors import NotFoundError
-from homeostat.operate.insights import Activity, Charts, SettingsInForce, Statements, Tables
+from homeostat.logbook.rows import Finding
+from homeostat.operate.insights import (
+    Activity,
+    Charts,
+    Hits,
+    Proposals,
+    SettingsInForce,
+    Statements,
+    Tables,
+    Trail,
+)
 from homeostat.operate.views import Console, Explained
 from homeostat.web.api.calls import Calls
 from homeostat.web.api.route import route
 from homeostat.web.api.shapes import (
+    Asked,
     OneName,
+    OneNumber,
+    Period,
     TheDatabase,
+    TrailPage,
     WhichCharts,
     WhichStatements,
     range_of,
@@ -71,3 +85,28 @@ class Looking:
     async def settings(self, query: TheDatabase) -> SettingsInForce:
         """Return the settings in force, of a database and of Homeostat."""
         return await self.call(self.console.settings, query.database)
+
+    @route("GET", "/api/v1/findings/{id}")
+    async def finding(self, path: OneNumber) -> Finding:
+        """Return one finding, open or cleared."""
+        return await self.call(self.console.finding, path.id)
+
+    @route("GET", "/api/v1/proposals", errors=(NotFoundError,))
+    async def proposals(self, query: Period) -> Proposals:
+        """Return what was found in a period, and what was or would have been done about it."""
+        start, end = range_of(query.start, query.end, now=self.clock.now())
+        return await self.call(self.console.proposals, query.database, start=start, end=end)
+
+    @route("GET", "/api/v1/trail")
+    async def trail(self, query: TrailPage) -> Trail:
+        """Return a page of the audit log, the newest first, with its chain of hashes verified."""
+        return await self.call(
+            self.console.trail, database=query.database, before=query.before, limit=query.limit
+        )
+
+    @route("GET", "/api/v1/search", errors=(NotFoundError,))
+    async def search(self, query: Asked) -> Hits:
+        """Return what holds all the words, the best first."""
+        return await self.call(
+            self.console.search, query.words, database=query.database, limit=query.limit
+        )

@@ -148,6 +148,32 @@ class WhichStatements(Given, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX, description="At most so many.")] = 50
 
 
+class Period(Given, frozen=True):
+    """A database and a period, usually the last hour."""
+
+    database: Key
+    start: Moment | None = None
+    end: Moment | None = None
+
+
+class TrailPage(Given, frozen=True):
+    """Which page of the audit log: of a database also what concerns none."""
+
+    database: Key | None = None
+    before: (
+        Annotated[int, Meta(ge=0, le=WHOLE_MAX, description="Those with a smaller number.")] | None
+    ) = None
+    limit: Limit = 100
+
+
+class Asked(Given, frozen=True):
+    """Words to look for, in one database or in all."""
+
+    words: Annotated[str, Meta(max_length=TEXT_MAX, description="All of them must be there.")]
+    database: Key | None = None
+    limit: Annotated[int, Meta(ge=1, le=LIST_MAX, description="At most so many.")] = 50
+
+
 class WhichEvents(Given, frozen=True):
     """Which events; the header Last-Event-ID wins over `after`."""
 
