@@ -35,6 +35,7 @@ from homeostat.operate.room import Room
 from homeostat.web.api import ROUTES, ApiRoute
 from homeostat.web.api import shapes as shapes_of_api
 from homeostat.web.api.openapi import encoded
+from homeostat.web.guard import status_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "docs" / "reference"
@@ -314,12 +315,20 @@ def errors_page() -> str:
     """Return the page of errors."""
     found = [value for value in vars(errors).values() if inspect.isclass(value)]
     lines = [
-        [f"`{one.__name__}`", f"`{one.__bases__[0].__name__}`", inspect.cleandoc(one.__doc__ or "")]
+        [
+            f"`{one.__name__}`",
+            f"`{one.__bases__[0].__name__}`",
+            str(status_of(one())),
+            inspect.cleandoc(one.__doc__ or ""),
+        ]
         for one in found
         if issubclass(one, errors.HomeostatError)
     ]
-    head = ["error", "kind of", "what it says"]
-    intro = "Every error that Homeostat raises on purpose, and what to do next."
+    head = ["error", "kind of", "status", "what it says"]
+    intro = (
+        "Every error that Homeostat raises on purpose, and what to do next. *status* is what the "
+        "API answers\nwith. What brings each about on an engine is told in [engines.md](engines.md)."
+    )
     return page("Errors", intro, table(head, lines))
 
 

@@ -33,6 +33,7 @@ from homeostat.errors import (
     StatementError,
     TlsError,
     TooManyConnectionsError,
+    UnsupportedVersionError,
 )
 from tests.servers import PostgresServer, free_port, postgres_directory, running_server, wait_until
 
@@ -216,6 +217,11 @@ def test_server_is_shutting_down() -> None:
 
         wait_until(refuses, 10, "the server to refuse")
         last.close()
+
+
+def test_server_is_too_old(pg_server: PostgresServer) -> None:
+    with pytest.raises(UnsupportedVersionError, match="the server is 1"):
+        postgres.connect(pg_server.url(), version_min=990_000)
 
 
 def test_another_server_listens_there() -> None:

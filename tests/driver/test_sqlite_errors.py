@@ -22,6 +22,7 @@ from homeostat.errors import (
     NotADatabaseError,
     ReadOnlyDatabaseError,
     StatementError,
+    StorageError,
 )
 from tests.driver.children import Writer, as_nobody, names, python
 
@@ -236,6 +237,32 @@ def test_journal_of_a_writer_that_died_is_left_to_its_application(tmp_path: Path
     assert application.ask("count") == "5"
     application.end()
     sqlite.connect(path, mode="foreign", readonly=True).close()
+
+
+def test_disk_that_fails_to_write(sqlite_path: Path) -> None:
+    done = python(
+        """
+        import resource, sys
+        from homeostat.driver import sqlite
+        from homeostat.errors import StorageError
+        wire = sqlite.connect(sys.argv[1])
+        wire.execute("CREATE TABLE entry (text)")
+        # the system refuses to make any file larger, as a broken disk refuses to write
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+        wire.execute("PRAGMA cache_size = 2")  # so that it writes before COMMIT
+        wire.begin(write=True)
+        try:
+            for _ in range(100):
+                wire.execute("INSERT INTO entry VALUES (zeroblob(3000))")
+        except StorageError as error:
+            print(error.message)
+            wire.rollback()
+        print(wire.execute("SELECT count(*) FROM entry").scalar())
+        """,
+        sqlite_path,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [StorageError().message, "0"]
 
 
 def test_file_that_another_library_has_open(sqlite_path: Path) -> None:

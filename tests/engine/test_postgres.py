@@ -18,6 +18,7 @@ from homeostat.errors import (
     ConnectionLostError,
     DatabaseLockedError,
     DeadlineExceededError,
+    PoolerRefusedError,
     ReadOnlyDatabaseError,
     RightMissingError,
 )
@@ -308,7 +309,7 @@ def test_the_lock_outlives_the_servers_limit_for_idle_sessions(
 def test_behind_a_pooler_there_is_no_control(pg_server: PostgresServer, pg_database: str) -> None:
     with running_pgbouncer(pg_server) as pooler:
         url = pooler.url(pg_database)
-        with pytest.raises(ConnectError, match="PgBouncer"):
+        with pytest.raises(PoolerRefusedError, match="PgBouncer"):
             open_engine(Target(url))
         wire = postgres.connect(url, prepare=False)
         assert wire.execute("SELECT :a::int", {"a": 1}).scalar() == 1

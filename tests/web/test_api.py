@@ -11,6 +11,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
+from homeostat.access.channel import Channel
 from homeostat.access.protocol import (
     REPORT_BYTES_MAX,
     REPORT_PATH,
@@ -27,12 +28,15 @@ from homeostat.errors import (
     LogbookFullError,
     NotFoundError,
     OperateError,
+    OperatorUnreachableError,
+    ReportRefusedError,
     TooManyRequestsError,
 )
 from homeostat.logbook.rows import AuditEntry, Finding, RemedyRecord
 from homeostat.operate.views import CloneView, RemedyView, Series, Status, Tick
 from homeostat.web.api import Calls
 from homeostat.web.guard import UNEXPECTED
+from tests.servers import free_port
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
 from tests.web.site import TOKEN, Site, running_site, until
@@ -177,6 +181,7 @@ def test_a_body_that_is_no_json_is_refused(site: Site, console: FakeConsole) -> 
         headers = {**BEARER, "Content-Type": sent_as}
         answer = site.request("POST", "/api/v1/pause", body=body, headers=headers)
         assert answer.status == status, answer.text
+        assert answer.json()["kind"] == ("RequestError" if status == 400 else "MediaTypeError")
     assert not console.paused
 
 
@@ -260,6 +265,22 @@ def test_an_agent_reports_and_is_answered(site: Site, console: FakeConsole) -> N
     answer = site.request("POST", REPORT_PATH, body=msgspec.json.encode(report()), headers=BEARER)
     assert answer.decode(Reply).next_seconds == 2.0
     assert [one.agent for one in console.reports] == ["shop-4711"]
+
+
+def test_a_refused_report_is_not_an_operator_that_is_gone(
+    site: Site, console: FakeConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOMEOSTAT_URL", site.server.url)
+    monkeypatch.setenv("HOMEOSTAT_TOKEN", TOKEN)
+    channel = Channel(None, timeout_seconds=5.0)
+    assert msgspec.json.decode(channel.post(msgspec.json.encode(report())), type=Reply).v == 1
+    with pytest.raises(ReportRefusedError, match="HTTP 422"):
+        channel.post(b'{"v": 2}')
+    channel.close()
+    monkeypatch.setenv("HOMEOSTAT_URL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(OperatorUnreachableError) as caught:
+        channel.post(b"{}")
+    assert not isinstance(caught.value, ReportRefusedError)
 
 
 def test_a_report_needs_the_token_even_from_a_signed_in_browser(

@@ -17,6 +17,9 @@ def test_another_host_name_is_refused(site: Site, host: str) -> None:
     for path in ("/healthz", "/login?key=x", "/api/v1/status", "/static/app.css"):
         answer = site.request("GET", path, headers={"Host": host})
         assert answer.status == 403
+    assert answer.headers["content-type"].startswith("text/html")
+    said = site.request("GET", "/api/v1/status", headers={"Host": host}).json()
+    assert said["kind"] == "RequestForbiddenError"
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])

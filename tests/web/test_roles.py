@@ -148,7 +148,7 @@ def test_what_a_token_may_be_called(site: Site) -> None:
         assert answer.status == 422, name
     make(site, "alice", "viewer")
     again = site.program("POST", "/api/v1/tokens", body={"name": "alice", "role": "admin"})
-    assert again.status == 409
+    assert (again.status, again.json()["kind"]) == (409, "NameTakenError")
     assert "Revoke it first" in again.json()["error"]
 
 
