@@ -327,7 +327,7 @@ def errors_page() -> str:
     head = ["error", "kind of", "status", "what it says"]
     intro = (
         "Every error that Homeostat raises on purpose, and what to do next. *status* is what the "
-        "API answers\nwith. What brings each about on an engine is told in [engines.md](engines.md)."
+        "API answers\nwith. What brings one about on an engine is in [engines.md](engines.md)."
     )
     return page("Errors", intro, table(head, lines))
 
