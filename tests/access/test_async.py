@@ -168,13 +168,9 @@ def test_waiting_gives_up_in_time_and_names_the_holder(url: str) -> None:
 def test_the_loop_goes_on_while_a_statement_runs(url: str) -> None:
     async def story(database: AsyncDatabase) -> None:
         running = asyncio.create_task(database.execute("slow"))
-        turns = 0
-        until = time.monotonic() + 0.3
-        while time.monotonic() < until:
+        for _ in range(50):
             await asyncio.sleep(0.001)
-            turns += 1
         assert not running.done()
-        assert turns > 50
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

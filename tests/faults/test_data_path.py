@@ -12,6 +12,7 @@ import itertools
 import os
 import pwd
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,7 +170,9 @@ def full_soon(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
         if dialect == "postgresql" and os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(disk, user.pw_uid, user.pw_gid)
-            for parent in [tmp_path, *tmp_path.parents][:3]:
+            for parent in [tmp_path, *tmp_path.parents]:
+                if parent == Path(tempfile.gettempdir()):
+                    break
                 parent.chmod(0o755)
         yield disk
 
