@@ -20,12 +20,6 @@ from homeostat.check.words import size, span
 from homeostat.errors import ConfigError
 from homeostat.measure import Severity
 
-COST_HELP = {
-    "risk": "how near it is, of 100 %",
-    "time": "of one session's time, all day",
-    "bytes": "taken for nothing",
-}
-
 
 def render(report: Report) -> str:
     """Return the report as a whole HTML document."""
@@ -71,10 +65,10 @@ def write_page(report: Report, path: Path) -> None:
 def cost_words(cost: Cost) -> str:
     """Return what a finding costs: `12 MB taken for nothing`, `3.4 % of one session's time`."""
     if cost.kind == "bytes":
-        return f"{size(cost.amount)} {COST_HELP['bytes']}"
+        return f"{size(cost.amount)} taken for nothing"
     if cost.kind == "time":
-        return f"{cost.amount / 10:.3g} % {COST_HELP['time']}"
-    return f"risk: {100 * min(1.0, cost.amount):.0f} ({COST_HELP['risk']})"
+        return f"{cost.amount / 10:.2g} % of one session's time"
+    return f"a risk, {100 * min(1.0, cost.amount):.0f} of 100 near"
 
 
 def evidence_lines(finding: Finding) -> list[tuple[str, str]]:

@@ -58,7 +58,6 @@ def _missing_index(look: Look) -> Iterator[Finding]:
                 entry = proposed.setdefault(fitting[0].spec.name, (fitting[0], [], node))
                 entry[1].append(one)
     for candidate, statements, node in proposed.values():
-        load.indexed.add((candidate.spec.schema, candidate.spec.table))
         yield _index_finding(candidate, statements, node, look)
 
 

@@ -32,14 +32,14 @@ class Workload:
         begun: the budget's seconds at the first look.
         statements: the costliest first; only those that read or change rows of tables.
         explained: keys of statements whose cause another finding names.
-        indexed: schema and name of tables that lack an index, as another finding says.
+        tables: the names, in lower case, of all that the statements ask.
     """
 
     facet: PostgresWorkload
     begun: float
     statements: Sequence[Statement]
     explained: set[str] = field(default_factory=set)
-    indexed: set[tuple[str, str]] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)
 
 
 def workload(look: Look) -> Workload | None:
@@ -56,7 +56,10 @@ def _first_look(look: Look) -> Workload | None:
     if found.note:
         hidden, _, mend = found.note.partition("; ")
         look.miss("statements of other roles", reason=hidden, mend=f"{mend};")
-    return Workload(found, look.budget.seconds, statements)
+    load = Workload(found, look.budget.seconds, statements)
+    for one in statements:
+        load.tables |= tables_of(one.text, "postgresql")
+    return load
 
 
 def asked_for(facet: PostgresWorkload) -> list[Statement]:

@@ -21,5 +21,5 @@ SELECT * FROM (
     FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
 ) AS holders
 WHERE age > 0
-ORDER BY age DESC
+ORDER BY age DESC, seconds DESC NULLS LAST
 LIMIT 10
