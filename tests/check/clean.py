@@ -149,3 +149,14 @@ CLEAN: dict[str, Callable[[PostgresServer, str], None]] = {
     "pgbench": _with_pgbench,
     "sample app": _with_sample,
 }
+
+
+def fill_with_tables(server: PostgresServer, name: str, count: int) -> None:
+    """Make so many small tables with two indexes each."""
+    for start in range(0, count, 500):  # all at once would take more locks than there are
+        server.execute(
+            "DO $$ BEGIN FOR i IN " + f"{start}..{start + 499}" + " LOOP EXECUTE format("
+            "'CREATE TABLE t%s (id int PRIMARY KEY, a int, b text); CREATE INDEX ON t%s (a)',"
+            " i, i); END LOOP; END $$",
+            database=name,
+        )

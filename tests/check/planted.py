@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from homeostat.check.database import DatabaseCheck
 from homeostat.check.report import Finding, Report
@@ -20,7 +21,7 @@ from homeostat.config import CheckConfig, Config, MonitorConfig
 from homeostat.driver import postgres
 from homeostat.driver.tokens import COMMENT, tokens
 from homeostat.errors import DatabaseError
-from tests.servers import PostgresServer, spawn_as_postgres, wait_until
+from tests.servers import OURS, PostgresServer, spawn_as_postgres, wait_until
 
 DAYS_30 = 30 * 86_400.0
 
@@ -497,3 +498,58 @@ def age(server: PostgresServer) -> None:
         path.write_bytes(bytes(262_144))
         if os.geteuid() == 0:
             shutil.chown(path, "postgres", "postgres")
+
+
+@contextmanager
+def server_to_spoil(version: str = OURS) -> Iterator[PostgresServer]:
+    """Run a server whose settings problems may change; its archive works at first."""
+    settings = {"max_prepared_transactions": "5", "archive_mode": "on"}
+    server = PostgresServer(version=version, settings=settings)
+    server.settings.pop("fsync")  # the command line would win over the mend
+    try:
+        server.start()
+        server.execute("ALTER SYSTEM SET archive_command = '/bin/true'")
+        server.execute("SELECT pg_reload_conf()")
+        yield server
+    finally:
+        server.remove()
+
+
+LOCAL = "host all all 127.0.0.1/32 scram-sha-256"
+
+
+def spoil(server: PostgresServer) -> None:
+    """Plant the problems of a server, and wait until the archive has failed."""
+    server.set_access("host all all 10.0.0.0/8 trust", LOCAL)
+    for problem in IN_A_SERVER:
+        for statement in problem.plant:
+            server.execute(statement)
+    failing = "SELECT failed_count > 0 FROM pg_stat_archiver"
+    wait_until(lambda: server.execute(failing) == [(True,)], 60, "the archive to fail")
+
+
+def restore(server: PostgresServer, report: Report) -> None:
+    """Mend a server: the SQL of the findings, and the lines that they leave to a person."""
+    server.execute("ALTER SYSTEM RESET archive_command")
+    server.set_access(LOCAL)
+    # first what commits wait for, so that the others can
+    for one in sorted(report.findings, key=lambda one: one.rule != "replication_lag"):
+        mend(one, server.execute)
+    settled = "SELECT current_setting('fsync') = 'on' AND failed_count = 0 FROM pg_stat_archiver"
+    wait_until(lambda: server.execute(settled) == [(True,)], what="the settings to be read")
+
+
+def wait_for_rest(server: PostgresServer, database: str) -> None:
+    """Wait until no session of a database does anything."""
+    ended = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    busy = f"{ended} AND state <> 'idle' AND pid <> pg_backend_pid()"
+    wait_until(lambda: server.execute(busy, database=database) == [(0,)], what="all to end")
+
+
+def freeze(server: PostgresServer, report: Report) -> None:
+    """Run what a report says of old ids, in every database."""
+    server.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS true")  # autovacuum needs none
+    for one in report.findings:
+        if one.rule in {"transaction_ids", "multixact_ids"}:
+            for database in ("postgres", "template1", "template0"):
+                mend(one, partial(server.execute, database=database))

@@ -92,13 +92,7 @@ def test_a_pooler_may_be_in_between(server: PostgresServer, odd: str) -> None:
 @pytest.mark.long
 def test_five_thousand_tables_are_looked_at_in_a_minute(server: PostgresServer) -> None:
     name = server.create_database()
-    for start in range(0, 5000, 500):
-        server.execute(
-            "DO $$ BEGIN FOR i IN " + f"{start}..{start + 499}" + " LOOP EXECUTE format("
-            "'CREATE TABLE t%s (id int PRIMARY KEY, a int, b text); CREATE INDEX ON t%s (a)',"
-            " i, i); END LOOP; END $$",
-            database=name,
-        )
+    clean.fill_with_tables(server, name, 5000)
     report = planted.looked(server.url(name))
     assert broken(report) == []
     assert report.database.seconds < 60

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tests.check import planted
-from tests.servers import OURS, PostgresServer, running_server, versions, wait_until
+from tests.servers import OURS, PostgresServer, running_server, versions
 
 VERSIONS = [
     pytest.param(one, marks=[] if one == OURS else [pytest.mark.long]) for one in versions()
@@ -18,18 +18,8 @@ VERSIONS = [
 @pytest.fixture(scope="module", params=VERSIONS)
 def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """Run a server that the planted problems may spoil."""
-    running = PostgresServer(
-        version=request.param,
-        settings={"max_prepared_transactions": "5", "archive_mode": "on"},
-    )
-    running.settings.pop("fsync")  # the command line would win over the mend
-    try:
-        running.start()
-        running.execute("ALTER SYSTEM SET archive_command = '/bin/true'")
-        running.execute("SELECT pg_reload_conf()")
+    with planted.server_to_spoil(request.param) as running:
         yield running
-    finally:
-        running.remove()
 
 
 @pytest.mark.slow
@@ -57,24 +47,12 @@ def test_problems_of_a_database_are_found_and_mended(server: PostgresServer) -> 
 @pytest.mark.slow
 def test_problems_of_a_server_are_found_and_mended(server: PostgresServer) -> None:
     problems = [*planted.IN_A_SERVER, planted.IN_FILES]
-    server.set_access("host all all 10.0.0.0/8 trust", "host all all 127.0.0.1/32 scram-sha-256")
-    for problem in planted.IN_A_SERVER:
-        for statement in problem.plant:
-            server.execute(statement)
-    failing = "SELECT failed_count > 0 FROM pg_stat_archiver"
-    wait_until(lambda: server.execute(failing) == [(True,)], 60, "the archive to fail")
+    planted.spoil(server)
     report = planted.looked(server.url())
     missed = [one.name for one in problems if planted.finds(report, one) is None]
     assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
 
-    # the lines that are no SQL: what the findings ask a person to do
-    server.execute("ALTER SYSTEM RESET archive_command")
-    server.set_access("host all all 127.0.0.1/32 scram-sha-256")
-    # first what commits wait for, so that the others can
-    for one in sorted(report.findings, key=lambda one: one.rule != "replication_lag"):
-        planted.mend(one, server.execute)
-    settled = "SELECT current_setting('fsync') = 'on' AND failed_count = 0 FROM pg_stat_archiver"
-    wait_until(lambda: server.execute(settled) == [(True,)], what="the settings to be read")
+    planted.restore(server, report)
     after = planted.looked(server.url())
     left = [one.name for one in problems if planted.finds(after, one) is not None]
     assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
@@ -93,9 +71,7 @@ def test_sessions_in_trouble_are_found_and_ended(server: PostgresServer) -> None
         for one in report.findings:
             if one.rule in rules:
                 planted.mend(one, partial(server.execute, database=name))
-        ended = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        busy = f"{ended} AND state <> 'idle' AND pid <> pg_backend_pid()"
-        wait_until(lambda: server.execute(busy, database=name) == [(0,)], what="all to end")
+        planted.wait_for_rest(server, name)
         after = planted.looked(url, monitor=planted.IMPATIENT)
         left = [one.name for one in problems if planted.finds(after, one) is not None]
         assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
@@ -111,11 +87,7 @@ def test_ids_near_their_end_are_found_and_mended() -> None:
         found = [planted.finds(report, one) for one in planted.IN_THE_IDS]
         assert all(found), [(one.rule, one.where, one.mend_sql) for one in report.findings]
 
-        server.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS true")  # autovacuum needs none
-        for one in report.findings:
-            if one.rule in {"transaction_ids", "multixact_ids"}:
-                for database in ("postgres", "template1", "template0"):
-                    planted.mend(one, partial(server.execute, database=database))
+        planted.freeze(server, report)
         after = planted.looked(server.url())
         left = [one.name for one in planted.IN_THE_IDS if planted.finds(after, one)]
         assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
