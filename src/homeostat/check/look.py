@@ -96,7 +96,7 @@ class Look:
             if wire.dialect == "postgresql":
                 wire.execute(
                     "SELECT set_config('statement_timeout', :statement, true),"
-                    " set_config('lock_timeout', :lock, true)",
+                    " set_config('lock_timeout', :lock, true), set_config('jit', 'off', true)",
                     {"statement": str(limit), "lock": str(LOCK_TIMEOUT_MS)},
                 )
             yield wire

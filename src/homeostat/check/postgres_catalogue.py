@@ -26,6 +26,11 @@ def indexes_of(look: Look) -> dict[int, list[Row]]:
     return found
 
 
+def index_scans(look: Look) -> dict[int, float]:
+    """Return how often the indexes of each table were scanned, by the table's oid."""
+    return {oid: sum(row["scans"] for row in rows) for oid, rows in indexes_of(look).items()}
+
+
 def row_count(table: Row) -> float:
     """Return how many rows a table has: what is counted as they come and go, else at ANALYZE."""
     return float(table["live"] or table["rows_counted"])

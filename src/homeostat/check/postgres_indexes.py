@@ -16,6 +16,7 @@ from homeostat.check.postgres_catalogue import (
     Row,
     counted_seconds,
     drop_index,
+    index_scans,
     indexes_of,
     key_columns,
     row_count,
@@ -61,10 +62,13 @@ def _unused(look: Look) -> Iterator[Finding]:
             mend=f"Check again when they have counted for {limits.unused_days:g} days.",
         )
         return
-    known = tables(look)
+    known, scanned = tables(look), index_scans(look)
     for index in idle:
         table = known.get(index["table_oid"])
-        if table is None or _activity(table) < limits.unused_activity_min:
+        if table is None:
+            continue
+        scans = table["seq_scans"] + scanned[index["table_oid"]]
+        if scans + table["written"] < limits.unused_activity_min:
             continue
         yield Finding(
             severity=Severity.WARNING if index["bytes"] >= 100e6 else Severity.INFO,
@@ -75,7 +79,7 @@ def _unused(look: Look) -> Iterator[Finding]:
                 "table": index["table_name"],
                 "index_bytes": index["bytes"],
                 "scans": index["scans"],
-                "table_scans": table["seq_scans"] + table["index_scans"],
+                "table_scans": scans,
                 "rows_written": table["written"],
                 "counted_days": round(days, 1),
             },
@@ -83,10 +87,6 @@ def _unused(look: Look) -> Iterator[Finding]:
             risk=DROP_RISK,
             cost=Cost(kind="bytes", amount=index["bytes"]),
         )
-
-
-def _activity(table: Row) -> float:
-    return float(table["seq_scans"] + table["index_scans"] + table["written"])
 
 
 def _may_go(index: Row) -> bool:

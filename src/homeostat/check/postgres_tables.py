@@ -10,6 +10,7 @@ from homeostat.check.postgres_catalogue import (
     ROW_MS,
     Row,
     counted_seconds,
+    index_scans,
     row_count,
     tables,
 )
@@ -261,16 +262,17 @@ def _widen(row: Row) -> str:
 
 def _sequential_scans(look: Look) -> Iterator[Finding]:
     limits, seconds = look.config.check, counted_seconds(look)
-    load = workload(look)
+    load, scanned = workload(look), index_scans(look)
     named = load.tables if load else set()
-    for table in tables(look).values():
+    for oid, table in tables(look).items():
         if table["table_name"].lower() in named:  # missing_index and slow_statement judge it
             continue
         rows = row_count(table)
         scans = table["seq_scans"]
         if rows < limits.scanned_rows_min or scans < limits.sequential_scans_min:
             continue
-        share = scans / (scans + table["index_scans"])
+        by_index = scanned.get(oid, 0.0)
+        share = scans / (scans + by_index)
         if share <= limits.sequential_scans_share or table["seq_rows"] / scans < rows / 2:
             continue
         yield Finding(
@@ -281,7 +283,7 @@ def _sequential_scans(look: Look) -> Iterator[Finding]:
             evidence={
                 "rows": rows,
                 "sequential_scans": scans,
-                "index_scans": table["index_scans"],
+                "index_scans": by_index,
                 "rows_read": table["seq_rows"],
             },
             mend_sql=(

@@ -4,6 +4,8 @@ WITH locked AS MATERIALIZED (
     SELECT relation FROM pg_locks
     WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), extended AS MATERIALIZED (
+    SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e'
 ), building AS MATERIALIZED (
     SELECT index_relid FROM pg_stat_progress_create_index
 )
@@ -27,22 +29,20 @@ SELECT i.oid::int8 AS oid,
        x.indisreplident AS is_identity,
        x.indisvalid AS is_valid,
        b.index_relid IS NOT NULL AS is_building,
-       EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.oid) AS is_constraint,
+       i.oid IN (SELECT conindid FROM pg_constraint) AS is_constraint,
        pg_relation_size(i.oid)::float8 AS bytes,
        i.reltuples::float8 AS entries,
        coalesce(substring(array_to_string(i.reloptions, ',') FROM 'fillfactor=([0-9]+)'), '90')
            ::float8 AS fill_factor,
-       coalesce(s.idx_scan, 0)::float8 AS scans
+       pg_stat_get_numscans(i.oid)::float8 AS scans
 FROM pg_index x
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_class t ON t.oid = x.indrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_am m ON m.oid = i.relam
-LEFT JOIN pg_stat_user_indexes s ON s.indexrelid = i.oid
 LEFT JOIN building b ON b.index_relid = i.oid
 WHERE t.relkind IN ('r', 'p', 'm') AND t.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
   AND NOT EXISTS (SELECT 1 FROM locked l WHERE l.relation IN (i.oid, t.oid))
-  AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                  AND d.objid = t.oid AND d.deptype = 'e')
+  AND t.oid NOT IN (SELECT objid FROM extended)
 ORDER BY i.oid

@@ -18,6 +18,8 @@ SELECT c.oid::int8 AS oid,
        EXISTS (SELECT 1 FROM pg_publication_rel p WHERE p.prrelid = c.oid)
          OR EXISTS (SELECT 1 FROM pg_publication WHERE puballtables) AS is_published
 FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')
-  AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid)
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND c.oid NOT IN (SELECT indrelid FROM pg_index WHERE indisprimary)
+  AND c.oid NOT IN (SELECT inhrelid FROM pg_inherits)
