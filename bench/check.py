@@ -15,7 +15,7 @@ from functools import partial
 from bench.harness import Figure, Options, main, progress
 from homeostat.check.budget import WINDOW_SECONDS
 from homeostat.check.report import Report
-from tests.check import clean, planted
+from tests.check import clean, planted, planting
 from tests.check.planted import Planted
 from tests.servers import PostgresServer, running_server
 
@@ -36,17 +36,17 @@ class Score:
     def before(self, problems: Sequence[Planted], report: Report) -> None:
         """Note what a check of planted problems found."""
         self.planted += [one.name for one in problems]
-        self.missed += [one.name for one in problems if planted.finds(report, one) is None]
+        self.missed += [one.name for one in problems if planting.finds(report, one) is None]
 
     def after(self, problems: Sequence[Planted], report: Report) -> None:
         """Note what was still found after the mends."""
-        self.left += [one.name for one in problems if planted.finds(report, one) is not None]
+        self.left += [one.name for one in problems if planting.finds(report, one) is not None]
 
 
 def figures(options: Options) -> Iterator[Figure]:
     """Yield the figures of PostgreSQL."""
     score = Score()
-    with planted.server_to_spoil() as server:
+    with planting.server_to_spoil() as server:
         version = _version(server)
         progress("problems in a database")
         _database(server, score)
@@ -75,56 +75,56 @@ def _version(server: PostgresServer) -> str:
 
 def _database(server: PostgresServer, score: Score) -> None:
     name, problems = server.create_database(), planted.IN_A_DATABASE
-    planted.plant(server, name, problems)
-    planted.load(server, name, problems)
+    planting.plant(server, name, problems)
+    planting.load(server, name, problems)
     server.execute(planted.REGRESS, database=name)
-    look = partial(planted.looked, server.url(name), watch=3)
-    with planted.repeated(server, name, planted.REGRESSING):
+    look = partial(planting.looked, server.url(name), watch=3)
+    with planting.repeated(server, name, planted.REGRESSING):
         report = look()
     score.before(problems, report)
     _mend(report, partial(server.execute, database=name))
-    planted.load(server, name, problems)
-    with planted.repeated(server, name, planted.REGRESSING):
+    planting.load(server, name, problems)
+    with planting.repeated(server, name, planted.REGRESSING):
         score.after(problems, look())
 
 
 def _sessions(server: PostgresServer, score: Score) -> None:
     name, problems = server.create_database(), planted.IN_SESSIONS
-    look = partial(planted.looked, server.url(name), monitor=planted.IMPATIENT)
-    with planted.sessions_in_trouble(server, name):
+    look = partial(planting.looked, server.url(name), monitor=planting.IMPATIENT)
+    with planting.sessions_in_trouble(server, name):
         report = look()
         score.before(problems, report)
         rules = {one.rule for one in problems}
         for one in report.findings:
             if one.rule in rules:
-                planted.mend(one, partial(server.execute, database=name))
-        planted.wait_for_rest(server, name)
+                planting.mend(one, partial(server.execute, database=name))
+        planting.wait_for_rest(server, name)
         score.after(problems, look())
 
 
 def _server(server: PostgresServer, score: Score) -> None:
     problems = [*planted.IN_A_SERVER, planted.IN_FILES]
-    planted.spoil(server)
-    report = planted.looked(server.url())
+    planting.spoil(server)
+    report = planting.looked(server.url())
     score.before(problems, report)
-    planted.restore(server, report)
-    score.after(problems, planted.looked(server.url()))
+    planting.restore(server, report)
+    score.after(problems, planting.looked(server.url()))
 
 
 def _ids(score: Score) -> None:
     with running_server(settings={"autovacuum_naptime": "86400"}) as server:
         server.stop()
-        planted.age(server)
+        planting.age(server)
         server.start()
-        report = planted.looked(server.url())
+        report = planting.looked(server.url())
         score.before(planted.IN_THE_IDS, report)
-        planted.freeze(server, report)
-        score.after(planted.IN_THE_IDS, planted.looked(server.url()))
+        planting.freeze(server, report)
+        score.after(planted.IN_THE_IDS, planting.looked(server.url()))
 
 
 def _mend(report: Report, execute: Callable[[str], object]) -> None:
     for one in report.findings:
-        planted.mend(one, execute)
+        planting.mend(one, execute)
 
 
 def _clean(server: PostgresServer, version: str) -> Iterator[Figure]:
@@ -133,7 +133,7 @@ def _clean(server: PostgresServer, version: str) -> Iterator[Figure]:
         progress(f"a clean database: {kind}")
         name = server.create_database()
         fill(server, name)
-        found[kind] = [one.what for one in planted.looked(server.url(name)).findings]
+        found[kind] = [one.what for one in planting.looked(server.url(name)).findings]
     yield Figure(
         "check.false_findings", sum(map(len, found.values())), "findings", engine=version,
         parameters={"databases": len(found), "found": {k: v for k, v in found.items() if v}},
@@ -144,7 +144,7 @@ def _many(server: PostgresServer, version: str, count: int) -> Iterator[Figure]:
     progress(f"a database of {count} tables")
     name = server.create_database()
     clean.fill_with_tables(server, name, count)
-    report = planted.looked(server.url(name), watch=5)
+    report = planting.looked(server.url(name), watch=5)
     seen = report.database
     yield Figure(
         "check.seconds", seen.seconds, "s", peer=f"goal: {SECONDS_GOAL:g} s",

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from homeostat.check.report import Finding, Report
-from tests.check import clean, planted
+from tests.check import clean, planting
 from tests.pgbouncer import running_pgbouncer
 from tests.servers import PostgresServer
 
@@ -27,7 +27,7 @@ def test_clean_databases_have_no_findings(server: PostgresServer) -> None:
     for kind, fill in clean.CLEAN.items():
         name = server.create_database()
         fill(server, name)
-        report = planted.looked(server.url(name))
+        report = planting.looked(server.url(name))
         found[kind] = report.findings
         assert [gap.mend for gap in report.unseen if "Report this" in gap.mend] == []
     total = sum(map(len, found.values()))
@@ -52,21 +52,21 @@ def broken(report: Report) -> list[str]:
 
 
 def test_odd_schemas_are_read_and_their_mends_run(server: PostgresServer, odd: str) -> None:
-    report = planted.looked(server.url(odd))
+    report = planting.looked(server.url(odd))
     assert broken(report) == []
     sql = [one for one in report.findings if not one.mend_sql.startswith("--")]
     rules = {(one.rule, one.where) for one in sql}
     assert ("foreign_key_without_index", '"über""quoted"."child;--" (parent)') in rules
     for one in sql:
-        planted.mend(one, partial(server.execute, database=odd))
-    after = planted.looked(server.url(odd))
+        planting.mend(one, partial(server.execute, database=odd))
+    after = planting.looked(server.url(odd))
     assert rules & {(one.rule, one.where) for one in after.findings} == set()
 
 
 def test_the_least_role_sees_much_and_is_told_the_grants(server: PostgresServer, odd: str) -> None:
     server.execute("CREATE ROLE least LOGIN PASSWORD 'least'")
     url = server.url(odd, user="least", password="least")
-    report = planted.looked(url)
+    report = planting.looked(url)
     assert broken(report) == []
     assert {gap.what for gap in report.unseen} >= {
         "what sessions of other users do",
@@ -77,14 +77,14 @@ def test_the_least_role_sees_much_and_is_told_the_grants(server: PostgresServer,
             for statement in gap.mend.split(";"):
                 if statement.strip():
                     server.execute(statement, database=odd)
-    after = planted.looked(url)
+    after = planting.looked(url)
     assert [gap for gap in after.unseen if gap.mend.startswith("GRANT")] == []
 
 
 def test_a_pooler_may_be_in_between(server: PostgresServer, odd: str) -> None:
-    direct = planted.looked(server.url(odd))
+    direct = planting.looked(server.url(odd))
     with running_pgbouncer(server) as pooler:
-        pooled = planted.looked(pooler.url(server.url(odd)))
+        pooled = planting.looked(pooler.url(server.url(odd)))
     assert broken(pooled) == []
     assert [one.what for one in pooled.findings] == [one.what for one in direct.findings]
 
@@ -93,7 +93,7 @@ def test_a_pooler_may_be_in_between(server: PostgresServer, odd: str) -> None:
 def test_five_thousand_tables_are_looked_at_in_a_minute(server: PostgresServer) -> None:
     name = server.create_database()
     clean.fill_with_tables(server, name, 5000)
-    report = planted.looked(server.url(name))
+    report = planting.looked(server.url(name))
     assert broken(report) == []
     assert report.database.seconds < 60
     assert [gap for gap in report.unseen if "used up" in gap.reason] == []

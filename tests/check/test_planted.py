@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.check import planted
+from tests.check import planted, planting
 from tests.servers import OURS, PostgresServer, running_server, versions
 
 VERSIONS = [
@@ -18,7 +18,7 @@ VERSIONS = [
 @pytest.fixture(scope="module", params=VERSIONS)
 def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """Run a server that the planted problems may spoil."""
-    with planted.server_to_spoil(request.param) as running:
+    with planting.server_to_spoil(request.param) as running:
         yield running
 
 
@@ -27,34 +27,34 @@ def test_problems_of_a_database_are_found_and_mended(server: PostgresServer) -> 
     name = server.create_database()
     url = server.url(name)
     problems = planted.IN_A_DATABASE
-    planted.plant(server, name, problems)
-    planted.load(server, name, problems)
+    planting.plant(server, name, problems)
+    planting.load(server, name, problems)
     server.execute(planted.REGRESS, database=name)
-    with planted.repeated(server, name, planted.REGRESSING):
-        report = planted.looked(url, watch=3)
-    missed = [one.name for one in problems if planted.finds(report, one) is None]
+    with planting.repeated(server, name, planted.REGRESSING):
+        report = planting.looked(url, watch=3)
+    missed = [one.name for one in problems if planting.finds(report, one) is None]
     assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
 
     for one in report.findings:
-        planted.mend(one, partial(server.execute, database=name))
-    planted.load(server, name, problems)
-    with planted.repeated(server, name, planted.REGRESSING):
-        after = planted.looked(url, watch=3)
-    left = [one.name for one in problems if planted.finds(after, one) is not None]
+        planting.mend(one, partial(server.execute, database=name))
+    planting.load(server, name, problems)
+    with planting.repeated(server, name, planted.REGRESSING):
+        after = planting.looked(url, watch=3)
+    left = [one.name for one in problems if planting.finds(after, one) is not None]
     assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
 
 
 @pytest.mark.slow
 def test_problems_of_a_server_are_found_and_mended(server: PostgresServer) -> None:
     problems = [*planted.IN_A_SERVER, planted.IN_FILES]
-    planted.spoil(server)
-    report = planted.looked(server.url())
-    missed = [one.name for one in problems if planted.finds(report, one) is None]
+    planting.spoil(server)
+    report = planting.looked(server.url())
+    missed = [one.name for one in problems if planting.finds(report, one) is None]
     assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
 
-    planted.restore(server, report)
-    after = planted.looked(server.url())
-    left = [one.name for one in problems if planted.finds(after, one) is not None]
+    planting.restore(server, report)
+    after = planting.looked(server.url())
+    left = [one.name for one in problems if planting.finds(after, one) is not None]
     assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
 
 
@@ -62,18 +62,18 @@ def test_problems_of_a_server_are_found_and_mended(server: PostgresServer) -> No
 def test_sessions_in_trouble_are_found_and_ended(server: PostgresServer) -> None:
     name = server.create_database()
     url = server.url(name)
-    with planted.sessions_in_trouble(server, name):
-        report = planted.looked(url, monitor=planted.IMPATIENT)
+    with planting.sessions_in_trouble(server, name):
+        report = planting.looked(url, monitor=planting.IMPATIENT)
         problems = planted.IN_SESSIONS
-        missed = [one.name for one in problems if planted.finds(report, one) is None]
+        missed = [one.name for one in problems if planting.finds(report, one) is None]
         assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
         rules = {one.rule for one in problems}
         for one in report.findings:
             if one.rule in rules:
-                planted.mend(one, partial(server.execute, database=name))
-        planted.wait_for_rest(server, name)
-        after = planted.looked(url, monitor=planted.IMPATIENT)
-        left = [one.name for one in problems if planted.finds(after, one) is not None]
+                planting.mend(one, partial(server.execute, database=name))
+        planting.wait_for_rest(server, name)
+        after = planting.looked(url, monitor=planting.IMPATIENT)
+        left = [one.name for one in problems if planting.finds(after, one) is not None]
         assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
 
 
@@ -81,13 +81,13 @@ def test_sessions_in_trouble_are_found_and_ended(server: PostgresServer) -> None
 def test_ids_near_their_end_are_found_and_mended() -> None:
     with running_server(settings={"autovacuum_naptime": "86400"}) as server:
         server.stop()
-        planted.age(server)
+        planting.age(server)
         server.start()
-        report = planted.looked(server.url())
-        found = [planted.finds(report, one) for one in planted.IN_THE_IDS]
+        report = planting.looked(server.url())
+        found = [planting.finds(report, one) for one in planted.IN_THE_IDS]
         assert all(found), [(one.rule, one.where, one.mend_sql) for one in report.findings]
 
-        planted.freeze(server, report)
-        after = planted.looked(server.url())
-        left = [one.name for one in planted.IN_THE_IDS if planted.finds(after, one)]
+        planting.freeze(server, report)
+        after = planting.looked(server.url())
+        left = [one.name for one in planted.IN_THE_IDS if planting.finds(after, one)]
         assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
