@@ -306,7 +306,9 @@ def json_page() -> str:
         "error is one line on\nstandard error, nothing on standard output, and exit code 1 (2: "
         "wrong use, 130: interrupted). When no\noperator answers, `status` and `remedy list|show` "
         "print what the logbook says, with exit code 0: `state` is\n`logbook`, `pid` and "
-        "`uptime_seconds` are null, `detail` says why, and `possible` is empty."
+        "`uptime_seconds` are null, `detail` says why, and `possible` is empty.\n\n"
+        "Every command has `--json`. `up` and `demo` print their value once, when they run, and "
+        "then nothing more;\n`check` ends with 0 (healthy), 1 (findings) or 2 (could not look)."
     )
     return page("JSON", intro, table(["command", "prints"], commands), *parts)
 

@@ -193,6 +193,7 @@ def run_operator(
     say: Callable[[str], None] = print,
     heard: Callable[[bytes], None] | None = None,
     troubles: Troubles | None = None,
+    introduce: Callable[[Running, Path, Config], Sequence[str]] | None = None,
 ) -> int:
     """Observe databases until told to stop; return the exit code.
 
@@ -206,6 +207,7 @@ def run_operator(
         heard: gets each line of standard input, for whoever started this; when that ends, so does
             this.
         troubles: what the page has buttons to break.
+        introduce: returns what is said once it runs; None: `introduction`.
     """
     directory = data_directory(None if data is None else str(data))
     prepare_data(directory)
@@ -231,7 +233,7 @@ def run_operator(
             signal.signal(number, lambda _number, _frame: stop.set())
         if heard is not None:
             threading.Thread(target=_listen, args=(heard, stop), daemon=True).start()
-        for line in introduction(running, directory, settings):
+        for line in (introduce or introduction)(running, directory, settings):
             say(line)
         while not stop.wait(WAIT_SECONDS):
             pass

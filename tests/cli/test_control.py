@@ -39,3 +39,16 @@ def test_detach_names_the_key(homeostat: Run_, operator: Described) -> None:
 
 def test_link_prints_the_link_alone(homeostat: Run_, operator: Described) -> None:
     assert homeostat("link").out == "http://127.0.0.1:1/sign-in?link=once\n"
+
+
+def test_json_tells_what_was_done(homeostat: Run_, operator: Described) -> None:
+    operator.status = status(database("one"), database("two"))
+    assert homeostat("pause", "--json").json() == {"done": "paused", "database": None}
+    assert homeostat("resume", "two/users", "--json").json() == {
+        "done": "resumed",
+        "database": "two",
+    }
+    assert homeostat("detach", "one", "--json").json() == {"done": "detached", "database": "one"}
+    link = homeostat("link", "--name", "alice", "--role", "viewer", "--json").json()
+    assert link["url"].startswith("http://127.0.0.1:")
+    assert (link["name"], link["role"]) == ("alice", "viewer")

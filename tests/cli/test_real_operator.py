@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from homeostat.cli.shapes import Started
 from homeostat.clock import SystemClock
 from homeostat.engine import Target, open_engine
 from homeostat.logbook import Logbook
@@ -105,6 +107,28 @@ def test_ctrl_c_ends_the_operator_and_the_logbook_goes_on_speaking(
     assert said.code == 0
     assert said.out.startswith("operator not running; this is what the logbook says")
     assert f"next: homeostat up {sqlite_path} --data {data}" in said.out
+
+
+def test_up_prints_where_it_is_as_json(data: Path, sqlite_path: Path) -> None:
+    process = subprocess.Popen(
+        [str(EXECUTABLE), "up", str(sqlite_path), "--json"],
+        env=environment(data),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or lines[-1] != "}\n":  # the value is indented, so its end stands alone
+        line = process.stdout.readline()
+        assert line, "it ended before it said where it is"
+        lines.append(line)
+    started = msgspec.json.decode("".join(lines), type=Started)
+    assert started.page.startswith("http://127.0.0.1:")
+    assert [one.label for one in started.status.databases] == [str(sqlite_path)]
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (0, "")
 
 
 def test_up_says_what_is_wrong_with_a_database(homeostat: Run_, tmp_path: Path) -> None:

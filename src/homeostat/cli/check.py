@@ -10,7 +10,7 @@ import click
 from homeostat.check.report import Finding, Report
 from homeostat.cli.address import ask_password, refuse_secrets
 from homeostat.cli.failure import explain_failure
-from homeostat.cli.options import json_option, print_json
+from homeostat.cli.options import examples, json_option, print_json
 from homeostat.cli.text import Screen, clean, counted, emit, number
 
 FOUND = 1
@@ -18,6 +18,12 @@ COULD_NOT = 2
 COLOURS = {"critical": "red", "high": "red", "warning": "yellow", "info": "cyan"}
 
 
+@examples(
+    "homeostat check /srv/shop/shop.db",
+    "homeostat check postgresql://you@db.example/shop",
+    "homeostat check postgresql://you@db.example/shop --json",
+    "homeostat check /srv/shop/shop.db --html report.html",
+)
 @click.command()
 @click.argument("url")
 @click.option(

@@ -6,10 +6,12 @@ import sys
 
 import click
 
+from homeostat.cli import complete
 from homeostat.cli.control import find_database
 from homeostat.cli.options import (
     data_option,
     deciding,
+    examples,
     json_option,
     place,
     print_json,
@@ -21,11 +23,20 @@ from homeostat.operate.views import CloneView
 HOURS = click.FloatRange(min=0, min_open=True, max=8784)
 
 
+@examples(
+    "homeostat clone create",
+    "homeostat clone list",
+    "homeostat clone drop NAME",
+)
 @click.group()
 def clone() -> None:
     """Copy a database to try things on; the copy goes by itself."""
 
 
+@examples(
+    "homeostat clone list",
+    "homeostat clone list --database shop.db",
+)
 @clone.command("list")
 @click.option("--database", metavar="DATABASE", help="Only of this one (key or part of its label).")
 @data_option
@@ -43,8 +54,12 @@ def list_(database: str | None, data: str | None, as_json: bool) -> None:  # noq
     emit([line for one in found for line in _lines(one, screen)] or nothing)
 
 
+@examples(
+    "homeostat clone create",
+    "homeostat clone create shop.db --hours 2",
+)
 @clone.command("create")
-@click.argument("database", required=False)
+@click.argument("database", required=False, shell_complete=complete.databases)
 @click.option("--hours", type=HOURS, help="Keep it so long; usually [clone] keep_seconds.")
 @data_option
 @json_option
@@ -60,8 +75,11 @@ def create(database: str | None, hours: float | None, data: str | None, as_json:
     emit([*_lines(made, screen), f"next: homeostat clone drop {made.name}{suffix_of(data)}"])
 
 
+@examples(
+    "homeostat clone drop NAME",
+)
 @clone.command("drop")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.clones)
 @data_option
 @json_option
 def drop(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001

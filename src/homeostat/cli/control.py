@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import click
 
-from homeostat.cli.options import data_option, deciding, place, suffix_of
+from homeostat.cli import complete
+from homeostat.cli.options import (
+    data_option,
+    deciding,
+    examples,
+    json_option,
+    place,
+    print_json,
+    suffix_of,
+)
+from homeostat.cli.shapes import Done
 from homeostat.cli.text import clean, emit
 from homeostat.errors import NotFoundError
 from homeostat.operate.views import Status
 
 
+@examples("homeostat pause", "homeostat pause shop.db")
 @click.command()
-@click.argument("database", required=False)
+@click.argument("database", required=False, shell_complete=complete.databases)
 @data_option
-def pause(database: str | None, data: str | None) -> None:
+@json_option
+def pause(database: str | None, data: str | None, as_json: bool) -> None:  # noqa: FBT001  # click
     """Apply nothing more, to DATABASE or to all; observing goes on."""
     client = deciding(place(data))
     key = None if database is None else find_database(client.status(), database)
     client.pause(key)
+    if as_json:
+        print_json(Done(done="paused", database=key))
+        return
     again = f"homeostat resume{'' if database is None else ' ' + clean(database)}"
     what = clean(database or "all databases")
     emit(
@@ -28,25 +43,35 @@ def pause(database: str | None, data: str | None) -> None:
     )
 
 
+@examples("homeostat resume", "homeostat resume shop.db")
 @click.command()
-@click.argument("database", required=False)
+@click.argument("database", required=False, shell_complete=complete.databases)
 @data_option
-def resume(database: str | None, data: str | None) -> None:
+@json_option
+def resume(database: str | None, data: str | None, as_json: bool) -> None:  # noqa: FBT001  # click
     """Let remedies be applied again, to DATABASE or to all."""
     client = deciding(place(data))
     key = None if database is None else find_database(client.status(), database)
     client.resume(key)
+    if as_json:
+        print_json(Done(done="resumed", database=key))
+        return
     emit([f"resumed {clean(database or 'all databases')}"])
 
 
+@examples("homeostat detach shop.db")
 @click.command()
-@click.argument("database")
+@click.argument("database", shell_complete=complete.databases)
 @data_option
-def detach(database: str, data: str | None) -> None:
+@json_option
+def detach(database: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001  # click
     """Stop observing DATABASE; what was learned of it stays in the logbook."""
     client = deciding(place(data))
     key = find_database(client.status(), database)
     client.detach(key)
+    if as_json:
+        print_json(Done(done="detached", database=key))
+        return
     emit([f"detached {clean(database)}: it is no longer observed, and was not changed"])
 
 

@@ -7,15 +7,29 @@ import sys
 import click
 import msgspec
 
-from homeostat.cli.options import answering, data_option, json_option, place, print_json, suffix_of
+from homeostat.cli import complete
+from homeostat.cli.options import (
+    answering,
+    data_option,
+    examples,
+    json_option,
+    place,
+    print_json,
+    suffix_of,
+)
 from homeostat.cli.text import Screen, emit, number
 from homeostat.engine.facets import Plan
 from homeostat.engine.plan import render_plan
 from homeostat.operate.views import Explained
 
 
+@examples(
+    "homeostat explain 12",
+    "homeostat explain orders_of",
+    "homeostat explain 3f2a9c0d1e4b5a67 --json",
+)
 @click.command()
-@click.argument("name", metavar="FINDING|STATEMENT")
+@click.argument("name", metavar="FINDING|STATEMENT", shell_complete=complete.findings)
 @data_option
 @json_option
 def explain(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001  # click calls it so

@@ -6,11 +6,13 @@ import sys
 
 import click
 
+from homeostat.cli import complete
 from homeostat.cli.control import find_database
 from homeostat.cli.options import (
     answering,
     data_option,
     deciding,
+    examples,
     json_option,
     place,
     print_json,
@@ -28,11 +30,20 @@ DONE = {
 }
 
 
+@examples(
+    "homeostat remedy list",
+    "homeostat remedy show 3",
+    "homeostat remedy approve 3",
+)
 @click.group()
 def remedy() -> None:
     """See what was done about findings, and decide what waits for you."""
 
 
+@examples(
+    "homeostat remedy list",
+    "homeostat remedy list --database shop.db --json",
+)
 @remedy.command("list")
 @click.option("--database", metavar="DATABASE", help="Only of this one (key or part of its label).")
 @data_option
@@ -50,8 +61,12 @@ def list_(database: str | None, data: str | None, as_json: bool) -> None:  # noq
     emit([*note, *list_lines(found, screen)])
 
 
+@examples(
+    "homeostat remedy show 3",
+    "homeostat remedy show 3 --json",
+)
 @remedy.command("show")
-@click.argument("number", type=NUMBER)
+@click.argument("number", type=NUMBER, shell_complete=complete.remedies)
 @data_option
 @json_option
 def show(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT001
@@ -66,8 +81,11 @@ def show(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT001
     emit([*note, *story_lines(found, screen, suffix=suffix_of(data))])
 
 
+@examples(
+    "homeostat remedy approve 3",
+)
 @remedy.command("approve")
-@click.argument("number", type=NUMBER)
+@click.argument("number", type=NUMBER, shell_complete=complete.waiting)
 @data_option
 @json_option
 def approve(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT001
@@ -75,8 +93,11 @@ def approve(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT0
     _decide(number, "approve", data, as_json=as_json)
 
 
+@examples(
+    "homeostat remedy reject 3",
+)
 @remedy.command("reject")
-@click.argument("number", type=NUMBER)
+@click.argument("number", type=NUMBER, shell_complete=complete.waiting)
 @data_option
 @json_option
 def reject(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT001
@@ -84,8 +105,11 @@ def reject(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT00
     _decide(number, "reject", data, as_json=as_json)
 
 
+@examples(
+    "homeostat remedy revert 3",
+)
 @remedy.command("revert")
-@click.argument("number", type=NUMBER)
+@click.argument("number", type=NUMBER, shell_complete=complete.remedies)
 @data_option
 @json_option
 def revert(number: int, data: str | None, as_json: bool) -> None:  # noqa: FBT001

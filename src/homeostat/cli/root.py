@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from homeostat.cli.options import examples
+
 COMMANDS = {
     "demo": "homeostat.cli.demo:demo",
     "init": "homeostat.cli.init:init",
@@ -21,6 +23,7 @@ COMMANDS = {
     "detach": "homeostat.cli.control:detach",
     "link": "homeostat.cli.sign_in:link",
     "token": "homeostat.cli.sign_in:token",
+    "completion": "homeostat.cli.completion:completion",
 }
 
 
@@ -53,6 +56,12 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     ctx.exit()
 
 
+@examples(
+    "homeostat demo",
+    "homeostat check /srv/shop/shop.db",
+    "homeostat init postgresql://homeostat@db.example/shop",
+    "homeostat up",
+)
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",

@@ -17,6 +17,36 @@ class StatusReport(Status, frozen=True, kw_only=True):
     open_findings: list[Finding]
 
 
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """`homeostat pause|resume|detach --json`: what was done, to one database or (null) to all."""
+
+    done: str
+    database: str | None
+
+
+class SignInLink(msgspec.Struct, frozen=True, kw_only=True):
+    """`homeostat link --json`: the link, good once, and for whom."""
+
+    url: str
+    name: str
+    role: str
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """`homeostat up|demo --json`, once it runs: a sign-in link and the state at that moment."""
+
+    page: str
+    data: str
+    status: Status
+
+
+class CompletionScript(msgspec.Struct, frozen=True, kw_only=True):
+    """`homeostat completion --json`: the script for a shell."""
+
+    shell: str
+    script: str
+
+
 class GrantView(msgspec.Struct, frozen=True, kw_only=True):
     """One statement to run, and why; `where` is `database` or `clone server`."""
 
@@ -85,8 +115,10 @@ def report_of(status: Status, findings: Sequence[Finding], *, note: str) -> Stat
 PRINTS: dict[str, object] = {
     "check": Report,
     "status": StatusReport,
+    "demo": Started,
     "init": InitReport,
     "grants": GrantsReport,
+    "up": Started,
     "explain": Explained,
     "remedy list": list[RemedyRecord],
     "remedy show": RemedyView,
@@ -96,8 +128,13 @@ PRINTS: dict[str, object] = {
     "clone list": list[CloneView],
     "clone create": CloneView,
     "clone drop": CloneView,
+    "pause": Done,
+    "resume": Done,
+    "detach": Done,
+    "link": SignInLink,
     "token create": TokenView,
     "token list": list[TokenView],
     "token revoke": TokenView,
+    "completion": CompletionScript,
 }
 """Command -> shape; the rest print text for people only."""

@@ -6,13 +6,16 @@ import sys
 
 import click
 
-from homeostat.cli.options import data_option, deciding, json_option, place, print_json
+from homeostat.cli import complete
+from homeostat.cli.options import data_option, deciding, examples, json_option, place, print_json
+from homeostat.cli.shapes import SignInLink
 from homeostat.cli.text import Screen, clean, emit
 
 PEOPLE = click.Choice(["viewer", "operator", "admin"])
 ALL = click.Choice(["agent", "viewer", "operator", "admin"])
 
 
+@examples("homeostat link", "homeostat link --role viewer --name alice")
 @click.command()
 @click.option("--name", default="page", help="Who it is for; the audit log calls them so.")
 @click.option(
@@ -23,16 +26,26 @@ ALL = click.Choice(["agent", "viewer", "operator", "admin"])
     help="viewer: read; operator: also decide, pause and resume; admin: everything.",
 )
 @data_option
-def link(name: str, role: str, data: str | None) -> None:
+@json_option
+def link(name: str, role: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Print a new sign-in link for the page; it is good once."""
-    emit([deciding(place(data)).link(name=name, role=role)])
+    url = deciding(place(data)).link(name=name, role=role)
+    if as_json:
+        print_json(SignInLink(url=url, name=name, role=role))
+        return
+    emit([url])
 
 
+@examples("homeostat token create nagios --role viewer", "homeostat token list")
 @click.group()
 def token() -> None:
     """Give programs and applications of others a token of their own, and take it back."""
 
 
+@examples(
+    "homeostat token create nagios --role viewer",
+    "homeostat token create shop --role agent --days 90 --json",
+)
 @token.command("create")
 @click.argument("name")
 @click.option(
@@ -55,6 +68,7 @@ def create(name: str, role: str, days: float | None, data: str | None, as_json: 
     sys.stderr.write("shown once; send it as `Authorization: Bearer`, or set HOMEOSTAT_TOKEN\n")
 
 
+@examples("homeostat token list")
 @token.command("list")
 @data_option
 @json_option
@@ -73,8 +87,9 @@ def list_(data: str | None, as_json: bool) -> None:  # noqa: FBT001
     emit(lines or ["no named token; the operator's own is in its data directory"])
 
 
+@examples("homeostat token revoke nagios")
 @token.command("revoke")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.tokens)
 @data_option
 @json_option
 def revoke(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001

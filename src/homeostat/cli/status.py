@@ -6,12 +6,25 @@ import sys
 
 import click
 
-from homeostat.cli.options import answering, data_option, json_option, place, print_json, suffix_of
+from homeostat.cli.options import (
+    answering,
+    data_option,
+    examples,
+    json_option,
+    place,
+    print_json,
+    suffix_of,
+)
 from homeostat.cli.render import ranked, status_lines
 from homeostat.cli.shapes import StatusReport, report_of
 from homeostat.cli.text import Screen, emit
 
 
+@examples(
+    "homeostat status",
+    "homeostat status --json",
+    "homeostat status --data /var/lib/homeostat",
+)
 @click.command()
 @data_option
 @json_option

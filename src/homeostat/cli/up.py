@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from homeostat.cli.address import ask_password, refuse_secrets
-from homeostat.cli.options import data_option
+from homeostat.cli.options import data_option, examples, json_option, print_json
+from homeostat.cli.shapes import Started
 from homeostat.config import data_directory
 
+if TYPE_CHECKING:
+    from homeostat.config import Config
+    from homeostat.main import Running
 
+
+@examples(
+    "homeostat up /srv/shop/shop.db",
+    "homeostat up postgresql://homeostat@db.example/shop --password",
+    "homeostat up",
+    "homeostat up --autonomy approve --json",
+)
 @click.command()
 @click.argument("urls", nargs=-1)
 @data_option
@@ -29,6 +43,7 @@ from homeostat.config import data_directory
     "configured, else observe.",
 )
 @click.option("--password", is_flag=True, help="Ask for the database's password on the terminal.")
+@json_option
 @click.pass_context
 def up(
     ctx: click.Context,
@@ -38,6 +53,7 @@ def up(
     config: str | None,
     autonomy: str | None,
     password: bool,  # noqa: FBT001  # click calls it so
+    as_json: bool,  # noqa: FBT001
 ) -> None:
     """Observe the databases at URLS and mend what it is allowed to.
 
@@ -49,10 +65,22 @@ def up(
         refuse_secrets(url)
     if password:
         ask_password()
-    from homeostat.main import run_operator  # noqa: PLC0415  # the whole operator
+    from homeostat.main import introduction, run_operator  # noqa: PLC0415  # the whole operator
+
+    def told(running: Running, directory: Path, settings: Config) -> list[str]:
+        if not as_json:
+            return introduction(running, directory, settings)
+        status = running.console.status()
+        print_json(Started(page=running.new_link(), data=str(directory), status=status))
+        return []
 
     ctx.exit(
         run_operator(
-            urls=urls, data=data_directory(data), port=port, config=config, autonomy=autonomy
+            urls=urls,
+            data=data_directory(data),
+            port=port,
+            config=config,
+            autonomy=autonomy,
+            introduce=told,
         )
     )

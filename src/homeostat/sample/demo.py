@@ -25,6 +25,7 @@ from homeostat.cli.client import Client
 from homeostat.clock import Clock, SystemClock
 from homeostat.errors import ConfigError, HomeostatError, OperateError
 from homeostat.main import prepare_data
+from homeostat.operate.views import Status
 from homeostat.sample.child import Child
 from homeostat.sample.demo_config import (
     CONFIG_FILE,
@@ -75,6 +76,10 @@ class Terminal:
             click.echo(text)
 
 
+def _tell_page(page: str, _: Status) -> None:
+    click.echo(f"page (sign-in link, good once): {page}")
+
+
 def run_demo(
     *,
     users: int,
@@ -85,6 +90,7 @@ def run_demo(
     traffic: bool = True,
     trouble: str | None = None,
     quiet: bool = False,
+    announce: Callable[[str, Status], None] = _tell_page,
 ) -> int:
     """Run the demo until Ctrl-C; return the exit code.
 
@@ -97,6 +103,7 @@ def run_demo(
         traffic: whether to start the sample app's traffic.
         trouble: only this trouble, until the end.
         quiet: print the sign-in link only.
+        announce: called with the sign-in link and the state once it runs.
 
     Raises:
         DemoRefusedError: the database is neither empty nor the demo's own.
@@ -125,7 +132,7 @@ def run_demo(
         client = _reach(operator, data, clock, stop)
         for line in (*explain_windows(windows), place.sentence):
             terminal.note(line)
-        click.echo(f"page (sign-in link, good once): {client.link()}")
+        announce(client.link(), client.status())
         if not traffic:
             terminal.note("no traffic was asked for; Ctrl-C ends it")
             return _wait(operator, stop)
