@@ -40,6 +40,9 @@ HomeostatError
 │   ├── PoolClosedError
 │   ├── OperationUnknownError
 │   ├── PageTokenError
+│   ├── ReadTokenError
+│   ├── ReplicaBehindError
+│   ├── BudgetExceededError
 │   ├── IdempotencyKeyReusedError
 │   ├── IdempotencyNotPreparedError
 │   └── ScopeRefusedError
@@ -289,6 +292,18 @@ class IdempotencyNotPreparedError(AccessError):
 
 class PageTokenError(AccessError):
     """This is no token of a page of this operation. Begin with the first page."""
+
+
+class ReadTokenError(AccessError):
+    """This is no read token of this database. Take one with read_token after the write."""
+
+
+class ReplicaBehindError(AccessError):
+    """The replica has not come as far as the read token in time. Ask the primary, or retry."""
+
+
+class BudgetExceededError(AccessError):
+    """The operation returns more rows than its budget. Narrow it, or read it in pages."""
 
 
 class ScopeRefusedError(AccessError):

@@ -60,8 +60,11 @@ def test_every_error_of_the_data_path_is_documented() -> None:
 
 
 def test_the_defaults_are_the_ones_in_the_code() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+|off) \|", section("ExecutionSettings"), re.MULTILINE)
-    told = {name: False if value == "off" else int(value.replace(",", "")) for name, value in rows}
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([\d,]+|off|none) \|", section("ExecutionSettings"), re.MULTILINE
+    )
+    words = {"off": False, "none": None}
+    told = {n: words[v] if v in words else int(v.replace(",", "")) for n, v in rows}
     assert told == {
         one.name: one.default for one in dataclasses.fields(ExecutionSettings) if one.init
     }

@@ -14,6 +14,7 @@ from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
 from homeostat.access.relations import Record
 from homeostat.access.session import Isolation, Session
+from homeostat.access.settings import page_size
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 
 
@@ -44,7 +45,7 @@ class AsyncBulk:
     ) -> Page:
         """Read one page of an operation that declares an `order`; see `Database.page`."""
         one = self._known(operation)
-        rows_max = size or self.core.executor.settings_of(one, caller).page_size
+        rows_max = page_size(self.core.executor.settings_of(one, caller), size)
         reading = pages.paged(one, self.core.dialect, size=rows_max, continued=after is not None)
         if after is not None:
             params = {**params, **pages.keys_of(one, after)}
@@ -86,3 +87,8 @@ class AsyncBulk:
         size = self.core.executor.settings_of(one, caller).batch_size
         async with self._session(one.name, caller, write=True) as held:
             return await held.run(lambda session: write_all(session, one, rows, size=size))
+
+    async def read_token(self) -> str:
+        """Return a token for all that is committed now; see `Database.read_token`."""
+        async with self._session("read_token", ANYONE, write=None) as held:
+            return await held.run(lambda session: session.read_token(self.core.executor.key))

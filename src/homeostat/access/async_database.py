@@ -25,10 +25,11 @@ from homeostat.access.database import Database
 from homeostat.access.executor import left_ms
 from homeostat.access.idempotency import Once, Outcome, fingerprint, given, kept
 from homeostat.access.operation import Operation
+from homeostat.access.outcome import may_run_again, unknown
 from homeostat.access.pool import DRAIN_SECONDS
 from homeostat.access.retry import Retries
 from homeostat.access.session import Isolation, Session, WriteHook, checked
-from homeostat.access.settings import ExecutionSettings
+from homeostat.access.settings import ExecutionSettings, within_budget
 from homeostat.access.threads import Threads
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import DeadlineExceededError, HomeostatError
@@ -86,7 +87,7 @@ class AsyncDatabase(AsyncBulk):
             operation = self.core.operation(operation)
         if idempotency_key is not None:
             return await self._execute_once(operation, params, caller, idempotency_key)
-        if self._is_short(operation):
+        if _is_short(operation, self.core.dialect) and operation.name not in self._not_short:
             rows = self._inline(operation, params, caller)
             if rows is not None:
                 return rows
@@ -203,16 +204,6 @@ class AsyncDatabase(AsyncBulk):
 
     # -- how --------------------------------------------------------------------------------
 
-    def _is_short(self, operation: Operation) -> bool:
-        expected_ms = operation.expected_ms
-        return (
-            expected_ms is not None
-            and expected_ms <= SHORT_MS
-            and not operation.write
-            and self.core.dialect == "sqlite"
-            and operation.name not in self._not_short
-        )
-
     def _inline(self, operation: Operation, params: Params, caller: Caller) -> Rows | None:
         """Run a short read in the loop; None: it has to go to a thread."""
         settings = self._executor.settings_of(operation, caller)
@@ -227,6 +218,8 @@ class AsyncDatabase(AsyncBulk):
             params = checked(operation, params, caller, settings)
             text = operation.sql_for("sqlite")
             rows = lease.wire.execute(text, params, deadline_ms=limit_ms)
+            if settings.rows_max is not None:
+                within_budget(operation, rows, settings.rows_max)
         except BaseException as error:
             self.pool.release(lease, suspect=True)
             if isinstance(error, DeadlineExceededError) and limit_ms < settings.deadline_ms:
@@ -251,7 +244,7 @@ class AsyncDatabase(AsyncBulk):
             except HomeostatError as error:
                 tries -= 1
                 began = self._now()
-                again = executor.may_run_again(operation, error) and tries > 0
+                again = may_run_again(operation, error, hooked=bool(executor.hooks)) and tries > 0
                 if not again or left_ms(settings, began - arrival) == 0.0:
                     executor.count(operation, caller, began - arrival, failed=True)
                     raise
@@ -278,18 +271,20 @@ class AsyncDatabase(AsyncBulk):
         session = executor.adopt(lease, operation.name, caller, settings)
 
         def work() -> Rows:
-            if in_transaction:
-                left = left_ms(settings, self._now() - arrival)
-                session.begin(write=operation.write, deadline_ms=left)
+            if caller.read_token and not operation.write:
+                executor.freshen(lease, operation.name, caller, settings)
             remaining_ms = left_ms(settings, self._now() - arrival)
+            if in_transaction:
+                session.begin(write=operation.write, deadline_ms=remaining_ms)
+                remaining_ms = left_ms(settings, self._now() - arrival)
             if remaining_ms == 0.0:
                 raise DeadlineExceededError(where=operation.name)
             try:
                 rows = session.execute(operation, params, deadline_ms=remaining_ms)
             except HomeostatError as error:
-                unknown = None if in_transaction else executor.unknown(operation, error, lease)
-                if unknown is not None:
-                    raise unknown from None
+                uncertain = None if in_transaction else unknown(operation, error, lease.wire)
+                if uncertain is not None:
+                    raise uncertain from None
                 raise
             if in_transaction:
                 session.commit()
@@ -306,7 +301,7 @@ class AsyncDatabase(AsyncBulk):
     ) -> AsyncIterator[AsyncSession]:
         arrival = self._now()
         settings = self._executor.settings_of(Operation(name, "", write=bool(write)), caller)
-        waited = rows = 0.0
+        waited = 0.0
         session: Session | None = None
         failed = True
         try:
@@ -315,6 +310,9 @@ class AsyncDatabase(AsyncBulk):
             session = self._executor.adopt(lease, name, caller, settings)
             held = AsyncSession(session, self._threads, lease)
             try:
+                if caller.read_token and not write:
+                    fresh = self._executor.freshening(name, caller, settings)
+                    await held.run(lambda s: s.freshen(fresh))
                 if write is not None:
                     await held.run(lambda s: s.begin(write=write, isolation=isolation))
                 yield held
@@ -329,6 +327,15 @@ class AsyncDatabase(AsyncBulk):
             failed = False  # the application's own
             raise
         finally:
-            took = waited + session.busy_seconds if session else self._now() - arrival
-            rows = session.rows if session else 0
+            took, rows = self._now() - arrival, 0
+            if session is not None:
+                took, rows = waited + session.busy_seconds, session.rows
             self._executor.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
+
+
+def _is_short(operation: Operation, dialect: str) -> bool:
+    """Return whether an operation is declared to be done sooner than a thread begins with it."""
+    expected_ms = operation.expected_ms
+    if expected_ms is None or operation.write or dialect != "sqlite":
+        return False
+    return expected_ms <= SHORT_MS

@@ -12,6 +12,7 @@ from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
 from homeostat.access.relations import Record
 from homeostat.access.session import Session
+from homeostat.access.settings import page_size
 from homeostat.driver.wire import NO_PARAMS, Params
 from homeostat.errors import DatabaseError, StatementError
 
@@ -54,7 +55,7 @@ class Bulk:
         """
         if isinstance(operation, str):
             operation = self.operation(operation)
-        rows_max = size or self.executor.settings_of(operation, caller).page_size
+        rows_max = page_size(self.executor.settings_of(operation, caller), size)
         reading = pages.paged(operation, self.dialect, size=rows_max, continued=after is not None)
         if after is not None:
             params = {**params, **pages.keys_of(operation, after)}

@@ -29,6 +29,7 @@ class Caller:
         device: the device the call comes from.
         source: the part of the application, e.g. `web`, `worker`.
         criticality: one of CRITICALITIES; told to the database and to write hooks.
+        read_token: reads see at least what `Database.read_token` had seen, also on a replica.
     """
 
     principal: str = ""
@@ -38,6 +39,7 @@ class Caller:
     device: str = ""
     source: str = ""
     criticality: str = "normal"
+    read_token: str = ""
 
     def __post_init__(self) -> None:
         """Refuse an unknown criticality."""

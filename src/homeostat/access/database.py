@@ -289,6 +289,7 @@ class Database(Transactions, Bulk):
                 self._identity = DatabaseReport(
                     found.dialect, found.key, found.label, found.version
                 )
+                self.executor.key = found.key
         except BaseException:
             wire.close()
             raise

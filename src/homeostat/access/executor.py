@@ -3,11 +3,7 @@
 A call costs two clock readings, one turn through the pool and one through the statistics. The
 executor never talks to the operator and never waits for it.
 
-What is tried again: what certainly had no effect (the connection was lost before, or a concurrent
-transaction got in the way), and reads. A write that may have been committed raises
-CommitUnknownError, and is tried again only if the operation is declared idempotent and no write
-hook would run twice. On PostgreSQL a single statement commits by itself, so a connection lost under
-it leaves that open, unless the server said that it ended the session.
+What a failure means, and what is tried again, says outcome.py.
 """
 
 from __future__ import annotations
@@ -15,24 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from homeostat.access import freshness
 from homeostat.access.caller import Caller
 from homeostat.access.leak import Watched
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
+from homeostat.access.outcome import may_run_again, unknown
 from homeostat.access.pool import Pool
 from homeostat.access.sampling import Call, Sampler, small
 from homeostat.access.session import Isolation, Session, WriteHook, checked
-from homeostat.access.settings import DEFAULT_SETTINGS, ExecutionSettings, Planner
+from homeostat.access.settings import (
+    DEFAULT_SETTINGS,
+    ExecutionSettings,
+    Planner,
+    within_budget,
+)
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import (
-    CommitUnknownError,
-    ConnectionLostError,
-    DatabaseError,
     DeadlineExceededError,
     HomeostatError,
-    SerializationError,
 )
 
 
@@ -55,6 +54,7 @@ class Executor:
         self._clock = clock
         self.now = clock.monotonic
         self._planner = planner
+        self.key = ""  # the database's identity, once it is known
         self._hooks: tuple[WriteHook, ...] = ()
 
     def add_hook(self, hook: WriteHook) -> Callable[[], None]:
@@ -93,16 +93,10 @@ class Executor:
             except HomeostatError as error:
                 tries -= 1
                 began = self.now()
-                again = self.may_run_again(operation, error)
+                again = may_run_again(operation, error, hooked=bool(self._hooks))
                 if not again or tries < 1 or left_ms(settings, began - arrival) == 0.0:
                     self.count(operation, caller, began - arrival, failed=True)
                     raise
-
-    def may_run_again(self, operation: Operation, error: HomeostatError) -> bool:
-        """Return whether an attempt that failed so may be made again."""
-        if isinstance(error, CommitUnknownError):
-            return operation.idempotent and not self._hooks
-        return isinstance(error, ConnectionLostError | SerializationError)
 
     def _run_alone(
         self,
@@ -127,18 +121,22 @@ class Executor:
                 deadline_ms -= (lease.since - arrival) * 1000
                 if deadline_ms <= 0:
                     raise DeadlineExceededError(where=operation.name)  # noqa: TRY301
+            if caller.read_token and not operation.write:
+                self.freshen(lease, operation.name, caller, settings)
             sql = operation.sql
             if not isinstance(sql, str):
                 sql = operation.sql_for(self._dialect)
             rows = lease.wire.execute(sql, params, deadline_ms=deadline_ms)
+            if settings.rows_max is not None:
+                within_budget(operation, rows, settings.rows_max)
         except BaseException as error:
             taken = lease.since
-            unknown = self.unknown(operation, error, lease)
+            uncertain = unknown(operation, error, lease.wire)
             self.pool.release(lease, suspect=True)
             if isinstance(error, DeadlineExceededError):
                 self._keep_stopped(operation, params, caller, taken)
-            if unknown is not None:
-                raise unknown from None
+            if uncertain is not None:
+                raise uncertain from None
             raise
         now = self.now()
         taken = lease.since
@@ -151,6 +149,27 @@ class Executor:
         if tally is not None and self.statistics.sampler.on:
             self.statistics.keep(tally, self._seen(operation, params, caller, now - taken, count))
         return rows
+
+    def freshen(self, lease: Lease, name: str, caller: Caller, settings: ExecutionSettings) -> None:
+        """Wait until a connection sees what the caller's read token stands for.
+
+        Raises:
+            ReadTokenError, ReplicaBehindError.
+        """
+        freshness.wait_for(
+            lease,
+            caller.read_token,
+            key=self.key,
+            seconds=settings.wait_seconds,
+            clock=self._clock,
+            where=name,
+        )
+
+    def freshening(
+        self, name: str, caller: Caller, settings: ExecutionSettings
+    ) -> Callable[[Lease], None]:
+        """Return `freshen` for a session to call with its connection."""
+        return lambda lease: self.freshen(lease, name, caller, settings)
 
     def _seen(
         self, operation: Operation, params: Params, caller: Caller, seconds: float, rows: int
@@ -177,20 +196,6 @@ class Executor:
         if self.statistics.sampler.on:
             call = self._seen(operation, params, caller, self.now() - taken, 0)
             self.statistics.keep_stopped(call)
-
-    def unknown(
-        self, operation: Operation, error: BaseException, lease: Lease
-    ) -> CommitUnknownError | None:
-        """Return the error for a statement of its own that may have been committed all the same.
-
-        That is one whose connection broke under it, also because it was hung up on a server that
-        did not react at the deadline: the statement may have arrived.
-        """
-        if not operation.write or self._dialect != "postgresql" or not lease.wire.broken:
-            return None
-        if not isinstance(error, DatabaseError) or getattr(error, "undone", False):
-            return None
-        return CommitUnknownError(where=operation.name, detail=error.detail)
 
     def _run_in_transaction(
         self,
@@ -233,6 +238,8 @@ class Executor:
         try:
             with self._held(name, caller, settings, arrival) as session:
                 waited = self.now() - arrival
+                if caller.read_token and not write:
+                    session.freshen(self.freshening(name, caller, settings))
                 if write is not None:
                     session.begin(write=write, isolation=isolation)
                 yield session  # what raises here is rolled back when the lease is released

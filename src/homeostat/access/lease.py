@@ -24,12 +24,14 @@ class Lease:
         busy_seconds: time of finished statements in this lease.
         quiet_since: when its last statement ended, or when it was taken.
         taken_at: where in the application it was taken; empty: for a single operation.
+        fresh: how far in the log it has shown to see; see freshness.py.
     """
 
     __slots__ = (
         "busy_counted",
         "busy_seconds",
         "busy_since",
+        "fresh",
         "idle_counted",
         "inherited",
         "leak_told",
@@ -44,6 +46,7 @@ class Lease:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.name = ""
+        self.fresh = 0
         self.inherited = False  # belongs to the process that this one was forked from
         self.since = self.quiet_since = 0.0
         self.taken_at = NOWHERE

@@ -40,6 +40,11 @@ TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class PageReading(Operation):
+    """Reads one page of an operation, and one row more to see whether there is another."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page.
 
@@ -94,7 +99,7 @@ def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) ->
     where = f" WHERE {_after(columns)}" if continued else ""
     sql = f"SELECT * FROM ({operation.sql_for(dialect)}) AS page{where} "
     keys = tuple(f"{KEY}{i}" for i in range(len(columns))) if continued else ()
-    return Operation(
+    return PageReading(
         operation.name,
         sql + f"ORDER BY {order} LIMIT {size + 1}",
         parameters=operation.parameters + keys,

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from homeostat.access.caller import ANYONE, Caller
+from homeostat.access.freshness import token_of
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
 from homeostat.access.sampling import Call, small
-from homeostat.access.settings import ExecutionSettings
+from homeostat.access.settings import ExecutionSettings, within_budget
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
 from homeostat.driver.stream import batches
@@ -105,6 +106,8 @@ class Session:
         with self._statement() as wire:
             rows = wire.execute(text, params, deadline_ms=limit_ms)
         self._count(sql, text, params, rows)
+        if self._settings.rows_max is not None:
+            within_budget(sql, rows, self._settings.rows_max)
         if sql.write:
             write = Write(sql, params, self.caller, rows.changed)
             for hook in self._hooks:
@@ -213,6 +216,17 @@ class Session:
                     wire.execute(text, deadline_ms=limit_ms)
                 if self.caller is not ANYONE:
                     announce(wire, self.caller, deadline_ms=limit_ms)
+
+    def read_token(self, key: str) -> str:
+        """Return a token for all that is committed now; see `Database.read_token`."""
+        with self._statement() as wire:
+            return token_of(wire, key)
+
+    def freshen(self, wait: Callable[[Lease], None]) -> None:
+        """Wait until the connection is fresh enough."""
+        with self._statement():
+            if self._lease is not None:
+                wait(self._lease)
 
     def commit(self) -> None:
         """Commit."""

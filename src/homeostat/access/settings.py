@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
+from homeostat.access.pages import PageReading
+from homeostat.driver.wire import Rows
+from homeostat.errors import BudgetExceededError
 
 DEADLINE_MS = 30_000.0
 WAIT_MS = 5_000.0
@@ -27,6 +30,8 @@ class ExecutionSettings:
             call gives none.
         batch_size: rows that a stream fetches at a time, rows of one statement of `write_many`,
             and keys of one statement of `load`.
+        rows_max: the most rows that one statement may return; more are an error, not a cut, and a
+            page is not larger. A stream has no such limit. None: no limit.
         prefetch_depth: how many relations deep `load` may go.
         retries: how often a read or an idempotent operation is tried again after its connection
             was lost or a concurrent transaction got in the way.
@@ -38,6 +43,7 @@ class ExecutionSettings:
     wait_ms: float = WAIT_MS
     page_size: int = 100
     batch_size: int = 500
+    rows_max: int | None = None
     prefetch_depth: int = 2
     retries: int = 1
     announce_caller: bool = False
@@ -56,3 +62,20 @@ DEFAULT_SETTINGS = ExecutionSettings()
 
 Planner = Callable[[Operation, Caller], ExecutionSettings]
 """Chooses the settings of a call; runs on every call, so it has to be quick."""
+
+
+def page_size(settings: ExecutionSettings, size: int | None) -> int:
+    """Return how many rows a page has: as asked for or as set, within the budget."""
+    wished = size or settings.page_size
+    return wished if settings.rows_max is None else min(wished, settings.rows_max)
+
+
+def within_budget(operation: Operation, rows: Rows, rows_max: int) -> None:
+    """Refuse a result that is larger than the settings allow.
+
+    Raises:
+        BudgetExceededError: it is; a write outside a transaction has happened all the same.
+    """
+    if len(rows.rows) > rows_max and not isinstance(operation, PageReading):
+        detail = f"{len(rows.rows)} rows, rows_max is {rows_max}"
+        raise BudgetExceededError(where=operation.name, detail=detail)

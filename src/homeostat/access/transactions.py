@@ -155,6 +155,15 @@ class Transactions:
         with self.session(name="forget_idempotency_keys") as session:
             return session.execute(FORGET, {"before": before}).changed
 
+    def read_token(self) -> str:
+        """Return a token for all that is committed now: `Caller(read_token=...)` reads that.
+
+        Take it after a write, on the primary, and give it to reads that go to a replica, which
+        lags behind; they wait for it, at most `wait_ms`. Keep it as long as the user's session.
+        """
+        with self.session(name="read_token") as session:
+            return session.read_token(self.executor.key)
+
     def session(
         self, *, caller: Caller = ANYONE, name: str = "session"
     ) -> AbstractContextManager[Session]:
