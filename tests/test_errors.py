@@ -126,6 +126,7 @@ PROVOKED: dict[str, dict[str, str]] = {  # file: test: the errors that it meets
     },
     "tests/web/test_guard.py": {
         "test_a_body_has_a_limit": "RequestTooLargeError",
+        "test_who_sends_slowly_is_given_up_and_the_others_are_served": "RequestSlowError",
         "test_another_host_name_is_refused": "RequestForbiddenError",
     },
     "tests/web/test_auth.py": {

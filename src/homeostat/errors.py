@@ -64,6 +64,7 @@ HomeostatError
     ├── InvalidRequestError
     ├── MediaTypeError
     ├── RequestTooLargeError
+    ├── RequestSlowError
     ├── SignInRequiredError
     ├── RequestForbiddenError
     ├── RoleTooLowError
@@ -382,6 +383,10 @@ class MediaTypeError(RequestError):
 
 class RequestTooLargeError(RequestError):
     """The request body is too large. Send less at once; docs/reference/api.md names the limits."""
+
+
+class RequestSlowError(RequestError):
+    """The request body did not come in time. Send it at once, or less of it."""
 
 
 class SignInRequiredError(RequestError):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import socket
+import time
+from contextlib import ExitStack
+
 import pytest
 
+from homeostat.web import guard, patience
 from homeostat.web.api import BODY_BYTES_MAX
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
-from tests.web.site import Site
+from tests.web.site import TOKEN, Site
 
 
 @pytest.mark.parametrize(
@@ -118,3 +124,105 @@ def test_a_body_has_a_limit(site: Site, console: FakeConsole) -> None:
     assert answer.status == 413
     assert answer.json()["kind"] == "RequestTooLargeError"
     assert not console.paused
+
+
+def raw(site: Site, sent: bytes, *, seconds: float = 10.0) -> bytes:
+    """Send these bytes; return what comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", site.port), seconds) as connection:
+        connection.sendall(sent)
+        return rest_of(connection)
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    received = b""
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def post(site: Site, *, length: int) -> bytes:
+    """Return the head of a change whose body is still to come."""
+    head = f"POST /api/v1/pause HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nConnection: close\r\n"
+    head += f"Authorization: Bearer {TOKEN}\r\nContent-Length: {length}\r\n\r\n"
+    return head.encode()
+
+
+def test_who_sends_slowly_is_given_up_and_the_others_are_served(
+    site: Site, console: FakeConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "BODY_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(patience, "HEAD_SECONDS_MAX", 0.3)
+    body = post(site, length=1000) + b"{"
+    head = post(site, length=0)[:60]
+    with ExitStack() as stack:
+        slow = {
+            sent: stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 10))
+            for sent in (b"", head, body)
+        }
+        for sent, connection in slow.items():
+            connection.sendall(sent)
+        assert site.request("GET", "/healthz").status == 200
+        assert rest_of(slow[b""]) == b""
+        assert rest_of(slow[head]) == b""
+        answer = rest_of(slow[body])
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"RequestSlowError" in answer
+    assert not console.paused
+
+
+def test_a_head_that_is_begun_after_an_answer_has_to_end_too(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "HEAD_SECONDS_MAX", 0.3)
+    head = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n".encode()
+    started = time.monotonic()
+    assert raw(site, head + b"\r\n" + head).count(b"HTTP/1.1 200") == 1
+    assert time.monotonic() - started < 5
+
+
+def test_nothing_that_is_sent_makes_it_fail(
+    site: Site, console: FakeConsole, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests with a piece cut out, doubled or replaced get an answer below 500, or none."""
+    chance = random.Random(20)
+    whole = [
+        post(site, length=2) + b"{}",
+        post(site, length=2).replace(b"/pause", b"/remedies/1/approve") + b"{}",
+        post(site, length=0).replace(b"POST", b"GET").replace(b"/pause", b"/series?database=x&a=b"),
+        post(site, length=0).replace(b"POST", b"GET").replace(b"/api/v1/pause", b"/db/x/state+log"),
+    ]
+    junk = [
+        b"\0",
+        b"\r\n",
+        b"%00",
+        b"%ff",
+        b"\xff",
+        b"..",
+        b"/",
+        b"9" * 30,
+        b"\x7f",
+        b"{",
+        b"&&=",
+        b"+",
+    ]
+    for _ in range(150):
+        request = chance.choice(whole)
+        at = chance.randrange(len(request))
+        to = min(len(request), at + chance.randrange(1, 12))
+        piece = chance.choice([b"", request[at:to] * 3, *junk])
+        with socket.create_connection(("127.0.0.1", site.port), 10) as connection:
+            connection.sendall(request[:at] + piece + request[to:])
+            connection.shutdown(socket.SHUT_WR)
+            answer = rest_of(connection)
+        assert not answer.startswith(b"HTTP/1.1 5"), (request, at, piece)
+    assert "Traceback" not in caplog.text
+    assert site.request("GET", "/healthz").status == 200
+
+
+def test_a_head_has_a_limit(site: Site) -> None:
+    answer = raw(site, b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000)
+    assert answer.startswith(b"HTTP/1.1 400") or not answer
+    assert site.request("GET", "/healthz").status == 200

@@ -112,7 +112,7 @@ def test_ctrl_c_with_a_page_open_ends_the_process(tmp_path: Path, number: signal
         started = time.monotonic()
         process.send_signal(number)
         _, errors = process.communicate(timeout=10)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 5.0  # it would be for ever; 0.3 s on a quiet machine
         connection.close()
     if number == signal.SIGINT:
         assert process.returncode == 0

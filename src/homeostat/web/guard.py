@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+import anyio
 import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -30,6 +31,7 @@ from homeostat.errors import (
     NotFoundError,
     RequestError,
     RequestForbiddenError,
+    RequestSlowError,
     RequestTooLargeError,
     RoleTooLowError,
     SignInRequiredError,
@@ -60,6 +62,7 @@ STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (DecisionRefusedError, 409),
     (CloneRefusedError, 409),
     (NameTakenError, 409),
+    (RequestSlowError, 408),
     (RequestTooLargeError, 413),
     (MediaTypeError, 415),
     (InvalidRequestError, 422),
@@ -74,6 +77,7 @@ MEANING = {
     403: "Another host name, another page made the browser send it, or too small a role.",
     404: "There is nothing of this number or name.",
     405: "The route does not take this method.",
+    408: "The body did not come in time.",
     409: "It cannot be done now.",
     413: "The body is too large.",
     415: "The body is not declared to be JSON.",
@@ -83,6 +87,7 @@ MEANING = {
     503: "The logbook cannot be used.",
 }
 RETRY_SECONDS = "1"
+BODY_SECONDS_MAX = 10.0
 UNEXPECTED = "Something failed inside Homeostat. The operator's log has the details."
 FOR_PROGRAMS = ("/api/", "/agent/", "/healthz", "/readyz", "/metrics")
 
@@ -192,14 +197,19 @@ async def read_body(request: Request, *, bytes_max: int) -> bytes:
 
     Raises:
         RequestTooLargeError: it is longer than `bytes_max`; the rest is not read.
+        RequestSlowError: it was not there within BODY_SECONDS_MAX.
     """
     message = f"The request body is larger than {bytes_max:,} bytes. Send less at once."
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > bytes_max:
         raise RequestTooLargeError(message)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > bytes_max:
-            raise RequestTooLargeError(message)
+    try:
+        with anyio.fail_after(BODY_SECONDS_MAX):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > bytes_max:
+                    raise RequestTooLargeError(message)
+    except TimeoutError:
+        raise RequestSlowError from None
     return bytes(body)

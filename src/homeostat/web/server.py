@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from homeostat.errors import ConfigError
+from homeostat.web.patience import PatientProtocol
 from homeostat.web.stream import Pump
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Server:
                 date_header=False,
                 proxy_headers=False,
                 ws="none",
+                http=PatientProtocol,
                 lifespan="on",
                 limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -25,6 +25,7 @@ from homeostat.errors import (
     NotFoundError,
     RequestError,
     RequestForbiddenError,
+    RequestSlowError,
     RequestTooLargeError,
     RoleTooLowError,
     SignInRequiredError,
@@ -84,7 +85,7 @@ class ApiRoute:
         if self.path_shape is not None:
             found.append(NotFoundError)
         if self.method == "POST":
-            found += [RequestError, RequestTooLargeError, MediaTypeError]
+            found += [RequestError, RequestTooLargeError, RequestSlowError, MediaTypeError]
         return (*found, *(one for one in self.errors if one not in found))
 
 
