@@ -48,7 +48,7 @@ class AuditPages:
                 "before": before,
                 "full": len(trail.entries) == ENTRIES,
                 "events": "" if before else "audit",
-                "every": 2,
+                "every": 0,
             }
 
         return await self.frame.view(request, visitor, "audit.html", look)
