@@ -29,7 +29,11 @@ from tests.tune.shop import CONFIG
 
 PARTS = {"save_remedy", "save_step"}
 QUICK = msgspec.structs.replace(
-    CONFIG.operate, verify_batches=4, batch_seconds=0.25, settle_seconds=0.3
+    CONFIG.operate,
+    verify_batches=4,
+    batch_seconds=0.25,
+    settle_seconds=0.3,
+    remedies={"analyse-table": "auto"},
 )
 
 

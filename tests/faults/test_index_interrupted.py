@@ -7,7 +7,7 @@ invalid, no clone is left, and the application's rows and schema are what they w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -29,9 +29,10 @@ from homeostat.logbook.rows import RemedyRecord
 from homeostat.operate.choose import UNDER_WAY
 from tests.faults.processes import running
 from tests.servers import PostgresServer, wait_until
-from tests.tune.application import application, open_wire
+from tests.tune.application import Work, application, open_wire
 from tests.tune.shop import ORDERS_OF, fill, indexes_of
 
+CREATE = "create-index"
 SECONDS = 60.0
 PLAYS_AT_ONCE = 4  # most of a play is waiting for windows
 ORDERS = 60_000
@@ -49,39 +50,43 @@ def reporter(channel: Channel) -> Callable[[Report], Reply]:
     def send(report: Report) -> Reply:
         try:
             body = channel.post(msgspec.json.encode(report))
-        except (OperatorUnreachableError, SecretError):
+            reply = msgspec.json.decode(body, type=Reply)
+        except (
+            OperatorUnreachableError,
+            SecretError,
+            msgspec.DecodeError,
+        ):  # killed while it spoke
             return SILENCE
-        reply = msgspec.json.decode(body, type=Reply)
         return reply if not reply.error else SILENCE
 
     return send
 
 
 @contextmanager
-def traffic(url: str, data: Path) -> Iterator[None]:
+def traffic(url: str, data: Path, works: Sequence[Work] = (STEADY,)) -> Iterator[None]:
     wire = open_wire(url)
     found = identify(wire, path=None if "://" in url else url)
     wire.close()
     identity = Identity(found.dialect, found.key, found.label, found.version)
     with (
         closing(Channel(data, timeout_seconds=2.0)) as channel,
-        application(url, identity, reporter(channel), [STEADY]),
+        application(url, identity, reporter(channel), works),
     ):
         yield
 
 
-def records(data: Path) -> list[RemedyRecord]:
+def records(data: Path, key: str) -> list[RemedyRecord]:
     if not (data / "operator.json").exists():
         return []
     book = Logbook.open(data / "logbook.db", clock=SystemClock(), readonly=True)
     try:
-        return [record for record in book.remedies() if record.key == "create-index"]
+        return [record for record in book.remedies() if record.key == key]
     finally:
         book.close()
 
 
-def ended(data: Path) -> RemedyRecord | None:
-    found = records(data)
+def ended(data: Path, key: str = CREATE) -> RemedyRecord | None:
+    found = records(data, key)
     return found[-1] if found and found[-1].state not in UNDER_WAY else None
 
 
@@ -203,7 +208,7 @@ def test_killed_while_the_index_is_built(pg_database: str, tmp_path: Path) -> No
 
 
 def state_of(data: Path) -> str:
-    found = records(data)
+    found = records(data, CREATE)
     return found[-1].state if found else ""
 
 

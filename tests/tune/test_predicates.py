@@ -106,3 +106,16 @@ def test_a_beginning_is_served_by_an_index_made_for_it() -> None:
     assert proposed(sql, "sqlite", n="abc%") == ["orders (note) COLLATE NOCASE"]
     assert proposed(sql, n="%abc") == []
     assert proposed(sql) == [], "it is not known what it begins with"
+
+
+def test_what_the_rowid_serves_needs_no_index() -> None:
+    columns = (ColumnInfo("id", "INTEGER", is_rowid=True), ColumnInfo("kind", "integer"))
+    notes = [TableInfo("notes", columns)]
+    for sql, index in (
+        ("SELECT * FROM notes WHERE id = :id", []),
+        ("SELECT * FROM notes WHERE id = :id AND kind = 1", []),
+        ("SELECT * FROM notes WHERE kind = 1 ORDER BY id LIMIT 5", [("kind",)]),
+    ):
+        asks = asked(sql, "sqlite", notes)
+        found = candidates(asks, notes, [], dialect="sqlite")
+        assert [one.spec.columns for one in found if one.spec.where is None] == index, sql

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeostat.engine.facets import IndexInfo, IndexSpec, TableInfo
 from homeostat.engine.maintain import plain_expression
@@ -76,7 +76,7 @@ def candidates(
             if (index.schema, index.table) == (one.schema, one.table) and index.valid
         ]
         for part in (one, *one.either):
-            for shape in _shapes(part, table, dialect):
+            for shape in _without_rowid(_shapes(part, table, dialect), table):
                 if shape.columns and not _served(shape, part, there):
                     made = _candidate(shape, one, part, there)
                     found.setdefault(made.spec.name, made)
@@ -135,6 +135,17 @@ def _shapes(one: Asked, table: TableInfo, dialect: str) -> Iterable[_Shape]:
         yield _Shape(_cut(equal), f"{', '.join(equal)} =")
     for name in joined[:2]:
         yield _Shape((name,), f"join by {name}")
+
+
+def _without_rowid(shapes: Iterable[_Shape], table: TableInfo) -> Iterable[_Shape]:
+    """Leave out what the table's own order serves; an index of SQLite ends in the rowid anyway."""
+    keys = {column.name for column in table.columns if column.is_rowid}
+    for shape in shapes:
+        columns = shape.columns
+        if columns and columns[-1] in keys:
+            columns = columns[:-1]
+        if not keys & set(columns):
+            yield replace(shape, columns=columns)
 
 
 def _partial(

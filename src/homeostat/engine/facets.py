@@ -207,12 +207,18 @@ class ViewInfo:
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """A column. `distinct`: number of values by statistics; negative: a share of the rows."""
+    """A column.
+
+    Attributes:
+        distinct: number of values by statistics; negative: a share of the rows.
+        is_rowid: SQLite: the table itself is in its order, so no index of it is needed or listed.
+    """
 
     name: str
     type: str
     not_null: bool = False
     distinct: float | None = None
+    is_rowid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,11 @@ class SqliteMaintain:
             statistics = _statistics(given)
             sizes = _sizes(given)
         found: dict[str, list[ColumnInfo]] = {}
-        for table, name, kind, not_null in columns:
+        for table, name, kind, not_null, is_rowid in columns:
             distinct = statistics.get(str(table), _NONE).distinct.get(str(name))
-            column = ColumnInfo(str(name), str(kind), bool(not_null), distinct)
+            column = ColumnInfo(
+                str(name), str(kind), bool(not_null), distinct, is_rowid=bool(is_rowid)
+            )
             found.setdefault(str(table), []).append(column)
         return [
             TableInfo(
