@@ -19,7 +19,6 @@ from homeostat.driver import sqlite
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REFERENCE = (DOCS / "reference" / "data-path.md").read_text(encoding="utf-8")
-HOW_TO = (DOCS / "how-to" / "web-application.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
@@ -70,8 +69,13 @@ def test_the_defaults_are_the_ones_in_the_code() -> None:
     }
 
 
-def blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
+def names_of(page: str, number: int) -> dict[str, Any]:
+    """Run a snippet of a how-to; return what it defines."""
+    text = (DOCS / "how-to" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(blocks[number], page, "exec"), names)
+    return names
 
 
 async def ask(
@@ -106,9 +110,7 @@ def test_the_web_application_runs(
     wire = sqlite.connect(sqlite_path)
     wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)")
     wire.close()
-    names: dict[str, Any] = {}
-    exec(compile(blocks()[0], "web-application.md", "exec"), names)
-    app = names["app"]
+    app = names_of("web-application.md", 0)["app"]
 
     async def story() -> None:
         async with app.router.lifespan_context(app):
@@ -144,7 +146,28 @@ def test_the_script_runs(
     wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)")
     wire.execute("INSERT INTO note VALUES (1, 'one'), (2, 'two')")
     wire.close()
-    names: dict[str, Any] = {}
-    exec(compile(blocks()[1], "web-application.md", "exec"), names)
-    names["main"](str(sqlite_path))
+    names_of("script.md", 0)["main"](str(sqlite_path))
     assert capsys.readouterr().out == "1\tone\n2\ttwo\n"
+
+
+def test_the_import_runs_and_can_be_run_again(
+    sqlite_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOMEOSTAT_DATA", str(tmp_path / "nobody"))
+    lines = tmp_path / "notes.jsonl"
+    lines.write_text("".join(json.dumps({"text": str(n)}) + "\n" for n in range(2_500)))
+    main = names_of("script.md", 1)["main"]
+    assert main(str(sqlite_path), str(lines)) == 1
+    assert "no such table" in capsys.readouterr().err
+    wire = sqlite.connect(sqlite_path)
+    wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)")
+    for _ in range(2):
+        assert main(str(sqlite_path), str(lines)) == 0
+        assert capsys.readouterr().out == "2500 notes\n"
+        assert wire.execute("SELECT count(*), count(DISTINCT text) FROM note").rows == [
+            (2500, 2500)
+        ]
+    wire.close()
