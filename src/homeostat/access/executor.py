@@ -79,7 +79,8 @@ class Executor:
     def run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
         """Run one operation; see `Database.execute`."""
         arrival = self.now()
-        settings = self.settings_of(operation, caller)
+        planner = self._planner
+        settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
         if params.keys() != operation.names or operation.scope is not None:
             params = checked(operation, params, caller, settings)
         attempt = self._run_alone
@@ -231,7 +232,9 @@ class Executor:
         self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None
     ) -> Iterator[Session]:
         arrival = self.now()
-        settings = self.settings_of(Operation(name, "", write=bool(write)), caller)
+        settings = DEFAULT_SETTINGS
+        if self._planner is not None:
+            settings = self._planner(Operation(name, "", write=bool(write)), caller)
         waited = 0.0
         session: Session | None = None
         failed = False

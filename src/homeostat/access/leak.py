@@ -13,14 +13,14 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Generic, TypeVar
 
 LEAKS_NAMED = 5  # in one report, the longest first
 LOST_TOLD_SECONDS = 60.0  # how long reports go on to tell of a lost session
 FRAMES_MAX = 6
 _OURS = os.path.dirname(__file__) + os.sep  # noqa: PTH120  compared with co_filename
-_CONTEXTLIB = sys.modules["contextlib"].__file__
+_SKIPPED = (_OURS, str(sys.modules["contextlib"].__file__))
 
 Place = tuple[tuple[CodeType, int], ...]
 NOWHERE: Place = ()
@@ -29,15 +29,13 @@ Held = TypeVar("Held")
 
 def place() -> Place:
     """Return where the application is now: the innermost frames outside this package."""
-    frame = sys._getframe(2)  # noqa: SLF001  the only way that costs a microsecond
+    at: FrameType | None = sys._getframe(2)  # noqa: SLF001  the only way that costs a microsecond
+    while at is not None and at.f_code.co_filename.startswith(_SKIPPED):
+        at = at.f_back
     found: list[tuple[CodeType, int]] = []
-    at = frame
     while at is not None and len(found) < FRAMES_MAX:
-        code = at.f_code
-        file = code.co_filename
-        if found or not (file.startswith(_OURS) or file == _CONTEXTLIB):
-            found.append((code, at.f_lineno))
-        at = at.f_back  # type: ignore[assignment]
+        found.append((at.f_code, at.f_lineno))
+        at = at.f_back
     return tuple(found)
 
 

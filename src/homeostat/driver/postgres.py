@@ -74,6 +74,8 @@ class PostgresWire:
         self._on_begin = on_begin
         self._connection = connection
         self._watch = Watch(self._stop)
+        self._poll = select.poll()
+        self._poll.register(connection.pgconn.socket, select.POLLIN)
         self._cancelling = threading.Lock()  # held while a cancel request is on its way
         self._committing = False
 
@@ -122,11 +124,12 @@ class PostgresWire:
         try:
             cursor = RawCursor(connection)
             cursor.execute(compiled.text, values)
-            if cursor.description is None:
+            described = cursor.description  # made anew each time it is asked for
+            if described is None:
                 columns: tuple[str, ...] = ()
                 rows: Sequence[tuple[object, ...]] = ()
             else:
-                columns = tuple([column.name for column in cursor.description])
+                columns = tuple([column.name for column in described])
                 rows = cursor.fetchall()
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             raise self._failed(error) from None
@@ -284,11 +287,11 @@ class PostgresWire:
     def _notice_loss(self) -> None:
         """Raise ConnectionLostError if the server has hung up already, seen without asking it."""
         pgconn = self._connection.pgconn
-        poll = select.poll()
-        poll.register(pgconn.socket, select.POLLIN)
+        if not self._poll.poll(0):
+            return  # nothing was said, so nothing was ended: one system call a statement
         with suppress(psycopg.Error):
             for _ in range(LAST_WORDS_MAX):
-                if pgconn.status == pq.ConnStatus.OK and poll.poll(0):
+                if pgconn.status == pq.ConnStatus.OK and self._poll.poll(0):
                     pgconn.consume_input()
         if pgconn.status != pq.ConnStatus.OK:
             raise _undone(ConnectionLostError(where=self.label))

@@ -8,17 +8,17 @@ Every failure is one of `homeostat.errors`; the driver's own exceptions never le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 Value = str | int | float | bytes | bool | None
 Params = Mapping[str, object]
 NO_PARAMS: Params = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a statement returned.
+class Rows(msgspec.Struct, frozen=True):
+    """What a statement returned; a Struct, since one is made for every call.
 
     Attributes:
         columns: column names; empty for a statement that returns no rows.
