@@ -334,3 +334,34 @@ CLEAN: dict[str, Callable[[Path], None]] = {
     "search": clean_search,
     "keys": clean_keys,
 }
+
+
+# -- large ones
+
+
+def fill_with_tables(path: Path, count: int) -> None:
+    """Make so many small tables, each with an index and a foreign key."""
+    wire = sqlite.connect(path, create=True)
+    wire.begin(write=True)
+    for number in range(count):
+        wire.execute(
+            f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES t0, "
+            "name TEXT NOT NULL, at REAL)"
+        )
+        wire.execute(f"CREATE INDEX t{number}_name ON t{number} (name)")
+        wire.execute(f"INSERT INTO t{number} VALUES (1, NULL, 'x', 1.5)")
+    wire.commit()
+    wire.close()
+
+
+def fill_with_blobs(path: Path, megabytes: int) -> None:
+    """Make a file of so many megabytes (10^6) of large values and a table of small rows."""
+    wire = new_shop(path)
+    wire.execute("CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT NOT NULL, data BLOB) STRICT")
+    for start in range(0, megabytes, 100):
+        many = min(100, megabytes - start)
+        wire.execute(
+            f"{NUMBERS.format(many)} INSERT INTO file"
+            f" SELECT {start} + i, 'f' || i, zeroblob(1000000) FROM n"
+        )
+    wire.close()

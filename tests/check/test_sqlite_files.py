@@ -23,7 +23,7 @@ from homeostat.errors import (
     EncryptedDatabaseError,
     NotADatabaseError,
 )
-from tests.check.sqlite_files import fill, new_shop
+from tests.check.sqlite_files import fill, fill_with_blobs, fill_with_tables, new_shop
 
 ENDINGS = ("", "-wal", "-shm", "-journal")
 Print = dict[str, tuple[str, int, int]]
@@ -266,18 +266,10 @@ def test_a_directory_that_cannot_be_written_is_no_hindrance_or_told(
 
 @pytest.mark.long
 def test_five_thousand_tables_are_looked_at_within_a_minute(path: Path) -> None:
-    wire = sqlite.connect(path, create=True)
-    wire.begin(write=True)
-    for number in range(5000):
-        wire.execute(
-            f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES t0, "
-            "name TEXT NOT NULL, at REAL)"
-        )
-        wire.execute(f"CREATE INDEX t{number}_name ON t{number} (name)")
-        wire.execute(f"INSERT INTO t{number} VALUES (1, NULL, 'x', 1.5)")
+    fill_with_tables(path, 5000)
+    wire = sqlite.connect(path)
     wire.execute("CREATE INDEX t4999_again ON t4999 (name)")
     wire.execute("UPDATE t4998 SET at = 'yesterday'")
-    wire.commit()
     wire.close()
     with untouched(path):
         report = looked(path, Config(check=CheckConfig(load_share=1.0)))
@@ -286,3 +278,15 @@ def test_five_thousand_tables_are_looked_at_within_a_minute(path: Path) -> None:
     paced = looked(path)
     assert paced.database.seconds < 60
     assert paced.database.busy_seconds < 0.03 * 60 + 0.5
+
+
+@pytest.mark.long
+def test_two_gigabytes_are_looked_at_within_a_minute(path: Path) -> None:
+    fill_with_blobs(path, 2000)
+    before = (path.stat().st_size, path.stat().st_mtime_ns)
+    report = looked(path)
+    assert report.database.seconds < 60
+    assert report.healthy, report.findings
+    assert "quick_check_bytes_max" in " ".join(gap.reason for gap in report.unseen)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from homeostat.check.database import DatabaseCheck
-from homeostat.check.report import Finding, Report
 from homeostat.config import Config
-from homeostat.driver import sqlite
-from tests.check.sqlite_files import CLEAN, PLANTED, new_shop
+from tests.check.sqlite_files import CLEAN, PLANTED
+from tests.check.sqlite_mends import copied, found, looked, made, mended
 
-SHELL = "-- In a shell: "
 FALSE_MAX = 1
-
-
-def looked(path: Path, config: Config) -> Report:
-    return DatabaseCheck(config).run(str(path))
-
-
-def found(report: Report, rule: str, where: str) -> Finding | None:
-    hits = [one for one in report.findings if one.rule == rule and where in one.where]
-    return hits[0] if hits else None
-
-
-def mend(path: Path, sql: str) -> None:
-    """Run a mend as a person would: in the shell of SQLite, or in that of the system."""
-    if sql.startswith(SHELL):
-        subprocess.run(sql.removeprefix(SHELL), shell=True, check=True)
-        return
-    wire = sqlite.connect(path, mode="foreign")
-    try:
-        wire.execute_script(sql)
-    finally:
-        wire.close()
-
-
-def copied(path: Path, directory: Path) -> Path:
-    directory.mkdir()
-    directory.chmod(path.parent.stat().st_mode)
-    for one in path.parent.glob(f"{path.name}*"):
-        shutil.copy2(one, directory / one.name)
-    return directory / path.name
 
 
 @pytest.fixture
@@ -61,18 +27,13 @@ def directory() -> Iterator[Path]:
 def test_what_is_planted_is_found_and_its_mend_makes_it_go(name: str, directory: Path) -> None:
     planted = PLANTED[name]
     path = directory / "app.db"
-    wire = new_shop(path, before=planted.before)
-    after = planted.make(wire)
-    wire.close()
-    path.chmod(0o600)
-    if after is not None:
-        after(path)
+    made(planted, path)
     before = looked(path, planted.config)
     finding = found(before, planted.rule, planted.where)
     assert finding is not None, [(one.rule, one.where) for one in before.findings]
     assert planted.mend in finding.mend_sql
     copy = copied(path, directory / "copy")
-    mend(copy, finding.mend_sql.replace(str(path), str(copy)))
+    mended(copy, finding.mend_sql.replace(str(path), str(copy)))
     left = looked(copy, planted.config)
     where = finding.where.replace(str(path), str(copy))
     assert found(left, planted.rule, where) is None

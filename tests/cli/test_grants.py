@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from homeostat.check.database import DatabaseCheck
 from homeostat.cli.shapes import GrantsReport
-from homeostat.config import CloneConfig
+from homeostat.config import CheckConfig, CloneConfig, Config
 from homeostat.driver import postgres
 from homeostat.driver.wire import Wire
 from homeostat.engine import Engine, Target, Unsupported, open_engine
@@ -112,6 +113,11 @@ def test_the_monitor_role_sees_all_and_no_row(homeostat: Run_, place: Place) -> 
         assert workload.note == ""
         with pytest.raises(RightMissingError):
             engine.execute("SELECT count(*) FROM orders")
+        check = DatabaseCheck(Config(check=CheckConfig(watch_seconds=0))).look_at(engine)
+        offered = [one.sql.rstrip(";") for one in report.statements if one.optional]
+        for gap in check.unseen:
+            granted = "pg_monitor" not in gap.mend and "pg_stat" not in gap.mend
+            assert granted or any(one in gap.mend for one in offered), gap
     finally:
         engine.close()
     left = asked(homeostat, place)
@@ -130,6 +136,8 @@ def test_what_is_optional_adds_plans(homeostat: Run_, pg_server: PostgresServer)
             == "orders"
         )
         assert engine.execute("SELECT count(*) FROM pg_hba_file_rules").scalar()
+        check = DatabaseCheck(Config(check=CheckConfig(watch_seconds=0))).look_at(engine)
+        assert not [gap for gap in check.unseen if "GRANT" in gap.mend]
         wire = postgres.connect(place.url)
         with pytest.raises(RightMissingError):
             wire.execute("DELETE FROM orders")

@@ -12,6 +12,7 @@ from homeostat.cli.address import ask_password, refuse_secrets
 from homeostat.cli.failure import explain_failure
 from homeostat.cli.options import examples, json_option, print_json
 from homeostat.cli.text import Screen, clean, counted, emit, number
+from homeostat.cli.waiting import waiting
 
 FOUND = 1
 COULD_NOT = 2
@@ -69,7 +70,8 @@ def check(
     if password:
         ask_password()
     try:
-        report = _looked(url, seconds=seconds, config=config)
+        with waiting("looking"):
+            report = _looked(url, seconds=seconds, config=config)
         if html is not None:
             from homeostat.check.page import write_page  # noqa: PLC0415  # jinja2, only for this
 

@@ -18,6 +18,7 @@ from homeostat.cli.options import (
     suffix_of,
 )
 from homeostat.cli.text import Screen, clean, emit
+from homeostat.cli.waiting import waiting
 from homeostat.operate.views import CloneView
 
 HOURS = click.FloatRange(min=0, min_open=True, max=8784)
@@ -67,7 +68,8 @@ def create(database: str | None, hours: float | None, data: str | None, as_json:
     """Copy DATABASE (or the only one that is watched); it is read, never written."""
     client = deciding(place(data))
     key = None if database is None else find_database(client.status(), database)
-    made = client.create_clone(key, hours=hours)
+    with waiting("copying"):
+        made = client.create_clone(key, hours=hours)
     if as_json:
         print_json(made)
         return
