@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from homeostat.operate.views import Pending, Status
+from homeostat.web.fleet import Group
 from tests.web.fake import FakeConsole
 from tests.web.site import Site
 
@@ -71,3 +72,13 @@ def test_a_label_leaves_the_others_out(site: Site, fleet: str) -> None:
     assert names(part) == ["billing", "shop-eu"]
     none = site.page("/?label=%3Cb%3E=x", cookie=fleet).text
     assert "No database has the label &lt;b&gt;=x" in none
+
+
+def test_the_api_answers_with_the_same_groups(site: Site, fleet: str) -> None:
+    groups = site.program("GET", "/api/v1/fleet").decode(list[Group])
+    assert [group.name for group in groups] == ["<money>", "shops", ""]
+    assert [one.key for one in groups[1].databases] == ["shop-jp", "shop-us", "shop-eu"]
+    assert [one.name for one in groups[1].pending] == ["late"]
+    labelled = site.program("GET", "/api/v1/fleet?label=region%3Deu").decode(list[Group])
+    assert [one.key for group in labelled for one in group.databases] == ["billing", "shop-eu"]
+    assert site.program("GET", "/api/v1/fleet?labl=region%3Deu").status == 422

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.routing import Route
 
 from homeostat.clock import ManualClock
 from homeostat.operate.views import Role, TokenView
@@ -18,7 +19,7 @@ from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
 from tests.web.site import Answer, Site, running_site
 
-VALUES = {"id": "1", "decision": "approve", "name": "nobody", "key": KEY}
+VALUES = {"id": "1", "decision": "approve", "name": "nobody", "key": KEY, "way": "on"}
 BODIES: dict[str, object] = {
     "/api/v1/autonomy": {"remedy": "grow-pool", "autonomy": "observe"},
     "/api/v1/detach": {"database": KEY},
@@ -83,6 +84,40 @@ def test_a_role_may_what_it_says_and_no_more_on_every_route(
         assert {refused} == expected, (role, one.method, one.path, answer.text)
         if refused == "RoleTooLowError" and not one.programs_only and answer.body:
             assert f"needs the role {one.role}; yours is {role}" in answer.json()["error"]
+
+
+def pages(site: Site) -> list[tuple[str, str]]:
+    """Return method and path of every page and form."""
+    api = {one.path for one in ROUTES}
+    found = []
+    for one in site.app.routes:
+        if isinstance(one, Route) and one.path not in api:
+            path = re.sub(r":\w+}", "}", one.path)
+            path = re.sub(r"{(\w+)}", lambda name: VALUES.get(name[1], "detach"), path)
+            found += [(method, path) for method in one.methods or () if method != "HEAD"]
+    return found
+
+
+def test_no_page_and_no_form_is_for_strangers(site: Site, console: FakeConsole) -> None:
+    scenes.waiting(console)
+    assert len(pages(site)) > 5
+    for method, path in pages(site):
+        answer = site.request(method, path, headers={"Origin": site.server.url})
+        assert answer.status == 401, (method, path)
+    assert console.keys == [KEY]
+
+
+def test_a_viewer_may_open_every_page_and_send_no_form(site: Site, console: FakeConsole) -> None:
+    scenes.waiting(console)
+    cookie = enter(site, "alice", "viewer")
+    csrf = site.csrf(cookie)
+    for method, path in pages(site):
+        if method == "GET":
+            assert site.page(path, cookie=cookie).status in {200, 303, 404}, path
+        elif path != "/logout":
+            assert site.form(path, cookie=cookie, csrf=csrf).status == 403, path
+    assert console.keys == [KEY]
+    assert console.remedy(1).remedy.state == "waiting"
 
 
 def test_a_token_signs_with_its_own_name(site: Site, console: FakeConsole) -> None:
