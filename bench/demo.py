@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +63,20 @@ class Start:
 
 
 @contextmanager
-def demo(data: Path, *, users: int, seconds: float) -> Iterator[str]:
+def demo(
+    data: Path,
+    *arguments: str,
+    users: int,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """Run the demo; yield its first sign-in link, which must come within the seconds."""
     process = subprocess.Popen(
-        [*PROGRAM, "demo", "--data", str(data), "--users", str(users)],
+        [*PROGRAM, "demo", "--data", str(data), "--users", str(users), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
     )
     lines: list[str] = []
 
