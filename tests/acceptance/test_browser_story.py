@@ -155,7 +155,7 @@ def see_the_first_growth_kept(story: Story, running: Demo) -> None:
 
 
 def see_the_second_end_without_effect(story: Story, running: Demo) -> None:
-    holder = story.finding("wait for one lock holder|connections of the pool main wait for locks")
+    holder = story.finding("wait for one lock holder|of the pool main wait for locks")
     expect(holder).to_contain_text(re.compile("nightly.report"), timeout=CHAPTER_MS)
     verdict = story.ends(3, "Undone, did not help")
     assert re.search("nightly.report", verdict), verdict
