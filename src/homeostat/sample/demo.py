@@ -29,6 +29,7 @@ from homeostat.operate.views import Status
 from homeostat.sample.child import Child
 from homeostat.sample.demo_config import (
     CONFIG_FILE,
+    INDEX_USERS_MIN,
     clone_place,
     config_text,
     explain_windows,
@@ -121,7 +122,8 @@ def run_demo(
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stop.set())
-        windows = windows_for(_fill(target, users, terminal, stop))
+        there = _fill(target, users, terminal, stop)
+        windows = windows_for(there)
         if stop.is_set():
             return 0
         place = clone_place(target)
@@ -141,7 +143,13 @@ def run_demo(
             f"traffic: {RATE_PER_SECOND:.0f} requests a second, a pool of {POOL_LIMIT} connections"
         )
         keys = stack.enter_context(_keyboard())
-        story = Story(client, troupe.switch, terminal.say, keys, clock, stop, can_clone=place.there)
+        story = Story(client, troupe.switch, terminal.say, keys, clock, stop)
+        story.with_index = place.there and there >= INDEX_USERS_MIN
+        if there < INDEX_USERS_MIN:
+            terminal.note(
+                f"with fewer than {INDEX_USERS_MIN:,} users no index is missed: the story begins "
+                "with the pool"
+            )
         with contextlib.suppress(OperateError):
             if trouble is None:
                 story.tell()

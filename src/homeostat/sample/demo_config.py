@@ -35,8 +35,9 @@ WINDOWS: dict[str, Section] = {
     "agent": {"report_seconds": 0.5},
     "tune": {"queries_seconds": 2.0, "window_seconds": 6.0, "findings_max": 2},
 }
-SLOW_QUERY_MS_MIN = 4.0
-COST_MS_PER_SECOND_MIN = 20.0
+SLOW_QUERY_MS_MIN = 2.0
+COST_MS_PER_SECOND_MIN = 10.0
+INDEX_USERS_MIN = 10_000  # of fewer, all sessions are read before anybody would notice
 CLONE_SAMPLE_BYTES = 40_000_000  # PostgreSQL: a larger clone would take longer than the story
 RIGHT_SQL = (
     "SELECT rolsuper OR rolcreatedb AS may, current_setting('server_version_num')::int / 10000 "

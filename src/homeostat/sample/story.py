@@ -66,7 +66,7 @@ class Story:
         say: prints a line: kind of news, text.
         keys: keys that were pressed since last asked; None when nobody can press any.
         stop: ends the story.
-        can_clone: whether remedies can be rehearsed on a clone; else what needs that is left out.
+        with_index: whether the story opens with the dropped index; it needs clones, and users.
     """
 
     console: Console
@@ -75,7 +75,7 @@ class Story:
     keys: Callable[[], str] | None
     clock: Clock
     stop: threading.Event
-    can_clone: bool = True
+    with_index: bool = True
     _told: set[tuple[str, object]] = field(default_factory=set)
 
     def tell(self) -> None:
@@ -111,7 +111,7 @@ class Story:
         in_vain = asked or any(record.state == "ineffective" for record in pool)
         helped = in_vain or any(record.state == "kept" for record in pool)
         chapters = (
-            (self._dropped_index, index or not self.can_clone),
+            (self._dropped_index, index or not self.with_index),
             (self._idle_holders, helped),
             (self._lock_holder, in_vain),
             (self._waits_for_you, asked),
