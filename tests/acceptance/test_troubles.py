@@ -57,9 +57,7 @@ def test_an_index_that_would_hurt_is_refused_once(where: list[str], tmp_path: Pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("where", ["sqlite", "postgresql"], indirect=True)
-def test_statistics_that_mislead_are_refreshed(
-    where: list[str], tmp_path: Path
-) -> None:
+def test_statistics_that_mislead_are_refreshed(where: list[str], tmp_path: Path) -> None:
     with demo(tmp_path / "data", *where, "--trouble", "stale-statistics") as running:
         running.until(r"found .*list_notices", SECONDS)
         running.until(r"cause .*stale statistics", SECONDS)

@@ -151,7 +151,7 @@ class StatementBook:
         self._entries: dict[str, _Entry] = {}
         self._by_operation: dict[str, str] = {}
         self._transactions: dict[str, deque[tuple[float, float]]] = {}
-        self._follow_until = 0.0
+        self._follow_until: dict[str, float] = {}  # by statement
 
     # -- what comes in
 
@@ -198,15 +198,16 @@ class StatementBook:
             if entry is not None:
                 entry.facts = facts
 
-    def follow(self, at: float) -> None:
-        """Ask for readings at every tick for a while: a statement is slow, or was just mended."""
+    def follow(self, keys: Iterable[str], at: float) -> None:
+        """Ask for readings at every tick for a while: these are slow, or were just mended."""
         with self._lock:
-            self._follow_until = at + FOLLOWED_SECONDS
+            kept = {key: until for key, until in self._follow_until.items() if at < until}
+            self._follow_until = {**kept, **dict.fromkeys(keys, at + FOLLOWED_SECONDS)}
 
-    def followed(self, at: float) -> bool:
-        """Return whether readings are wanted at every tick."""
+    def followed(self, at: float) -> frozenset[str]:
+        """Return the statements for which readings are wanted at every tick."""
         with self._lock:
-            return at < self._follow_until
+            return frozenset(key for key, until in self._follow_until.items() if at < until)
 
     # -- what is asked
 

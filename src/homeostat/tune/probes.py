@@ -72,7 +72,7 @@ class StatementProbe:
         read_server(watched)
         slow = slow_now(book, self.config, at)
         if slow:
-            book.follow(at)
+            book.follow([one.key for one in slow], at)
         window = self.config.tune.window_seconds
         costly = book.views(start=at - window, end=at)
         database = Subject(watched.identity.key)
@@ -139,11 +139,17 @@ class FollowProbe:
             yield from self._planned(watched, plans)
 
     def _plans(self, watched: Watched) -> list[tuple[StatementView, Plan]]:
-        """Return the costliest statements that run now with their plans, and note these."""
+        """Return the costliest statements that run now with their plans, and note these.
+
+        With them those that were slow: one that was mended is not costly any more.
+        """
         start = watched.at - 3 * self.interval_seconds
         running = watched.statements.views(start=start, end=watched.at)
+        followed = watched.statements.followed(watched.at)
+        most = 2 * self.config.tune.explained_max
+        chosen = [*running[:most], *(one for one in running[most:] if one.key in followed)]
         found = []
-        for one in running[: 2 * self.config.tune.explained_max]:
+        for one in chosen:
             plan = estimate(watched.engine, one)
             if plan is not None:
                 watched.statements.note_plan(one.key, plan, watched.at)
