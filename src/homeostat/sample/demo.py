@@ -42,6 +42,9 @@ from homeostat.sample.troubles import STRENGTHS, checked_strength
 from homeostat.sample.troupe import Troupe
 
 OPERATOR_SECONDS_MAX = 30.0
+FEW_USERS = (
+    f"with fewer than {INDEX_USERS_MIN:,} users no index is missed: the story begins with the pool"
+)
 COLOURS = {
     "trouble": "magenta",
     "found": "yellow",
@@ -142,14 +145,11 @@ def run_demo(
         terminal.note(
             f"traffic: {RATE_PER_SECOND:.0f} requests a second, a pool of {POOL_LIMIT} connections"
         )
+        if trouble is None and there < INDEX_USERS_MIN:
+            terminal.note(FEW_USERS)
         keys = stack.enter_context(_keyboard())
         story = Story(client, troupe.switch, terminal.say, keys, clock, stop)
         story.with_index = place.there and there >= INDEX_USERS_MIN
-        if there < INDEX_USERS_MIN:
-            terminal.note(
-                f"with fewer than {INDEX_USERS_MIN:,} users no index is missed: the story begins "
-                "with the pool"
-            )
         with contextlib.suppress(OperateError):
             if trouble is None:
                 story.tell()

@@ -23,6 +23,7 @@ from homeostat.tune.slow import slow_now
 
 FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
 SHOWN_MAX = 20
+SERIES_MAX = 3 * SHOWN_MAX  # which are the costliest changes with time
 
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("statements.slow", "count", Kind.GAUGE, Bad.UP, "Statements that cost too much."),
@@ -32,7 +33,7 @@ METRICS: tuple[MetricSpec, ...] = (
         Kind.GAUGE,
         Bad.UP,
         "Mean time of a statement over `tune.window_seconds`: of the costliest ones.",
-        max_series=SHOWN_MAX,
+        max_series=SERIES_MAX,
     ),
     MetricSpec(
         "statement.cost",
@@ -40,7 +41,7 @@ METRICS: tuple[MetricSpec, ...] = (
         Kind.GAUGE,
         Bad.UP,
         "Time spent in a statement, ms per second of wall time: of the costliest ones.",
-        max_series=SHOWN_MAX,
+        max_series=SERIES_MAX,
     ),
     MetricSpec(
         "index.uses",
