@@ -38,7 +38,7 @@ from homeostat.sample.demo_config import (
 from homeostat.sample.seed import seed
 from homeostat.sample.story import Story
 from homeostat.sample.traffic import POOL_LIMIT, RATE_PER_SECOND
-from homeostat.sample.troubles import STRENGTHS, checked_strength
+from homeostat.sample.troubles import checked_strength
 from homeostat.sample.troupe import Troupe
 
 OPERATOR_SECONDS_MAX = 30.0
@@ -151,10 +151,7 @@ def run_demo(
         story = Story(client, troupe.switch, terminal.say, keys, clock, stop)
         story.with_index = place.there and there >= INDEX_USERS_MIN
         with contextlib.suppress(OperateError):
-            if trouble is None:
-                story.tell()
-            else:
-                story.follow(trouble, STRENGTHS[trouble])
+            story.follow(trouble) if trouble else story.tell()
         return _wait(operator, stop)
 
 
