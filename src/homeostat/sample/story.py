@@ -7,7 +7,7 @@ is the operator's own doing. A chapter that the logbook already holds is not tol
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,6 +76,7 @@ class Story:
     clock: Clock
     stop: threading.Event
     with_index: bool = True
+    _remedies_told: tuple[str, ...] = REMEDIES
     _told: set[tuple[str, object]] = field(default_factory=set)
 
     def tell(self) -> None:
@@ -156,7 +157,8 @@ class Story:
     def _until_over(
         self, remedy: str, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX
     ) -> None:
-        """Tell the news until a remedy of this key that is proposed from now on is over."""
+        """Tell the news of a remedy until one that is proposed from now on is over."""
+        self._remedies_told = (remedy,)
         known = {record.id for record in self.console.remedies()}
         start = self.clock.monotonic()
         while not self._pause():
@@ -171,7 +173,9 @@ class Story:
 
     def _remedies(self) -> list[RemedyRecord]:
         try:
-            return [record for record in self.console.remedies() if record.key in REMEDIES]
+            return [
+                record for record in self.console.remedies() if record.key in self._remedies_told
+            ]
         except OperateError:
             return []  # the operator is being restarted; it is asked again
 
@@ -181,7 +185,7 @@ class Story:
         except OperateError:
             return
         for finding in findings:
-            if not is_told(finding):
+            if not is_told(finding, self._remedies_told):
                 continue
             if self._is_news("finding", finding.id):
                 self.say("found", finding.what)
@@ -229,8 +233,11 @@ class Story:
         return self.clock.wait(self.stop, POLL_SECONDS)
 
 
-def is_told(finding: Finding) -> bool:
-    """Return whether a finding belongs to the story: not what only a busy machine made slow."""
+def is_told(finding: Finding, remedies: Sequence[str]) -> bool:
+    """Return whether a finding belongs to the chapter of these remedies.
+
+    What only a busy machine made slow belongs to none.
+    """
     operations = finding.evidence.get("operations", ())
     slow = finding.rule == SLOW and any(name in SUFFERING for name in operations)
-    return slow or finding.rule in RULES
+    return (slow and CREATE_INDEX in remedies) or (finding.rule in RULES and GROW_POOL in remedies)
