@@ -46,6 +46,16 @@ def test_findings_are_json_as_documented_and_exit_code_1(
     assert "free_pages" not in {one["rule"] for one in after["findings"]}
 
 
+def test_the_report_is_written_beside_what_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, page = deleted_rows(tmp_path / "app.db"), tmp_path / "report.html"
+    assert main(["check", str(path), "--html", str(page)]) == 1
+    assert "VACUUM;" in page.read_text(encoding="utf-8")
+    assert "mend: VACUUM;" in capsys.readouterr().out
+    assert main(["check", str(path), "--html", str(tmp_path / "missing" / "report.html")]) == 2
+
+
 @pytest.mark.parametrize("url", ["missing.db", "mysql://host/name", "postgresql://127.0.0.1:1/x"])
 def test_what_cannot_be_looked_at_is_exit_code_2(
     url: str, capsys: pytest.CaptureFixture[str]

@@ -1,13 +1,14 @@
 """How long a check may take, and how much of a core it may use.
 
-Statements are counted by the clock. Between long ones it waits, so that a busy database gets its
-turn; when time or load is used up, what is left of the check is not done.
+Statements are counted by the CPU time of the server's process where that runs on this machine, else
+by the clock, which is more on a busy server. Between long ones it waits, so that a busy database
+gets its turn; when time or load is used up, what is left of the check is not done.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from homeostat.clock import Clock
@@ -34,6 +35,11 @@ class Budget:
         self._busy_max = load_share * max(seconds, WINDOW_SECONDS)
         self._never = threading.Event()
         self.busy_seconds = 0.0
+        self._cpu_seconds: Callable[[], float | None] = lambda: None
+
+    def measure_by(self, cpu_seconds: Callable[[], float | None]) -> None:
+        """Count load by what this returns: CPU seconds of the process that works; None: unknown."""
+        self._cpu_seconds = cpu_seconds
 
     @property
     def seconds(self) -> float:
@@ -43,7 +49,11 @@ class Budget:
     @property
     def left_seconds(self) -> float:
         """Return how long the next statement may run; 0 or less: nothing is left."""
-        return min(self._seconds - self.seconds, self._busy_max - self.busy_seconds)
+        time_left = self._seconds - self.seconds
+        load_left = self._busy_max - self.busy_seconds
+        if load_left > 0 and self._cpu_seconds() is not None:
+            return time_left  # by the clock it may take much longer than it works
+        return min(time_left, load_left)
 
     @property
     def spent(self) -> str:
@@ -57,11 +67,13 @@ class Budget:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Count the time in the context as load, and wait afterwards in proportion."""
-        begun = self._clock.monotonic()
+        begun, cpu_before = self._clock.monotonic(), self._cpu_seconds()
         try:
             yield
         finally:
-            ran = self._clock.monotonic() - begun
+            ran, cpu_after = self._clock.monotonic() - begun, self._cpu_seconds()
+            if cpu_before is not None and cpu_after is not None:
+                ran = min(ran, max(0.0, cpu_after - cpu_before))
             self.busy_seconds += ran
             if ran >= PACED_FROM_SECONDS:
                 self.wait(PACE_FACTOR * ran)

@@ -9,12 +9,13 @@ import msgspec
 from homeostat.check.budget import Budget
 from homeostat.check.check import Check
 from homeostat.check.look import Look
+from homeostat.check.postgres_machine import cpu_of_backend
 from homeostat.check.registry import checks_of
 from homeostat.check.report import Database, Finding, Report, Unseen, ranked
 from homeostat.clock import Clock, SystemClock
 from homeostat.config import Config
 from homeostat.driver.tokens import quoted
-from homeostat.engine import Engine, Target, open_engine
+from homeostat.engine import Engine, Target, Unsupported, open_engine
 from homeostat.errors import (
     ConnectError,
     ConnectionLostError,
@@ -71,6 +72,8 @@ class DatabaseCheck:
         look = Look(engine, config=self._config, at=self._clock.now(), budget=budget)
         role = _role(look)
         look.role = quoted(role) if role else ""
+        if role and not isinstance(engine.control, Unsupported):  # a pooler changes processes
+            budget.measure_by(cpu_of_backend(look))
         checks = checks_of(engine.dialect)
         findings: list[Finding] = []
         for place, check in enumerate(checks):

@@ -23,6 +23,7 @@ from homeostat.check.postgres_catalogue import (
     serves,
     tables,
 )
+from homeostat.check.postgres_workload import workload
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import size, span
 from homeostat.engine.candidates import name_of
@@ -192,7 +193,7 @@ def _invalid(look: Look) -> Iterator[Finding]:
 
 
 def _foreign_key(look: Look) -> Iterator[Finding]:
-    known, there = tables(look), indexes_of(look)
+    known, there, load = tables(look), indexes_of(look), workload(look)
     for key in look.rows("foreign_keys"):
         table = known.get(key["table_oid"])
         if table is None:
@@ -205,6 +206,8 @@ def _foreign_key(look: Look) -> Iterator[Finding]:
         parent = known.get(key["parent_oid"])
         columns = ", ".join(key["columns"])
         index = name_of(table["table_name"], key["bare_columns"], None)
+        if load is not None and index in load.indexes:  # a statement needs the same: missing_index
+            continue
         how = "" if table["kind"] == "p" else "CONCURRENTLY "
         yield Finding(
             severity=Severity.WARNING,

@@ -6,6 +6,7 @@ container, or elsewhere, is not found, and then nothing is said of its machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,22 @@ def machine(look: Look) -> Machine | Unknown:
     if not here:
         return FAR
     return Machine(_memory_bytes(), psutil.cpu_count() or 1, _is_spinning())
+
+
+def cpu_of_backend(look: Look) -> Callable[[], float | None]:
+    """Return what tells the CPU seconds of the process that answers; None while it is not seen."""
+    if isinstance(machine(look), Unknown):
+        return lambda: None
+    found = psutil.Process(look.row("machine")["pid"])
+
+    def seconds() -> float | None:
+        try:
+            used = found.cpu_times()
+        except psutil.Error:  # the connection was opened again, or a pooler gave us another
+            return None
+        return float(used.user + used.system)
+
+    return seconds
 
 
 def _memory_bytes() -> int:

@@ -58,6 +58,7 @@ def _missing_index(look: Look) -> Iterator[Finding]:
                 entry = proposed.setdefault(fitting[0].spec.name, (fitting[0], [], node))
                 entry[1].append(one)
     for candidate, statements, node in proposed.values():
+        load.indexes.add(candidate.spec.name)
         yield _index_finding(candidate, statements, node, look)
 
 

@@ -33,6 +33,7 @@ class Workload:
         statements: the costliest first; only those that read or change rows of tables.
         explained: keys of statements whose cause another finding names.
         tables: the names, in lower case, of all that the statements ask.
+        indexes: the names of indexes that another finding has built.
     """
 
     facet: PostgresWorkload
@@ -40,6 +41,7 @@ class Workload:
     statements: Sequence[Statement]
     explained: set[str] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
+    indexes: set[str] = field(default_factory=set)
 
 
 def workload(look: Look) -> Workload | None:

@@ -77,6 +77,11 @@ class PostgresExplain:
                 wire.rollback()
 
 
+def with_casts(text: str) -> str:
+    """Return a text of pg_stat_statements with `$1::date` where it has `date $1`."""
+    return _TYPED.sub(r"\2::\1", text)
+
+
 @contextmanager
 def _reading(wire: Wire) -> Iterator[Wire]:
     """Yield the connection in a reading transaction that is rolled back."""
@@ -96,7 +101,7 @@ def _rolled_back(wire: Wire) -> Iterator[None]:
 
 def _generic(sql: str, wire: Wire) -> Rows:
     """Return the generic plan of a text whose parameters have no values."""
-    text = _TYPED.sub(r"\2::\1", compile_named(sql).text.decode())
+    text = with_casts(compile_named(sql).text.decode())
     count = max((int(t.text[1:]) for t in tokens(text) if _is_parameter(t.text)), default=0)
     if not count:
         return wire.execute(f"EXPLAIN (FORMAT JSON, VERBOSE) {text}")

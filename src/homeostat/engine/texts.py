@@ -11,6 +11,7 @@ from sqlglot import ErrorLevel, exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from homeostat.driver.tokens import tokens
+from homeostat.engine.postgres_explain import with_casts
 
 READ = {"sqlite": "sqlite", "postgresql": "postgres"}
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it leaves alone
@@ -18,6 +19,8 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it leav
 
 def parsed(sql: str, dialect: str) -> exp.Expr | None:
     """Return the statement's tree, `$1` as `:p_1`; or None when it cannot be parsed."""
+    if dialect == "postgresql":
+        sql = with_casts(sql)
     try:
         tree = parse_one(_named(sql), read=READ[dialect], error_level=ErrorLevel.RAISE)
     except (SqlglotError, RecursionError, ValueError):
