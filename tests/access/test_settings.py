@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from homeostat.access import AsyncDatabase, Caller, Database, ExecutionSettings, Operation, Relation
+from homeostat.clock import ManualClock
 from homeostat.driver import postgres, sqlite
 from homeostat.errors import (
     BudgetExceededError,
@@ -38,6 +39,15 @@ SLOW = Operation(
         "WHERE i < 3000000000) SELECT count(*) FROM n",
         "postgresql": "SELECT pg_sleep(600)",
     },
+)
+SINCE = Operation(
+    "since",
+    {
+        "sqlite": "SELECT CAST(:since AS REAL)",
+        "postgresql": "SELECT CAST(:since AS double precision)",
+    },
+    ("since",),
+    since="since",
 )
 ROWS = 10
 
@@ -121,6 +131,18 @@ async def refused_in_a_loop(core: Database) -> None:
     database._threads.close()
 
 
+def horizon_seconds(url: str) -> None:
+    clock = ManualClock(start=1_000_000.0)
+    with planned(url, horizon_seconds=100.0) as database:
+        database.executor._clock = clock
+        assert database.execute(SINCE).rows == [(999_900.0,)]
+        assert database.execute(SINCE, {"since": 5.0}).rows == [(5.0,)]
+        with database.transaction(write=False) as held:
+            assert held.execute(SINCE).rows == [(999_900.0,)]
+    with planned(url) as database:
+        assert database.execute(SINCE).rows == [(0.0,)]
+
+
 def prefetch_depth(url: str) -> None:
     with planned(url, prefetch_depth=1) as database:
         assert len(database.load(ALL, relations_of=["below"])) == ROWS
@@ -152,7 +174,15 @@ def announce_caller(url: str) -> None:
 
 EFFECTS: dict[str, Callable[[str], None]] = {
     one.__name__: one
-    for one in (deadline_ms, wait_ms, page_size, batch_size, rows_max, prefetch_depth)
+    for one in (
+        deadline_ms,
+        wait_ms,
+        page_size,
+        batch_size,
+        rows_max,
+        horizon_seconds,
+        prefetch_depth,
+    )
 }
 
 

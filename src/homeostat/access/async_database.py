@@ -215,7 +215,7 @@ class AsyncDatabase(AsyncBulk):
         arrival = lease.since
         limit_ms = min(INLINE_MS_MAX, settings.deadline_ms)
         try:
-            params = checked(operation, params, caller, settings)
+            params = checked(operation, params, caller, settings, self.core.clock)
             text = operation.sql_for("sqlite")
             rows = lease.wire.execute(text, params, deadline_ms=limit_ms)
             if settings.rows_max is not None:
@@ -236,7 +236,7 @@ class AsyncDatabase(AsyncBulk):
         executor = self._executor
         arrival = began = self._now()
         settings = executor.settings_of(operation, caller)
-        params = checked(operation, params, caller, settings)
+        params = checked(operation, params, caller, settings, self.core.clock)
         tries = 1 + settings.retries
         while True:
             try:

@@ -82,7 +82,7 @@ class Executor:
         planner = self._planner
         settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
         if params.keys() != operation.names or operation.scope is not None:
-            params = checked(operation, params, caller, settings)
+            params = checked(operation, params, caller, settings, self._clock)
         attempt = self._run_alone
         if settings.announce_caller or (operation.write and self._hooks):
             attempt = self._run_in_transaction

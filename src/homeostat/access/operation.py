@@ -33,6 +33,8 @@ class Operation:
             again when the connection was lost. A read always may.
         limit: the parameter that bounds the rows of a page; filled in from
             `ExecutionSettings.page_size` when the call leaves it out.
+        since: the parameter that bounds how far back the rows go, in seconds since 1970 UTC; filled
+            in from `ExecutionSettings.horizon_seconds` when the call leaves it out.
         expected_ms: what the application expects it to take; slower calls are counted as late.
         order: the columns that pages go by, each with `desc` if it descends, e.g.
             `("created desc", "id")`; NOT NULL, together unique. See `Database.page`.
@@ -48,6 +50,7 @@ class Operation:
     scope: str | None = None
     idempotent: bool = False
     limit: str | None = None
+    since: str | None = None
     expected_ms: float | None = None
     private: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
@@ -59,8 +62,8 @@ class Operation:
 
         Raises:
             StatementError: an unknown dialect, a statement that begins or ends a transaction, a
-                parameter that a statement does not use, or a scope, limit or private parameter that
-                is none.
+                parameter that a statement does not use, or a scope, limit, since or private
+                parameter that is none.
         """
         object.__setattr__(self, "names", frozenset(self.parameters))
         texts = {"sql": self.sql} if isinstance(self.sql, str) else dict(self.sql)
@@ -83,7 +86,7 @@ class Operation:
                     f"The statement has no :{unused[0]}. Use it, or leave it out of parameters.",
                     where=self.name,
                 )
-        for role in (self.scope, self.limit, *self.private):
+        for role in (self.scope, self.limit, self.since, *self.private):
             if role is not None and role not in self.parameters:
                 raise StatementError(
                     f"{role} is not among the parameters. Add it, or correct the name.",

@@ -105,6 +105,7 @@ def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) ->
         parameters=operation.parameters + keys,
         tables=operation.tables,
         scope=operation.scope,
+        since=operation.since,
         expected_ms=operation.expected_ms,
         private=operation.private,
     )

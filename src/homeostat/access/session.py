@@ -101,7 +101,7 @@ class Session:
                 rows = wire.execute(sql, params, deadline_ms=limit_ms)
             self._count(None, sql, params, rows)
             return rows
-        params = checked(sql, params, self.caller, self._settings)
+        params = checked(sql, params, self.caller, self._settings, self._clock)
         text = sql.sql_for(self.dialect)
         with self._statement() as wire:
             rows = wire.execute(text, params, deadline_ms=limit_ms)
@@ -143,7 +143,7 @@ class Session:
         """
         text = sql
         if not isinstance(sql, str):
-            params = checked(sql, params, self.caller, self._settings)
+            params = checked(sql, params, self.caller, self._settings, self._clock)
             text = sql.sql_for(self.dialect)
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
         with self._statement() as wire:
@@ -339,7 +339,11 @@ def announce(wire: Wire, caller: Caller, *, deadline_ms: float | None) -> None:
 
 
 def checked(
-    operation: Operation, params: Params, caller: Caller, settings: ExecutionSettings
+    operation: Operation,
+    params: Params,
+    caller: Caller,
+    settings: ExecutionSettings,
+    clock: Clock,
 ) -> Params:
     """Return the parameters that an operation runs with.
 
@@ -350,6 +354,10 @@ def checked(
     if params.keys() != operation.names:
         if operation.limit is not None and operation.limit not in params:
             params = {**params, operation.limit: settings.page_size}
+        if operation.since is not None and operation.since not in params:
+            horizon = settings.horizon_seconds
+            since = 0.0 if horizon is None else clock.now() - horizon
+            params = {**params, operation.since: since}
         for name in sorted(operation.names ^ params.keys()):
             word = "Give" if name in operation.names else "Leave out"
             raise StatementError(f"{word} the parameter {name!r}.", where=operation.name)

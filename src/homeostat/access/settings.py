@@ -32,6 +32,8 @@ class ExecutionSettings:
             and keys of one statement of `load`.
         rows_max: the most rows that one statement may return; more are an error, not a cut, and a
             page is not larger. A stream has no such limit. None: no limit.
+        horizon_seconds: how far back the rows of an operation go that declares a `since` parameter,
+            where the call gives none. None: to the beginning.
         prefetch_depth: how many relations deep `load` may go.
         retries: how often a read or an idempotent operation is tried again after its connection
             was lost or a concurrent transaction got in the way.
@@ -44,6 +46,7 @@ class ExecutionSettings:
     page_size: int = 100
     batch_size: int = 500
     rows_max: int | None = None
+    horizon_seconds: float | None = None
     prefetch_depth: int = 2
     retries: int = 1
     announce_caller: bool = False
