@@ -312,7 +312,8 @@ def clean_keys(path: Path) -> None:
         " PRIMARY KEY (tag, thing)) STRICT, WITHOUT ROWID;"
         "CREATE INDEX tagged_thing ON tagged (thing, tag);"
         "CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT NOT NULL, data BLOB) STRICT;"
-        "CREATE TABLE reference (snowflake INTEGER PRIMARY KEY, name TEXT) STRICT"
+        "CREATE TABLE reference (snowflake INTEGER PRIMARY KEY, name TEXT) STRICT;"
+        "CREATE TABLE drawn (id INTEGER PRIMARY KEY, name TEXT) STRICT"
     )
     fill(wire, "setting", "'s' || i, 'v'", 1500)
     fill(wire, "tag", "'t' || i, 'n'", 1500)
@@ -323,6 +324,7 @@ def clean_keys(path: Path) -> None:
         wire.execute(
             "INSERT INTO reference VALUES (:id, 'x')", {"id": chance.randrange(10**18, 2 * 10**18)}
         )
+        wire.execute("INSERT INTO drawn VALUES (:id, 'x')", {"id": chance.randrange(1, 2**63)})
     wire.commit()
     wire.close()
 
