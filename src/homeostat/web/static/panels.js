@@ -93,6 +93,12 @@
     return { data: tables.length > 1 ? uPlot.join(tables) : tables[0], series, bands };
   }
 
+  /** How many times the least value is the greatest: a decade is needed for a logarithmic axis. */
+  function spread(data) {
+    const values = data.slice(1).flatMap((column) => column.filter((value) => value > 0));
+    return values.length ? Math.max(...values) / Math.min(...values) : 1;
+  }
+
   // -- drawing
 
   function marks(u, ratio) {
@@ -126,7 +132,7 @@
       ticks: { show: false },
       font: "11px system-ui, sans-serif",
     };
-    const logarithmic = chart.name === "latency" && made.data[1].some((value) => value > 0);
+    const logarithmic = chart.name === "latency" && spread(made.data) >= 10;
     const span = chart.end - chart.start;
     const times = (_, splits) =>
       splits.map((at) => {
