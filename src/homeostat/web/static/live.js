@@ -71,8 +71,14 @@
   let shown = Date.now();
 
   async function showView(path) {
-    await ask(path);
-    shown = Date.now();
+    const view = document.getElementById("view");
+    view?.setAttribute("aria-busy", "true"); // it fades only when it takes long
+    try {
+      await ask(path);
+    } finally {
+      view?.removeAttribute("aria-busy");
+      shown = Date.now();
+    }
   }
 
   // -- other ranges and orders of the same view come without a reload; each has its own address
