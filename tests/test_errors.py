@@ -90,6 +90,13 @@ PROVOKED: dict[str, dict[str, str]] = {  # file: test: the errors that it meets
             "IdempotencyKeyReusedError IdempotencyNotPreparedError"
         ),
     },
+    "tests/access/test_read_tokens.py": {
+        "test_on_a_file_every_read_is_fresh_and_other_tokens_are_refused": "ReadTokenError",
+        "test_a_read_with_a_token_sees_the_write_or_says_that_it_cannot": "ReplicaBehindError",
+    },
+    "tests/access/test_settings.py": {
+        "": "BudgetExceededError",
+    },
     "tests/logbook/test_store.py": {
         "test_a_transaction_is_used_in_its_block_only": "LogbookError",
         "test_what_does_not_exist_is_named": "NotFoundError",
