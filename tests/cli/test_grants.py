@@ -19,10 +19,10 @@ from homeostat.driver import postgres
 from homeostat.driver.wire import Wire
 from homeostat.engine import Engine, Target, Unsupported, open_engine
 from homeostat.engine.facets import IndexSpec
-from homeostat.errors import RightMissingError
+from homeostat.errors import DatabaseError, RightMissingError
 from homeostat.measure import Unknown
 from tests.cli.stage import Run_
-from tests.servers import PostgresServer
+from tests.servers import NEWEST, PostgresServer, running_server, versions
 from tests.tune.shop import ADD_ORDER, CONFIG, ORDERS_OF, fill, shop
 
 OWNER = "owner of shop"
@@ -168,6 +168,24 @@ def test_the_acting_role_indexes_analyses_and_copies(homeostat: Run_, place: Pla
         engine.close()
     left = asked(homeostat, place, "--role", "act")
     assert all(one.optional or one.where != "database" for one in left.statements)
+
+
+@pytest.mark.skipif(NEWEST not in versions(), reason="only Debian's PostgreSQL is here")
+def test_on_the_newest_server_membership_does_not_let_it_become_the_owner(
+    homeostat: Run_,
+) -> None:
+    with running_server(version=NEWEST) as server:
+        place = Place(server, managed=True)
+        report = asked(homeostat, place, "--role", "act")
+        assert any("SET FALSE" in one.sql for one in report.statements)
+        place.run(report)
+        engine = open_engine(Target(place.url))
+        assert isinstance(acted(engine, place.url), float)
+        engine.close()
+        wire = postgres.connect(place.url)
+        with pytest.raises(DatabaseError):
+            wire.execute(f'SET ROLE "{OWNER}"')
+        wire.close()
 
 
 def acted(engine: Engine, url: str) -> float:
