@@ -402,6 +402,13 @@ OTHERS = (
         },
     ),
     Planted(
+        "after_the_last_key",
+        MISSING_INDEX,
+        "SELECT id, total FROM orders WHERE customer_id = :customer AND id > :after "
+        "ORDER BY id LIMIT 50",
+        lambda chance: {**customer(chance), "after": chance.randrange(5_000)},
+    ),
+    Planted(
         "slow_function_over_a_scan",
         UNKNOWN,
         {

@@ -26,6 +26,7 @@ MANY_ROWS = "too many rows"
 N_PLUS_ONE = "N+1"
 UNKNOWN = "unknown"
 SCAN_SHARE_MIN = 0.03  # of the mean time: a scan that takes less is not what makes it slow
+ROW_MS_MAX = 0.2  # a row that takes longer to return is dear by itself; most take 1 to 30 us
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
 
 
@@ -210,7 +211,7 @@ def plan_change(one: StatementView, view: View) -> Cause | None:
 def many_rows(one: StatementView, config: TuneConfig) -> Cause | None:
     """Name the rows it returns when these are most of what it reads."""
     returned = one.spent.rows / max(1.0, one.spent.calls)
-    if returned < config.rows_returned or one.write:
+    if returned < config.rows_returned or one.write or one.mean_ms > ROW_MS_MAX * returned:
         return None
     read = [facts["rows"] for facts in one.facts.get("tables", {}).values() if facts["rows"]]
     if one.facts.get("scanned") and read and max(read) / returned >= config.rows_read_per_row:

@@ -216,8 +216,12 @@ def _rows_read(one: Asked, reads: Sequence[Read], counts: _Counts) -> float | No
     """Return how many rows the plan reads of a table at once; None: it cannot be told."""
     if any(read.whole for read in reads):
         return counts.rows(one)
+    rowids = {c.name for c in counts.info(one).columns if c.is_rowid}
     for read in reads:
-        by = [c.sql for c in one.conditions if c.column.lower() in read.columns]
+        named = rowids if "rowid" in read.columns else frozenset[str]()
+        by = [
+            c.sql for c in one.conditions if c.column.lower() in read.columns or c.column in named
+        ]
         if by:
             found = counts.matching(one, by)
             return None if found is None else found.rows
