@@ -95,7 +95,7 @@ PROVOKED: dict[str, dict[str, str]] = {  # file: test: the errors that it meets
         "test_a_read_with_a_token_sees_the_write_or_says_that_it_cannot": "ReplicaBehindError",
     },
     "tests/access/test_settings.py": {
-        "": "BudgetExceededError",
+        "rows_max": "BudgetExceededError",
     },
     "tests/logbook/test_store.py": {
         "test_a_transaction_is_used_in_its_block_only": "LogbookError",
