@@ -73,8 +73,6 @@ class PostgresWire:
         self.label = label
         self._on_begin = on_begin
         self._connection = connection
-        self._news = select.poll()  # what the server said unasked: it hung up
-        self._news.register(connection.pgconn.socket, select.POLLIN)
         self._watch = Watch(self._stop)
         self._poll = select.poll()
         self._poll.register(connection.pgconn.socket, select.POLLIN)
