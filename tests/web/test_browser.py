@@ -217,12 +217,13 @@ def test_everything_is_reached_by_tab_and_the_focus_is_seen(
     scenes.waiting(console)
     page = enter(site, view)
     seen: list[str] = []
-    for _ in range(40):
+    for _ in range(80):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(
             """() => { const e = document.activeElement, s = getComputedStyle(e);
                 return e === document.body ? ["", ""]
-                  : [e.textContent.trim(), s.outlineStyle + parseFloat(s.outlineWidth)]; }"""
+                  : [e.textContent.trim() || e.id,
+                     s.outlineStyle + parseFloat(s.outlineWidth)]; }"""
         )
         if not name:
             break  # past the last one
