@@ -329,12 +329,30 @@ def clean_keys(path: Path) -> None:
     wire.close()
 
 
+def clean_places(path: Path) -> None:
+    """Make tables as GeoPackage has them: types for which SQLite's affinity means nothing."""
+    wire = sqlite.connect(path, create=True)
+    wire.execute_script(
+        "CREATE TABLE place (fid INTEGER PRIMARY KEY AUTOINCREMENT, geom POINT, many MULTIPOINT,"
+        " name TEXT(20), floors TINYINT, height DOUBLE, open BOOLEAN, seen DATETIME);"
+        "CREATE TABLE shift (id INTEGER PRIMARY KEY, lasts INTERVAL, wage FLOATING POINT,"
+        " drawn GEOMETRY, kept PRINTABLE)"
+    )
+    fill(
+        wire, "place",
+        "i, randomblob(30), randomblob(60), 'p' || i, i % 9, 1.5 + i, i % 2, '2026-01-01'", 500,
+    )  # fmt: skip
+    fill(wire, "shift", "i, '3 hours', i + 0.5, randomblob(20), 'page'", 500)
+    wire.close()
+
+
 CLEAN: dict[str, Callable[[Path], None]] = {
     "shop": clean_shop,
     "empty": clean_empty,
     "log": clean_log,
     "search": clean_search,
     "keys": clean_keys,
+    "places": clean_places,
 }
 
 

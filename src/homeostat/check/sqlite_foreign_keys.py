@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
+from homeostat.check.sqlite_aside import BAIL, put_aside
 from homeostat.check.sqlite_schema import ForeignKey, Table, at_least, tables_of
 from homeostat.driver.tokens import quoted
 from homeostat.measure import Severity
@@ -58,14 +59,15 @@ def _violated(look: Look) -> Iterator[Finding]:
             cause="they were written, or their parents deleted, by a connection that did not set "
             "PRAGMA foreign_keys = ON, which SQLite leaves off",
             evidence={"rows": row["rows_count"], "parent": key.parent},
-            mend_sql=_put_aside(key, tables[key.table]),
+            mend_sql=_put_aside(look, key, tables[key.table]),
             risk="The rows are kept in a table beside it and then cut loose or deleted. Look at "
-            "them first: some parents may have to come back instead.",
+            "them first: some parents may have to come back instead. Rows that refer to deleted "
+            f"ones stay, and are found by the next check. {BAIL}",
             cost=Cost(kind="risk", amount=0.7),
         )
 
 
-def _put_aside(key: ForeignKey, child: Table) -> str:
+def _put_aside(look: Look, key: ForeignKey, child: Table) -> str:
     """Return SQL that keeps the orphans beside, then sets what refers to NULL or deletes them."""
     pairs = zip(key.child_columns, key.parent_columns, strict=True)
     there = " AND ".join(
@@ -79,16 +81,10 @@ def _put_aside(key: ForeignKey, child: Table) -> str:
     change = (
         f"UPDATE {quoted(key.table)} SET {nulls}" if loose else f"DELETE FROM {quoted(key.table)}"
     )
-    beside = quoted(f"{key.table}_orphans_{'_'.join(key.child_columns)}")
-    return "\n".join(
-        [
-            "BEGIN IMMEDIATE;",
-            f"CREATE TABLE {beside} AS SELECT * FROM {quoted(key.table)} WHERE {orphans};",
-            f"{change} WHERE {orphans};",
-            "COMMIT;",
-            "-- And in every connection of the application: PRAGMA foreign_keys = ON;",
-        ]
-    )
+    beside = f"{key.table}_orphans_{'_'.join(key.child_columns)}_{int(look.at)}"
+    lines = put_aside(child, where=orphans, change=change, beside=beside)
+    lines.append("-- And in every connection of the application: PRAGMA foreign_keys = ON;")
+    return "\n".join(lines)
 
 
 def _mismatch(look: Look) -> Iterator[Finding]:

@@ -2,6 +2,8 @@
 
 The steps are those of https://www.sqlite.org/lang_altertable.html ("Making Other Kinds Of Table
 Schema Changes"): rows are copied within one transaction, then indexes and triggers made again.
+Unlike there, the old table is renamed first and stays until a person has looked: should the shell
+go on after a failed copy, the rows are still there.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homeostat.check.look import Look
-from homeostat.check.sqlite_schema import Table
+from homeostat.check.sqlite_aside import BAIL, HEADER
+from homeostat.check.sqlite_schema import Table, text
 from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
 
 RISK = (
     "Writes the table anew and locks the file meanwhile; needs as much free disk again. Open "
-    "connections prepare their statements again. Try it on a copy first."
+    "connections prepare their statements again. The old table stays under another name, with its "
+    f"foreign keys: drop it once you have looked. {BAIL} Try it on a copy first."
 )
 
 
@@ -52,23 +56,49 @@ def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | Non
     """
     names = columns or [one.name for one in table.columns if not one.generated]
     listed = ", ".join(quoted(name) for name in names)
-    old, new = quoted(table.name), quoted(f"{table.name}_rebuilt")
-    again = [
-        f"{row['sql'].rstrip().rstrip(';')};"
+    if table.rowid and not _names_rowid(table):
+        listed = f"{table.rowid}, {listed}"
+    name, before = quoted(table.name), quoted(f"{table.name}_before_{int(look.at)}")
+    own = [
+        row
         for row in look.rows("objects")
         if row["type"] in {"index", "trigger"} and row["table_name"] == table.name
     ]
     return "\n".join(
         [
+            HEADER,
             "PRAGMA foreign_keys = OFF;",
             "PRAGMA legacy_alter_table = ON;",
             "BEGIN IMMEDIATE;",
-            f"CREATE TABLE {new} {body.rstrip().rstrip(';')};",
-            f"INSERT INTO {new} ({listed}) SELECT {listed} FROM {old};",
-            f"DROP TABLE {old};",
-            f"ALTER TABLE {new} RENAME TO {old};",
-            *again,
+            f"ALTER TABLE {name} RENAME TO {before};",
+            f"CREATE TABLE {name} {body.rstrip().rstrip(';')};",
+            f"INSERT OR ROLLBACK INTO {name} ({listed})",
+            f"  SELECT {listed} FROM {before} WHERE NOT EXISTS (SELECT 1 FROM {name});",
+            *_counter(table, f"{table.name}_before_{int(look.at)}"),
+            *(f"DROP {row['type'].upper()} IF EXISTS {quoted(row['name'])};" for row in own),
+            *(f"{row['sql'].rstrip().rstrip(';')};" for row in own),
             "COMMIT;",
             "PRAGMA legacy_alter_table = OFF;",
+            f"-- After looking at both: DROP TABLE {before};",
         ]
     )
+
+
+def _names_rowid(table: Table) -> bool:
+    """Return whether the primary key is the rowid: INTEGER, and no index is made for it."""
+    column = table.column(table.key[0]) if len(table.key) == 1 else None
+    whole = column is not None and column.type.upper() == "INTEGER"
+    return whole and not any(one.origin == "pk" for one in table.indexes)
+
+
+def _counter(table: Table, before: str) -> list[str]:
+    """Return SQL that carries the AUTOINCREMENT counter over, so that no number comes again."""
+    if not any(one.text.upper() == "AUTOINCREMENT" for one in tokens(table.sql)):
+        return []
+    name, old = text(table.name), text(before)
+    missing = f"name = {old} AND {name} NOT IN (SELECT name FROM sqlite_sequence)"
+    largest = f"SELECT max(seq) FROM sqlite_sequence WHERE name IN ({name}, {old})"
+    return [
+        f"INSERT INTO sqlite_sequence SELECT {name}, seq FROM sqlite_sequence WHERE {missing};",
+        f"UPDATE sqlite_sequence SET seq = ({largest}) WHERE name = {name};",
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
+from homeostat.check.sqlite_aside import BAIL, HEADER
 from homeostat.check.sqlite_rebuild import RISK, head_of, options_of, rebuilt
 from homeostat.check.sqlite_schema import Table, at_least, rowid_ranges, tables_of, text
 from homeostat.driver.tokens import quoted
@@ -70,7 +71,7 @@ def _near_end(look: Look) -> Iterator[Finding]:
             },
             mend_sql=_renumbered(table, limit, auto=auto),
             risk="What refers to the renumbered rows has to be changed too: foreign keys without "
-            "ON UPDATE CASCADE, and other systems.",
+            f"ON UPDATE CASCADE, and other systems. {BAIL}",
             cost=Cost(kind="risk", amount=reached / ROWID_MAX),
         )
 
@@ -99,7 +100,7 @@ def _renumbered(table: Table, limit: int, *, auto: bool) -> str:
         f" + row_number() OVER (ORDER BY {number}) AS new"
         f" FROM {name} WHERE {number} >= {limit}) AS n WHERE {name}.{number} = n.old;"
     )
-    lines = ["BEGIN IMMEDIATE;", update]
+    lines = [HEADER, "BEGIN IMMEDIATE;", update]
     if auto:
         lines.append(
             f"UPDATE sqlite_sequence SET seq = (SELECT coalesce(max({number}), 0) FROM {name})"

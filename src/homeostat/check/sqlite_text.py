@@ -8,6 +8,7 @@ from typing import Any
 from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
+from homeostat.check.sqlite_aside import HEADER
 from homeostat.check.sqlite_rebuild import RISK, body_of, rebuilt
 from homeostat.check.sqlite_schema import Table, tables_of, text
 from homeostat.driver import sqlite_quotes
@@ -27,7 +28,13 @@ def _quoted_literals(look: Look) -> Iterator[Finding]:
         else:
             kind = row["type"].upper()
             mend = "\n".join(
-                ["BEGIN IMMEDIATE;", f"DROP {kind} {quoted(name)};", f"{corrected};", "COMMIT;"]
+                [
+                    HEADER,
+                    "BEGIN IMMEDIATE;",
+                    f"DROP {kind} {quoted(name)};",
+                    f"{corrected};",
+                    "COMMIT;",
+                ]
             )
             risk = "Writers wait while it is made again." if kind == "INDEX" else "None for data."
         shown = ", ".join(quoted(one) for one in literals)

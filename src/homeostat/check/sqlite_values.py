@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
+from homeostat.check.sqlite_aside import BAIL, put_aside
 from homeostat.check.sqlite_schema import Column, Table, tables_of
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
@@ -19,6 +21,16 @@ FITTING = {
     "REAL": ("real", "integer", "null"),
     "TEXT": ("text", "null"),
 }
+# Types that say what they hold. SQLite's affinity alone goes by parts of words: for it a POINT, an
+# INTERVAL and FLOATING POINT are integers.
+_SAYING = re.compile(
+    r"(?P<INTEGER>(?:(?:UNSIGNED )?(?:TINY|SMALL|MEDIUM|BIG|BIG )?INT(?:EGER)?|INT[248])"
+    r"(?: UNSIGNED)?)"
+    r"|(?P<REAL>REAL|FLOAT[48]?|DOUBLE(?: PRECISION)?)"
+    r"|(?P<TEXT>(?:TINY|MEDIUM|LONG)?TEXT|CLOB|N?(?:VAR)?CHAR|CHARACTER(?: VARYING)?"
+    r"|VARYING CHARACTER|NATIVE CHARACTER)"
+)
+_SIZE = re.compile(r"\s*\([^)]*\)")
 TABLES_AT_ONCE = 50  # in one transaction; then others get their turn
 SAMPLE_ROWS = 200
 
@@ -55,12 +67,19 @@ def _first(wire: Wire, sql: str, look: Look) -> dict[str, Any]:
     return wire.execute(sql, deadline_ms=look.deadline_ms).dicts()[0]
 
 
+def _said(column: Column) -> str:
+    """Return the kind that a declared type says it holds, a key of FITTING; empty: none."""
+    declared = " ".join(_SIZE.sub("", column.type).upper().split())
+    found = _SAYING.fullmatch(declared)
+    return (found.lastgroup or "") if found else ""
+
+
 def _contradicting(look: Look) -> Iterator[Finding]:
     rows = look.config.check.value_rows_max
     asked = []
     judged: dict[str, list[Column]] = {}
     for table in tables_of(look):
-        columns = [one for one in table.columns if one.affinity in FITTING]
+        columns = [one for one in table.columns if _said(one)]
         columns = [one for one in columns if not (one.key and one.type.upper() == "INTEGER")]
         if table.strict or not columns:
             continue
@@ -75,7 +94,7 @@ def _contradicting(look: Look) -> Iterator[Finding]:
 
 
 def _strange(column: Column) -> str:
-    kinds = ", ".join(f"'{kind}'" for kind in FITTING[column.affinity])
+    kinds = ", ".join(f"'{kind}'" for kind in FITTING[_said(column)])
     return f"typeof({quoted(column.name)}) NOT IN ({kinds})"
 
 
@@ -87,8 +106,13 @@ def _contradiction(look: Look, table: Table, column: Column, count: int, rows_re
     ).scalar()
     value = "NULL"
     if column.not_null or column.key:
-        value = f"CAST({name} AS {column.affinity})"
-    beside = quoted(f"{table.name}_{column.name}_kept")
+        value = f"CAST({name} AS {_said(column)})"
+    lines = put_aside(
+        table,
+        where=strange,
+        change=f"UPDATE {quoted(table.name)} SET {name} = {value}",
+        beside=f"{table.name}_{column.name}_kept_{int(look.at)}",
+    )
     never = f"CHECK (NOT ({strange}))"
     return Finding(
         severity=Severity.WARNING,
@@ -98,16 +122,13 @@ def _contradiction(look: Look, table: Table, column: Column, count: int, rows_re
         evidence={"values": count, "rows_read": rows_read, "kinds": str(kinds)},
         mend_sql="\n".join(
             [
-                "BEGIN IMMEDIATE;",
-                f"CREATE TABLE {beside} AS SELECT * FROM {quoted(table.name)} WHERE {strange};",
-                f"UPDATE {quoted(table.name)} SET {name} = {value} WHERE {strange};",
-                "COMMIT;",
+                *lines,
                 f"-- So that it does not come back: make the table anew as STRICT, or add {never}.",
             ]
         ),
         risk="The rows are kept in a table beside it; then the value becomes "
         + ("NULL." if value == "NULL" else "what SQLite can read of it as a number or text.")
-        + " Look at them first.",
+        + f" Look at them first. {BAIL}",
         cost=Cost(kind="risk", amount=0.3),
     )
 
