@@ -234,6 +234,23 @@ def test_the_probe_connection_opens_itself_again(pg_own_server: PostgresServer) 
         engine.execute("SELECT 1")
 
 
+def test_settings_that_hold_secrets_are_said_to_be_set_and_no_more(
+    pg_own_server: PostgresServer,
+) -> None:
+    pg_own_server.execute("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 password=hunter2'")
+    pg_own_server.execute("ALTER SYSTEM SET restore_command = 'fetch --key hunter2 %f %p'")
+    pg_own_server.restart()
+    engine = open_engine(Target(pg_own_server.url()))
+    try:
+        found = {one.name: one for one in inspect(engine).settings_in_force()}
+    finally:
+        engine.close()
+    assert found["primary_conninfo"].value == found["restore_command"].value == "***"
+    assert found["recovery_end_command"].value == ""  # not set: no secret
+    assert found["port"].value == str(pg_own_server.port)
+    assert "hunter2" not in repr(found)
+
+
 def test_end_work_ends_the_sessions_of_the_prefix_and_no_other(
     engine: Engine, application: Connect
 ) -> None:
