@@ -94,6 +94,19 @@ def test_a_finding_and_its_remedy_appear_without_reload(
     assert page.evaluate("window.stayed") is True
 
 
+def test_an_event_soon_after_another_is_shown_without_a_third(
+    site: Site, console: FakeConsole, view: OpenView
+) -> None:
+    page = enter(site, view)
+    page.goto(f"{site.server.url}/db/{KEY}/remedies")  # asked for once a second at most
+    live(page)
+    console.put_remedy(scenes.remedy(console, "waiting"))
+    badge = page.locator("#view .badge")
+    expect(badge).to_have_text("Waiting for you")
+    console.put_remedy(scenes.remedy(console, "kept"))  # within that second
+    expect(badge).not_to_have_text("Waiting for you")
+
+
 def test_ticks_move_the_numbers_pools_and_chart(
     site: Site, console: FakeConsole, view: OpenView
 ) -> None:

@@ -69,6 +69,17 @@
 
   const ask = (path) => htmx.ajax("GET", path, { source: "#refresher", swap: "none" });
   let shown = Date.now();
+  let late = 0;
+
+  function refreshView() {
+    // what comes too early is shown when its time has come: no other event may follow
+    const left = every - (Date.now() - shown);
+    if (left <= 0) refresh(["view"]);
+    else late ||= setTimeout(() => {
+      late = 0;
+      refresh(["view"]);
+    }, left);
+  }
 
   async function showView(path) {
     const view = document.getElementById("view");
@@ -224,7 +235,7 @@
       source.addEventListener(kind, (event) => {
         alive(event);
         if (!viewed) refresh(PARTS_OF[kind]);
-        else if (heeded.has(kind) && Date.now() - shown >= every) refresh(["view"]);
+        else if (heeded.has(kind)) refreshView();
         const data = JSON.parse(event.data);
         if (kind !== "tick") tell(kind, data.data);
         else document.dispatchEvent(new CustomEvent("homeostat:tick", { detail: data }));
