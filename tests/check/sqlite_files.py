@@ -239,7 +239,7 @@ PLANTED = {
         "blob_before_columns", '"picture"',
         filled("CREATE TABLE picture (id INTEGER PRIMARY KEY, data BLOB, name TEXT) STRICT",
         "picture", "i, randomblob(150000), 'p' || i", 20),
-        "RENAME COLUMN",
+        "name TEXT, data BLOB",
     ),
     "quoted literal in an index": Planted(
         "quoted_literal", '"open_ones"',

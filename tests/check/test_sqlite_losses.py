@@ -15,7 +15,7 @@ from homeostat.config import CheckConfig, Config
 from homeostat.driver import sqlite
 from homeostat.driver.tokens import quoted
 from homeostat.errors import DatabaseError
-from tests.check.sqlite_files import PLANTED, Planted, script
+from tests.check.sqlite_files import PLANTED, Planted, filled, script
 from tests.check.sqlite_mends import found, looked, made
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -27,6 +27,7 @@ LOSING = (
     "no key",
     "wide rows without rowid",
     "quoted literal in a check",
+    "blob before small columns",
 )
 FAILS = "SELECT no_such_function();"
 
@@ -178,6 +179,28 @@ def test_a_row_that_the_new_table_refuses_leaves_the_old_table_in_place(tmp_path
     before = rows_of(path)
     one_by_one(path, parts)
     assert rows_of(path) == before
+
+
+def test_a_large_column_moves_back_with_all_that_is_said_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    make = filled(
+        "CREATE TABLE picture (id INTEGER PRIMARY KEY, -- a number, counted\n"
+        " data BLOB NOT NULL DEFAULT (zeroblob(2)), kind TEXT CHECK (kind IN ('a,', 'b')),"
+        " UNIQUE (id, kind)) STRICT",
+        "picture",
+        "i, randomblob(150000), 'b'",
+        20,
+    )
+    one_by_one(path, mend_of(Planted("blob_before_columns", '"picture"', make, ""), path))
+    with closing(sqlite.connect(path, mode="foreign")) as wire:
+        asked = "SELECT name, \"notnull\", dflt_value FROM pragma_table_info('picture')"
+        assert [tuple(row) for row in wire.execute(asked).rows] == [
+            ("id", 0, None),
+            ("kind", 0, None),
+            ("data", 1, "zeroblob(2)"),
+        ]
+        asked = "SELECT count(*), min(length(data)), min(kind) FROM picture"
+        assert wire.execute(asked).rows[0] == (20, 150_000, "b")
 
 
 def test_rows_keep_their_rowids_in_a_table_made_anew(tmp_path: Path) -> None:

@@ -45,6 +45,23 @@ def options_of(sql: str) -> str:
     return " ".join(kept).upper().replace(" ,", ",").rstrip("; ")
 
 
+def with_last(table: Table, names: Sequence[str]) -> str:
+    """Return the body of a table with some of its columns behind the others."""
+    parts, depth = [""], 0
+    for token in tokens(head_of(table.sql)[1:-1]):
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += token.text
+    # constraints of the table stand behind its columns
+    count = len(table.columns)
+    columns = list(zip(table.columns, parts[:count], strict=True))
+    ordered = [part for one, part in columns if one.name not in names]
+    ordered += [part for one, part in columns if one.name in names]
+    return f"({','.join([*ordered, *parts[count:]])}\n) {options_of(table.sql)}"
+
+
 def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | None = None) -> str:
     """Return the SQL that gives a table another body.
 

@@ -10,6 +10,7 @@ from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
 from homeostat.check.sqlite_aside import BAIL, put_aside
+from homeostat.check.sqlite_rebuild import RISK, rebuilt, with_last
 from homeostat.check.sqlite_schema import Column, Table, tables_of
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
@@ -24,7 +25,7 @@ FITTING = {
 # Types that say what they hold. SQLite's affinity alone goes by parts of words: for it a POINT, an
 # INTERVAL and FLOATING POINT are integers.
 _SAYING = re.compile(
-    r"(?P<INTEGER>(?:(?:UNSIGNED )?(?:TINY|SMALL|MEDIUM|BIG|BIG )?INT(?:EGER)?|INT[248])"
+    r"(?P<INTEGER>(?:(?:UNSIGNED )?(?:TINY|SMALL|MEDIUM|BIG ?)?INT(?:EGER)?|INT[248])"
     r"(?: UNSIGNED)?)"
     r"|(?P<REAL>REAL|FLOAT[48]?|DOUBLE(?: PRECISION)?)"
     r"|(?P<TEXT>(?:TINY|MEDIUM|LONG)?TEXT|CLOB|N?(?:VAR)?CHAR|CHARACTER(?: VARYING)?"
@@ -158,21 +159,12 @@ def _blobs(look: Look) -> Iterator[Finding]:
         place = next(n for n, one in enumerate(stored) if one.name == names[0])
         small = [one.name for one in stored[place + 1 :] if one.name not in names]
         if small:
-            yield _in_the_way(table, names, small, max(wide.values()))
+            yield _in_the_way(look, table, names, small, max(wide.values()))
 
 
-def _in_the_way(table: Table, names: list[str], small: list[str], width: float) -> Finding:
-    steps = []
-    for name in names:
-        column = table.column(name)
-        moved, old = quoted(f"{name}_moved"), quoted(name)
-        kind = column.type if column else ""
-        steps += [
-            f"ALTER TABLE {quoted(table.name)} ADD COLUMN {moved} {kind};",
-            f"UPDATE {quoted(table.name)} SET {moved} = {old};",
-            f"ALTER TABLE {quoted(table.name)} DROP COLUMN {old};",
-            f"ALTER TABLE {quoted(table.name)} RENAME COLUMN {moved} TO {old};",
-        ]
+def _in_the_way(
+    look: Look, table: Table, names: list[str], small: list[str], width: float
+) -> Finding:
     return Finding(
         severity=Severity.INFO,
         what=f"to read {', '.join(map(quoted, small))} SQLite goes through {width / 1e3:,.0f} kB "
@@ -180,10 +172,9 @@ def _in_the_way(table: Table, names: list[str], small: list[str], width: float) 
         where=quoted(table.name),
         cause="a row is a chain of pages in the order of its columns",
         evidence={"value_bytes": width, "columns": ", ".join(names)},
-        mend_sql="\n".join(["BEGIN IMMEDIATE;", *steps, "COMMIT;"]),
-        risk="Writes all rows anew and locks the file meanwhile. The column becomes the last: "
-        "INSERT without a list of columns and SELECT * see another order. NOT NULL and DEFAULT of "
-        "the column are lost. Better still: a table of its own, or files, for values this large.",
+        mend_sql=rebuilt(look, table, with_last(table, names)),
+        risk=f"{RISK} The column becomes the last: INSERT without a list of columns and SELECT * "
+        "see another order. Better still: a table of its own, or files, for values this large.",
         cost=Cost(kind="time", amount=0.0),
     )
 
