@@ -45,6 +45,19 @@ def test_entries_are_chained_from_the_first(logbook: Logbook) -> None:
     assert logbook.verify_audit() == 3
 
 
+def test_entries_about_a_subject_are_found_however_old(logbook: Logbook) -> None:
+    write_entries(logbook, 1)
+    with logbook.write(None) as tx:
+        for number in range(1_500):
+            detail = {"subject": "remedy 1", "number": number}  # told of, not about
+            tx.audit(actor="", action="note", database="d", subject="", detail=detail)
+        tx.audit(actor="me", action="revert", database="d", subject="remedy 1", detail={})
+    found = logbook.audit_about("remedy 1")
+    assert [(entry.sequence, entry.action) for entry in found] == [(1502, "revert"), (1, "apply")]
+    assert logbook.audit_about("remedy 1", limit=1) == found[:1]
+    assert logbook.audit_about("remedy") == []
+
+
 def test_an_empty_log_verifies(logbook: Logbook) -> None:
     assert logbook.verify_audit() == 0
 

@@ -63,6 +63,25 @@ def test_a_chain_that_was_tampered_with_is_said(tmp_path: Path, sqlite_path: Pat
         assert "Audit entry 1" in broken.broken
 
 
+def test_the_chain_is_followed_once_a_minute_and_says_when(
+    tmp_path: Path, sqlite_path: Path
+) -> None:
+    with dial_stage(tmp_path, Script(), sqlite_path) as one:
+        first = one.console.trail()
+        one.tick()
+        one.until_over()
+        later = one.console.trail()
+        assert later.total > first.total
+        assert (later.verified, later.verified_at) == (first.verified, first.verified_at)
+        one.clock.advance(61.0)
+        again = one.console.trail()
+        assert (again.verified, again.verified_at) == (again.total, one.clock.now())
+        story = one.console.story(one.remedy().id)
+        assert [entry.subject for entry in story] == ["remedy 1"] * len(story)
+        assert story[0].action == "propose"
+        assert story[-1].action == "verify: kept"
+
+
 def test_search_finds_by_all_words_the_title_first(tmp_path: Path, sqlite_path: Path) -> None:
     with dial_stage(tmp_path, Script(), sqlite_path, autonomy="observe") as one:
         one.tick()

@@ -138,6 +138,10 @@ class FakeInsights:
             broken=self.broken,
         )
 
+    def story(self, number: int) -> list[AuditEntry]:
+        """See Console."""
+        return [entry for entry in self.rows_audit if entry.subject == f"remedy {number}"]
+
     def search(self, words: str, *, database: str | None = None, limit: int = 50) -> Hits:
         """See Console."""
         hits = [hit for hit in self.rows_hits if database in {None, hit.database}]

@@ -22,6 +22,8 @@ from homeostat.logbook.rows import (
     Tenure,
 )
 
+SEARCHED_MAX = 200_000  # audit entries
+
 _Row = TypeVar("_Row")
 
 
@@ -132,6 +134,27 @@ class Reading:
                 "AND (:database IS NULL OR json_extract(body, '$.database') IN ('', :database)) "
                 "ORDER BY sequence DESC LIMIT :limit",
                 {"limit": limit, "before": before, "database": database},
+            ).rows
+        return [audit.entry(str(body), str(proof)) for body, proof in rows]
+
+    def audit_about(self, subject: str, *, limit: int = 1_000) -> list[AuditEntry]:
+        """Return the audit entries about a subject (`remedy 7`), the newest first.
+
+        The newest 200,000 entries are searched, by their text as it is stored: no index is needed.
+        """
+        with self._file.reading() as session:
+            rows = session.execute(
+                "SELECT body, hash FROM audit "
+                "WHERE sequence > (SELECT max(sequence) FROM audit) - :most "
+                # what is stored is canonical; reading every entry as JSON would take far longer
+                "AND instr(body, :text) AND json_extract(body, '$.subject') = :subject "
+                "ORDER BY sequence DESC LIMIT :limit",
+                {
+                    "most": SEARCHED_MAX,
+                    "text": f'"subject":{audit.canonical(subject)}',
+                    "subject": subject,
+                    "limit": limit,
+                },
             ).rows
         return [audit.entry(str(body), str(proof)) for body, proof in rows]
 

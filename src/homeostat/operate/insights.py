@@ -415,6 +415,10 @@ class Insights(Protocol):
         """
         ...
 
+    def story(self, number: int) -> list[AuditEntry]:
+        """Return the audit entries about a remedy, the oldest first; the chain is not verified."""
+        ...
+
     def search(self, words: str, *, database: str | None = None, limit: int = 50) -> Hits:
         """Return what holds all the words: findings, remedies, statements, tables, settings..."""
         ...

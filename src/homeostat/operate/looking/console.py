@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeostat.logbook.rows import Finding
+from homeostat.logbook.rows import AuditEntry, Finding
 from homeostat.operate.insights import (
     Activity,
     Charts,
@@ -84,6 +84,11 @@ class OperatorInsights:
     ) -> Trail:
         """Return audit entries before a number, the newest first, with the chain verified."""
         return self._trail.read(database=database, before=before, limit=limit)
+
+    def story(self, number: int) -> list[AuditEntry]:
+        """Return the audit entries about a remedy, the oldest first; the chain is not verified."""
+        logbook = self._operator.logbook
+        return logbook.audit_about(f"remedy {logbook.remedy(number).id}")[::-1]
 
     def search(self, words: str, *, database: str | None = None, limit: int = 50) -> Hits:
         """Return what holds all the words: findings, remedies, statements, tables, settings..."""

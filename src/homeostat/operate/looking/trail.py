@@ -1,7 +1,8 @@
 """The audit log for people: a page of it, and whether its chain of hashes holds.
 
-The chain is followed from the first entry; when nothing was added, for a minute the answer is kept.
-It shows that an entry was changed, left out or put in. It cannot show that all of it was rewritten.
+The chain is followed from the first entry, at most once a minute however many are added; the answer
+says when, and through how many entries. It shows that an entry was changed, left out or put in. It
+cannot show that all of it was rewritten.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ class TrailReader:
     logbook: Logbook
     clock: Clock
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _known: tuple[int, float, int | None, str] | None = None  # newest, when, verified, broken
+    _known: tuple[float, int | None, str] | None = None  # when, verified, broken
 
     def read(self, *, database: str | None, before: int | None, limit: int) -> Trail:
         """Return entries before a number, the newest first, with the state of the chain."""
         newest = self.logbook.audit(limit=1)
         total = newest[0].sequence if newest else 0
-        at, verified, broken = self._verify(total)
+        at, verified, broken = self._verify()
         return Trail(
             entries=self.logbook.audit(limit=limit, before=before, database=database),
             total=total,
@@ -39,14 +40,14 @@ class TrailReader:
             broken=broken,
         )
 
-    def _verify(self, newest: int) -> tuple[float, int | None, str]:
+    def _verify(self) -> tuple[float, int | None, str]:
         with self._lock:
             now = self.clock.now()
             known = self._known
-            if known is None or known[0] != newest or now - known[1] > KEEP_SECONDS:
+            if known is None or now - known[0] > KEEP_SECONDS:
                 try:
-                    known = (newest, now, self.logbook.verify_audit(), "")
+                    known = (now, self.logbook.verify_audit(), "")
                 except LogbookCorruptError as error:
-                    known = (newest, now, None, str(error))
+                    known = (now, None, str(error))
                 self._known = known
-            return known[1:]
+            return known

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from homeostat.clock import Clock
 from homeostat.errors import NotFoundError
-from homeostat.logbook.rows import Finding
+from homeostat.logbook.rows import AuditEntry, Finding
 from homeostat.operate.insights import (
     Activity,
     Charts,
@@ -103,6 +103,11 @@ class Looking:
         return await self.call(
             self.console.trail, database=query.database, before=query.before, limit=query.limit
         )
+
+    @route("GET", "/api/v1/remedies/{id}/entries")
+    async def story(self, path: OneNumber) -> list[AuditEntry]:
+        """Return who did what for a remedy, the oldest first; the chain is not verified."""
+        return await self.call(self.console.story, path.id)
 
     @route("GET", "/api/v1/search", errors=(NotFoundError,))
     async def search(self, query: Asked) -> Hits:

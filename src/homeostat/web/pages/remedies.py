@@ -22,7 +22,6 @@ PERIODS: dict[str, tuple[str, float]] = {
     "7": ("The last 7 days", 7 * 86_400.0),
     "30": ("The last 30 days", 30 * 86_400.0),
 }
-STORY_ENTRIES_MAX = 1000
 CHARTS = ("latency", "throughput", "pools", "waits")
 
 
@@ -60,12 +59,10 @@ class RemedyPages:
             view = console.remedy(number)
             if view.remedy.database != sight.database.key:
                 raise NotFoundError("This remedy is not of this database.")
-            trail = console.trail(database=sight.database.key, limit=STORY_ENTRIES_MAX)
-            about = [e for e in reversed(trail.entries) if e.subject == f"remedy {number}"]
             return {
                 "tab": "remedies",
                 "view_of": view,
-                "entries": about,
+                "entries": console.story(number),
                 **self._around(sight, *span_of(view.remedy, sight.now)),
                 "events": "remedy run step tick",
                 "every": 2,
