@@ -66,9 +66,18 @@ def test_what_speaks_against(record: RemedyRecord, word: str) -> None:
     assert word in against(CASE, [record], OPERATE)
 
 
-def test_what_could_not_be_rehearsed_may_be_tried_again() -> None:
-    untried = changed(state="refused", applied=None, ended=NOW - 9, result={"disproved": False})
-    assert against(CASE, [untried], OPERATE) == ""
+def test_what_could_not_be_rehearsed_is_tried_again_ever_more_rarely() -> None:
+    def untried(seconds: float) -> RemedyRecord:
+        return changed(
+            state="refused", applied=None, ended=NOW - seconds, result={"disproved": False}
+        )
+
+    assert against(CASE, [untried(11)], OPERATE) == ""
+    assert "tried again 10 s after" in against(CASE, [untried(9)], OPERATE)
+    assert "tried again 40 s after" in against(CASE, [untried(n) for n in (39, 60, 70)], OPERATE)
+    often = [untried(n) for n in range(1_000, 1_050)]
+    assert "tried again 3600 s after" in against(CASE, often, OPERATE)
+    assert against(CASE, [untried(n) for n in range(3_600, 3_650)], OPERATE) == ""
 
 
 def test_other_evidence_or_time_gives_another_chance() -> None:

@@ -64,6 +64,7 @@ def against(case: Case, records: Sequence[RemedyRecord], operate: OperateConfig)
         conflict(mine, label)
         or _undecided(case, mine)
         or _distrust(case, mine, operate)
+        or _untried(case, mine, operate)
         or ("applying is paused" if case.paused else "")
         or _rest(case, mine, operate)
         or _budget(case, records, operate)
@@ -92,6 +93,25 @@ def _distrust(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) 
             age = case.now - record.ended
             if age < operate.distrust_seconds:
                 return f"remedy {record.id} was {record.state} on like evidence {age:.0f} s ago"
+    return ""
+
+
+def _untried(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -> str:
+    """What could not be rehearsed at all is tried again ever more rarely, at least every hour."""
+    times = [
+        record.ended
+        for record in mine
+        if record.state == "refused"
+        and record.result.get("disproved") is False
+        and (record.key, record.likeness) == (case.key, case.proposal.likeness)
+        and record.ended is not None
+        and case.now - record.ended < operate.distrust_seconds
+    ]
+    if not times:
+        return ""
+    wait = min(HOUR_SECONDS, operate.batch_seconds * 2.0 ** (len(times) - 1))
+    if case.now - max(times) < wait:
+        return f"it could not be rehearsed; it is tried again {wait:.0f} s after the last time"
     return ""
 
 
