@@ -169,7 +169,12 @@ def environment_names() -> set[str]:
 
 def _commands(command: click.Command, words: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Yield every command's full name and help, depth first."""
-    context = click.Context(command, info_name=" ".join(words), terminal_width=TERMINAL_WIDTH)
+    context = click.Context(  # as the program itself makes it: click keeps the help option it made
+        command,
+        info_name=" ".join(words),
+        terminal_width=TERMINAL_WIDTH,
+        **root.context_settings,
+    )
     if not (command.help or command.short_help):
         raise GeneratorError(f"the command {' '.join(words)} has no help")
     yield " ".join(words), command.get_help(context)

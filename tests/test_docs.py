@@ -52,7 +52,7 @@ def problem_with(line: str) -> str:
     command: click.Command = root
     while words and isinstance(command, click.Group) and not words[0].startswith("-"):
         alternatives = words.pop(0).split("|")
-        context = click.Context(command)
+        context = click.Context(command, **root.context_settings)
         found = [command.get_command(context, name) for name in alternatives]
         missing = [name for name, one in zip(alternatives, found, strict=True) if one is None]
         if missing:

@@ -18,7 +18,7 @@ def commands(
     """Yield every command with its words, groups too."""
     yield " ".join(words), command
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **root.context_settings)
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None

@@ -114,7 +114,7 @@ def test_json_of_each_command_is_the_shape_that_is_promised(
 def test_every_json_option_has_its_shape_promised() -> None:
     promised = set()
     for name in COMMANDS:
-        command = root.get_command(click.Context(root), name)
+        command = root.get_command(click.Context(root, **root.context_settings), name)
         assert command is not None
         group = command.commands if isinstance(command, click.Group) else {"": command}
         for sub, one in group.items():
