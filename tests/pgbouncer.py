@@ -38,11 +38,14 @@ class PgBouncer:
         ini: its configuration; `postgres` may use the console, with the server's password.
     """
 
-    def __init__(self, server: PostgresServer, *, database: str = "", **settings: str) -> None:
+    def __init__(
+        self, server: PostgresServer, *, name: str = "*", database: str = "", **settings: str
+    ) -> None:
         """Write the configuration.
 
         Args:
             server: what it leads to.
+            name: the database that its one line is for.
             database: what is added to every database's line, e.g. `pool_size=2`.
             settings: added to those of pgbouncer.ini.
         """
@@ -63,7 +66,7 @@ class PgBouncer:
             **settings,
         }
         self._write("users", f'"postgres" "{server.password}"\n')
-        ini = f"[databases]\n* = host=127.0.0.1 port={server.port} {database}".rstrip()
+        ini = f"[databases]\n{name} = host=127.0.0.1 port={server.port} {database}".rstrip()
         ini += "\n[pgbouncer]\n"
         self._write("pgbouncer.ini", ini + "".join(f"{k} = {v}\n" for k, v in lines.items()))
 
@@ -118,10 +121,10 @@ class PgBouncer:
 
 @contextlib.contextmanager
 def running_pgbouncer(
-    server: PostgresServer, *, database: str = "", **settings: str
+    server: PostgresServer, *, name: str = "*", database: str = "", **settings: str
 ) -> Iterator[PgBouncer]:
     """Run a PgBouncer in the context; see PgBouncer."""
-    pooler = PgBouncer(server, database=database, **settings)
+    pooler = PgBouncer(server, name=name, database=database, **settings)
     try:
         pooler.start()
         yield pooler

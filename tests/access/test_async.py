@@ -342,3 +342,26 @@ def test_a_session_that_ended_refuses(url: str) -> None:
             await held.execute("SELECT 1")
 
     play(url, story)
+
+
+def test_a_transaction_that_outlives_the_drain_is_rolled_back_and_its_task_ends(url: str) -> None:
+    async def run() -> None:
+        database = await AsyncDatabase.open(url, agent=None, operations=OPERATIONS)
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def late() -> None:
+            async with database.transaction() as held:
+                await held.execute(ADD, {"text": "late"})
+                begun.set()
+                await go_on.wait()
+
+        task = asyncio.create_task(late())
+        await begun.wait()
+        await database.close(drain_seconds=0.05)
+        go_on.set()
+        await asyncio.wait({task}, timeout=10)
+        assert task.done(), "it waits for a thread that is gone"
+        task.exception()  # whether its commit came through is told by it
+        assert database.pool.in_use == 0
+
+    asyncio.run(asyncio.wait_for(run(), 60))

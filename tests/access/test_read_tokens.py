@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ ADD = Operation("note.add", "INSERT INTO note (text) VALUES (:text)", ("text",),
 COUNT = Operation("note.count", "SELECT count(*) FROM note")
 OPERATIONS = [ADD, COUNT]
 QUICK = ExecutionSettings(wait_ms=150)
+TOLD = ExecutionSettings(wait_ms=150, announce_caller=True)
+BRIEF = ExecutionSettings(deadline_ms=100)
+
+
+def planned(settings: ExecutionSettings, *_: object) -> ExecutionSettings:
+    return settings
 
 
 @pytest.mark.slow
@@ -44,6 +51,17 @@ def test_a_read_with_a_token_sees_the_write_or_says_that_it_cannot(
         with pytest.raises(ReplicaBehindError), hurried.transaction(write=False, caller=fresh):
             pass
         asyncio.run(behind_in_a_loop(hurried, fresh))
+        for settings in (TOLD, BRIEF):
+            with (
+                Database.open(
+                    standby.url(),
+                    agent=None,
+                    operations=OPERATIONS,
+                    planner=partial(planned, settings),
+                ) as other,
+                pytest.raises(ReplicaBehindError),
+            ):
+                other.execute("note.count", caller=fresh)
         assert (hurried.pool.in_use, hurried.pool.size) == (0, 1)
         seen: list[object] = []
         waits = in_thread(lambda: seen.append(replica.execute("note.count", caller=fresh).scalar()))
@@ -53,6 +71,10 @@ def test_a_read_with_a_token_sees_the_write_or_says_that_it_cannot(
         assert seen == [1]
         with replica.transaction(write=False, caller=fresh) as held:
             assert held.execute(COUNT).scalar() == 1
+        # the next record begins behind the header of a page that is empty: nothing to wait for
+        pg_own_server.execute("SELECT pg_switch_wal()")
+        fresh = Caller(read_token=primary.read_token())
+        assert replica.execute("note.count", caller=fresh).scalar() == 1
 
 
 async def behind_in_a_loop(core: Database, caller: Caller) -> None:

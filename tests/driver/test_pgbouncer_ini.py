@@ -76,3 +76,11 @@ def test_the_file_keeps_its_owner(tmp_path: Path) -> None:
     os.chown(file, 12345, 54321)
     pgbouncer_ini.replace(file, "old", "new")
     assert (file.stat().st_uid, file.stat().st_gid) == (12345, 54321)
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u0085", "\x0c", "\r", "\u00a0"])
+def test_a_value_with_characters_that_look_like_line_ends_stays_whole(odd: str) -> None:
+    text = f"[databases]\nshop = host=a password=a{odd}b\n"
+    new = pgbouncer_ini.changed(text, "shop", size=8, before=4)
+    assert f"password=a{odd}b" in new
+    assert new.endswith(" pool_size=8\n")

@@ -109,3 +109,28 @@ def test_a_closed_connection_lets_the_next_one_write(path: Path) -> None:
     thread.join()
     with closing(sqlite.connect(path)) as wire:
         assert wire.execute("SELECT who FROM t").rows == [(1,)]
+
+
+def test_many_rows_at_once_take_one_place_in_the_line_and_leave_it(path: Path) -> None:
+    """Each row is a statement that commits by itself, while another writer of the process waits."""
+    holder = sqlite.connect(path)
+    holder.begin(write=True)
+
+    def write() -> None:
+        with closing(sqlite.connect(path, busy_ms=20_000)) as wire:
+            wire.execute("INSERT INTO t (who) VALUES (1)")
+
+    def write_many() -> None:
+        with closing(sqlite.connect(path, busy_ms=20_000)) as wire:
+            wire.execute_many("INSERT INTO t (who) VALUES (:who)", [{"who": 2}] * 20)
+
+    threads = [threading.Thread(target=write), threading.Thread(target=write_many)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        wait_until(partial(is_long, path, number), what="its place in the line")
+    holder.commit()
+    for thread in threads:
+        thread.join()
+    assert waiting(path) == 0
+    assert holder.execute("SELECT count(*) FROM t").scalar() == 21
+    holder.close()

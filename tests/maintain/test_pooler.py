@@ -36,10 +36,13 @@ SIZE = "pool_size=2"
 
 
 @pytest.fixture
-def pooler(pg_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[PgBouncer]:
+def pooler(
+    pg_server: PostgresServer, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PgBouncer]:
     """Run a PgBouncer of two connections; its console's password is in the environment."""
     monkeypatch.setenv("POOLER_PASSWORD", pg_server.password)
-    with running_pgbouncer(pg_server, database=SIZE) as one:
+    name = pg_database.rsplit("/", 1)[1]
+    with running_pgbouncer(pg_server, name=name, database=SIZE) as one:
         yield one
 
 
@@ -254,3 +257,17 @@ def test_a_line_that_somebody_changed_meanwhile_is_left_alone(
             sizing.revert(parameters, undo, hands(engine))
         engine.close()
     assert pooler.ini.read_text() == theirs
+
+
+def test_the_line_of_all_databases_is_left_alone(
+    pg_server: PostgresServer, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written into `*` would size the pools of databases that nobody asked about."""
+    monkeypatch.setenv("POOLER_PASSWORD", pg_server.password)
+    with (
+        running_pgbouncer(pg_server, database=SIZE) as shared,
+        clients(shared.url(pg_database), count=1),
+    ):
+        engine = opened(pg_database, shared)
+        wait_until(lambda: "a line of its own" in facet(engine).cannot_size(), SECONDS)
+        engine.close()

@@ -272,7 +272,7 @@ class AsyncDatabase(AsyncBulk):
 
         def work() -> Rows:
             if caller.read_token and not operation.write:
-                executor.freshen(lease, operation.name, caller, settings)
+                executor.freshen(lease, operation.name, caller, settings, arrival=arrival)
             remaining_ms = left_ms(settings, self._now() - arrival)
             if in_transaction:
                 session.begin(write=operation.write, deadline_ms=remaining_ms)
@@ -311,7 +311,7 @@ class AsyncDatabase(AsyncBulk):
             held = AsyncSession(session, self._threads, lease)
             try:
                 if caller.read_token and not write:
-                    fresh = self._executor.freshening(name, caller, settings)
+                    fresh = self._executor.freshening(name, caller, settings, arrival=arrival)
                     await held.run(lambda s: s.freshen(fresh))
                 if write is not None:
                     await held.run(lambda s: s.begin(write=write, isolation=isolation))

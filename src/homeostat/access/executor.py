@@ -118,12 +118,14 @@ class Executor:
             criticality=caller.criticality,
         )
         try:
+            began = lease.since
+            if caller.read_token and not operation.write:
+                self.freshen(lease, operation.name, caller, settings, arrival=arrival)
+                began = self.now()
             if deadline_ms is not None:
-                deadline_ms -= (lease.since - arrival) * 1000
+                deadline_ms -= (began - arrival) * 1000
                 if deadline_ms <= 0:
                     raise DeadlineExceededError(where=operation.name)  # noqa: TRY301
-            if caller.read_token and not operation.write:
-                self.freshen(lease, operation.name, caller, settings)
             sql = operation.sql
             if not isinstance(sql, str):
                 sql = operation.sql_for(self._dialect)
@@ -151,7 +153,15 @@ class Executor:
             self.statistics.keep(tally, self._seen(operation, params, caller, now - taken, count))
         return rows
 
-    def freshen(self, lease: Lease, name: str, caller: Caller, settings: ExecutionSettings) -> None:
+    def freshen(
+        self,
+        lease: Lease,
+        name: str,
+        caller: Caller,
+        settings: ExecutionSettings,
+        *,
+        arrival: float,
+    ) -> None:
         """Wait until a connection sees what the caller's read token stands for.
 
         Raises:
@@ -161,16 +171,16 @@ class Executor:
             lease,
             caller.read_token,
             key=self.key,
-            seconds=settings.wait_seconds,
+            seconds=settings.wait_seconds - (self.now() - arrival),
             clock=self._clock,
             where=name,
         )
 
     def freshening(
-        self, name: str, caller: Caller, settings: ExecutionSettings
+        self, name: str, caller: Caller, settings: ExecutionSettings, *, arrival: float
     ) -> Callable[[Lease], None]:
         """Return `freshen` for a session to call with its connection."""
-        return lambda lease: self.freshen(lease, name, caller, settings)
+        return lambda lease: self.freshen(lease, name, caller, settings, arrival=arrival)
 
     def _seen(
         self, operation: Operation, params: Params, caller: Caller, seconds: float, rows: int
@@ -209,6 +219,8 @@ class Executor:
     ) -> Rows:
         """Run an operation in a transaction of its own, with its write hooks."""
         with self._held(operation.name, caller, settings, began) as session:
+            if caller.read_token and not operation.write:
+                session.freshen(self.freshening(operation.name, caller, settings, arrival=arrival))
             session.begin(
                 write=operation.write, deadline_ms=left_ms(settings, self.now() - arrival)
             )
@@ -242,7 +254,7 @@ class Executor:
             with self._held(name, caller, settings, arrival) as session:
                 waited = self.now() - arrival
                 if caller.read_token and not write:
-                    session.freshen(self.freshening(name, caller, settings))
+                    session.freshen(self.freshening(name, caller, settings, arrival=arrival))
                 if write is not None:
                     session.begin(write=write, isolation=isolation)
                 yield session  # what raises here is rolled back when the lease is released

@@ -5,8 +5,8 @@ every commit, so nothing is waited for. A replica that has not replayed so far i
 that does not come so far in time is told from one that has nothing: the call fails.
 
 On PostgreSQL the place is the position in the write-ahead log. It is asked for after the commit, so
-it is never before it. What a connection has shown to be fresh enough is remembered with it: replay
-only goes forward.
+it is never before it. What a connection has shown to be fresh enough is remembered with it, since
+replay only goes forward; not behind a pooler, where each transaction may be on another server.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ PLACE = (
 SEEN = "SELECT pg_is_in_recovery(), coalesce(pg_last_wal_replay_lsn()::text, '0/0')"
 LOOK_SECONDS = 0.005
 PRIMARY = sys.maxsize
+WAL_PAGE_BYTES = 8192  # wal_block_size; it is another only where the server was compiled so
+WAL_HEADER_BYTES = (24, 40)
 
 
 def token_of(wire: Wire, key: str) -> str:
@@ -61,17 +63,30 @@ def wait_for(
         raise ReadTokenError(where=where)
     if lease.wire.dialect == "sqlite":
         return
-    wanted = _position(place, where)
+    wanted = _end_of_record(_position(place, where))
     until = clock.monotonic() + seconds
     pause = threading.Event()
-    while lease.fresh < wanted:
-        in_recovery, replayed = lease.wire.execute(SEEN).rows[0]
-        lease.fresh = _position(str(replayed), where) if in_recovery else PRIMARY
-        if lease.fresh < wanted:
+    seen = 0 if lease.wire.pooled else lease.fresh
+    while seen < wanted:
+        left_ms = max(1.0, (until - clock.monotonic()) * 1000)
+        in_recovery, replayed = lease.wire.execute(SEEN, deadline_ms=left_ms).rows[0]
+        seen = lease.fresh = _position(str(replayed), where) if in_recovery else PRIMARY
+        if seen < wanted:
             if clock.monotonic() >= until:
                 detail = f"it is at {replayed}, the token at {place}"
                 raise ReplicaBehindError(where=where, detail=detail)
             clock.wait(pause, LOOK_SECONDS)
+
+
+def _end_of_record(position: int) -> int:
+    """Return where the last record ended: what is written next begins behind a page's header.
+
+    The insert position at the start of a page lies behind its header, of 24 bytes, or 40 in a
+    segment's first page (XLogPageHeaderData and XLogLongPageHeaderData of PostgreSQL's
+    access/xlog_internal.h); replay ends before it, and no record ends inside one.
+    """
+    within = position % WAL_PAGE_BYTES
+    return position - within if within in WAL_HEADER_BYTES else position
 
 
 def _position(text: str, where: str) -> int:

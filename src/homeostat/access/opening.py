@@ -45,9 +45,14 @@ class Opening(Queue):
     def begin_opening(self, waiter: Waiter) -> None:
         """Begin to open; the waiter's event tells when to ask `opened`."""
         waiter.opening = True
-        threading.Thread(
-            target=self._open, args=(waiter,), name="homeostat-connect", daemon=True
-        ).start()
+        try:
+            threading.Thread(
+                target=self._open, args=(waiter,), name="homeostat-connect", daemon=True
+            ).start()
+        except BaseException:  # the system has no thread left: the place is the next one's
+            waiter.opening = False
+            self.abandon(waiter)
+            raise
 
     def opened(self, waiter: Waiter) -> Lease:
         """Return what was opened for a waiter, after its event or its time-out; as `open_for`."""

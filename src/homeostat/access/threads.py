@@ -94,6 +94,7 @@ class Threads:
         self._lock = threading.Lock()
         self._under_way = 0
         self._started = 0
+        self._closed = False
 
     async def run(self, work: Callable[[], T], *, stop: Callable[[], None] | None = None) -> T:
         """Run work on a thread and return what it returns.
@@ -109,11 +110,15 @@ class Threads:
         future: asyncio.Future[T] = loop.create_future()
         job = Job(work, stop, loop, future)
         with self._lock:
+            closed = self._closed
             self._under_way += 1
             start = self._under_way > self._started < self._count_max
             self._started += start
-        self._jobs.put(job)
-        if start:
+            if not closed:
+                self._jobs.put(job)
+        if closed:  # a task that outlived the drain still has to roll back and close
+            threading.Thread(target=job.run, name="homeostat-access-late", daemon=True).start()
+        elif start:
             name = f"homeostat-access-{self._started}"
             threading.Thread(target=self._serve, name=name, daemon=True).start()
         try:
@@ -125,9 +130,9 @@ class Threads:
     def close(self) -> None:
         """Let the threads end with their work."""
         with self._lock:
-            started, self._count_max = self._started, 0
-        for _ in range(started):
-            self._jobs.put(None)
+            started, self._count_max, self._closed = self._started, 0, True
+            for _ in range(started):
+                self._jobs.put(None)
 
     def _serve(self) -> None:
         while True:

@@ -27,10 +27,12 @@ from homeostat.errors import PoolerFileError
 
 SIZE = "pool_size"
 ANY = "*"  # the line for databases that have none of their own
-_SECTION = re.compile(r"\s*\[([^\]]*)\]")
-_ENTRY = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s="]+))\s*=')
-_PART = re.compile(r"\s*(\w+)\s*=\s*(?:'(?:[^']|'')*'|[^\s']*)")
-_MARK = re.compile(r"; homeostat: pool_size was (\d+)\s*\Z")
+# ASCII: what else Unicode calls white space may stand in a password
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_SECTION = re.compile(r"\s*\[([^\]]*)\]", re.ASCII)
+_ENTRY = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s="]+))\s*=', re.ASCII)
+_PART = re.compile(r"\s*(\w+)\s*=\s*(?:'(?:[^']|'')*'|[^\s']*)", re.ASCII)
+_MARK = re.compile(r"; homeostat: pool_size was (\d+)\s*\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def find(text: str, database: str) -> Entry:
     Raises:
         PoolerFileError: there is none; it may stand in an included file.
     """
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     return _entry(lines, _number(lines, database))
 
 
@@ -79,7 +81,7 @@ def changed(text: str, database: str, *, size: int, before: int) -> str:
     Raises:
         PoolerFileError: as `find`.
     """
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     number = _number(lines, database)
     entry = _entry(lines, number)
     mark = entry.mark or f"; homeostat: pool_size was {before}\n"
@@ -93,7 +95,7 @@ def changed(text: str, database: str, *, size: int, before: int) -> str:
 
 def restored(text: str, database: str, *, token: str, mark: str) -> str:
     """Return the file with an entry's text and mark as they were."""
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     number = _number(lines, database)
     return _replaced(lines, number, _entry(lines, number), token=token, mark=mark)
 

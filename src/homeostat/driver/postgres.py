@@ -68,9 +68,12 @@ class PostgresWire:
 
     dialect = "postgresql"
 
-    def __init__(self, connection: Connection, *, label: str, on_begin: str = "") -> None:
+    def __init__(
+        self, connection: Connection, *, label: str, on_begin: str = "", pooled: bool = False
+    ) -> None:
         """Take an open connection in autocommit; use `connect`."""
         self.label = label
+        self.pooled = pooled
         self._on_begin = on_begin
         self._connection = connection
         self._watch = Watch(self._stop)
@@ -415,7 +418,7 @@ def connect(
     if version < version_min:
         connection.close()
         raise UnsupportedVersionError(where=label, detail=f"the server is {version // 10000}")
-    return PostgresWire(connection, label=label, on_begin=on_begin)
+    return PostgresWire(connection, label=label, on_begin=on_begin, pooled=pooled)
 
 
 def database_of(url: str) -> str:

@@ -58,6 +58,7 @@ class SqliteWire:
     """One open SQLite connection; fulfils `driver.wire.Wire`."""
 
     dialect = "sqlite"
+    pooled = False
 
     def __init__(
         self,
@@ -210,6 +211,8 @@ class SqliteWire:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        if self.patience.in_line:
+            self.patience.leave()
         if self._file is None:
             connection.close(force=True)
             return
@@ -260,7 +263,7 @@ class SqliteWire:
         self._columns = tuple([column[0] for column in columns]) if columns else ()
         self._reads = cursor.is_readonly
         if self._line.is_queue and not self._reads and not cursor.connection.in_transaction:
-            self.patience.queue_up()
+            self.patience.queue_up(text)
         return len(text) == len(self._sql) or not self._more_follows(text)
 
     def _more_follows(self, text: str) -> bool:

@@ -45,6 +45,7 @@ class Wire(Protocol):
 
     dialect: str  # "sqlite" or "postgresql"
     label: str  # where it leads, without secrets
+    pooled: bool  # a pooler is in between: each transaction may be on another session or server
 
     @property
     def broken(self) -> bool:

@@ -79,11 +79,16 @@ class PgBouncer:
                 "path on this machine"
             )
         try:
-            self.setting()
+            setting = self.setting()
             user = user_of(self._target.url)
             admin = self._ask(lambda wire: pgbouncer.may_reload(wire, user))
         except DatabaseError as error:
             return str(error)
+        if setting.name != self.database:
+            return (
+                f"PgBouncer sizes {self.database} by its line for `{setting.name}`, which holds "
+                "for other databases too: give it a line of its own in [databases]"
+            )
         if not admin:
             return f"{user} may not RELOAD: add it to PgBouncer's admin_users"
         why = pgbouncer_ini.cannot_write(self._ini)

@@ -144,7 +144,7 @@ class Child:
         if code == 0:
             return ""
         lines = [line for line in text.splitlines() if "error:" in line]
-        if lines and self._pardoned and all(self._pardoned in line for line in lines):
+        if code > 0 and lines and self._pardoned and all(self._pardoned in line for line in lines):
             return ""
         lines = lines or text.splitlines()[-1:]
         how = (
