@@ -109,12 +109,25 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
 
 @pytest.mark.slow
 @pytest.mark.timed
+def test_killed_at_every_commit(new_url: Callable[[], str], tmp_path: Path) -> None:
+    kill_everywhere(new_url, tmp_path, ending="kept", serial=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize(
-    ("serial", "ending"), [(False, "kept"), (True, "ineffective")], ids=["helps", "does-not-help"]
+    "new_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
 )
-def test_killed_at_every_commit(
-    new_url: Callable[[], str], tmp_path: Path, ending: str, *, serial: bool
+def test_killed_at_every_commit_of_one_that_does_not_help(
+    new_url: Callable[[], str], tmp_path: Path
 ) -> None:
+    kill_everywhere(new_url, tmp_path, ending="ineffective", serial=True)
+
+
+def kill_everywhere(
+    new_url: Callable[[], str], tmp_path: Path, *, ending: str, serial: bool
+) -> None:
+    """Run a remedy whole, then once more for each of its commits, killed before and after it."""
     for _ in range(WHOLE_PLAYS):  # a busy machine may blur the batches, which are short here
         record = play(new_url(), tmp_path / "whole", (), serial=serial)
         if record.state == ending:
