@@ -138,6 +138,7 @@ def test_tables_show_size_dead_rows_use_and_growth(tmp_path: Path, pg_database: 
             "INSERT INTO orders SELECT n, n % 100, now() FROM generate_series(6000, 9999) n"
         )
         wire.close()
+        one.clock.advance(14_400.0)  # a week has 50 points; growth is told between two
         one.tick("tables")
         [table] = console.tables(one.key).tables
         assert table.waste_bytes is not None
