@@ -183,7 +183,7 @@ def test_a_lock_holder_fills_the_pool_at_any_size(seeded_url: str) -> None:
         on.watched(4)  # until the report holds its lock for long
         grown = on.watched(9)  # three of its periods
         assert use(grown) > 0.75
-        assert wait_ms(grown) > 0.7 * wait_ms(first)
+        assert wait_ms(grown) > 0.5 * wait_ms(first)  # twice the pool would mend it, if anything
         if grown.lock_seconds is not None and first.lock_seconds is not None:
             share = grown.lock_seconds / grown.held_seconds
             assert share > 0.3, "what was added waits for the lock"
