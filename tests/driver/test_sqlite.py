@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,28 @@ def test_rows_have_columns_even_when_there_are_none(wire: SqliteWire) -> None:
     assert wire.execute("SELECT * FROM t ORDER BY a").rows == [(1, "x"), (2, "y")]
     assert wire.execute("SELECT * FROM t").changed == 0
     assert wire.execute("CREATE TABLE u (a)").changed == 0
+
+
+def test_a_statement_run_again_has_the_columns_of_now(wire: SqliteWire, sqlite_path: Path) -> None:
+    wire.execute("INSERT INTO t VALUES (1, 'x')")
+    texts = ("SELECT * FROM t WHERE a = :a", "SELECT a, b AS name FROM t WHERE a = :a")
+    assert [wire.execute(text, {"a": 1}).columns for text in texts] == [("a", "b"), ("a", "name")]
+    with closing(sqlite.connect(sqlite_path)) as other:
+        other.execute("ALTER TABLE t ADD COLUMN c")
+    for key in (1, 2):  # one has a row, one has none
+        found = [wire.execute(text, {"a": key}).columns for text in texts]
+        assert found == [("a", "b", "c"), ("a", "name")]
+
+
+def test_a_statement_that_fails_leaves_no_lock(wire: SqliteWire, sqlite_path: Path) -> None:
+    wire.execute("INSERT INTO t VALUES (1, '{}')")
+    text = "SELECT json(b) AS b FROM t WHERE a >= :a ORDER BY a"
+    assert len(wire.execute(text, {"a": 1}).rows) == 1
+    wire.execute("INSERT INTO t VALUES (2, 'no {')")
+    with pytest.raises(StatementError):
+        wire.execute(text, {"a": 1})
+    with closing(sqlite.connect(sqlite_path)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").rows == [(0, 0, 0)]
 
 
 def test_many_rows_are_counted_without_what_triggers_change(wire: SqliteWire) -> None:

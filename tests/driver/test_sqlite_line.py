@@ -28,7 +28,7 @@ def path(sqlite_path: Path) -> Path:
 
 def waiting(path: Path) -> int:
     status = path.stat()
-    return len(line_of((status.st_dev, status.st_ino))._waiting)
+    return len(line_of((status.st_dev, status.st_ino)).waiting)
 
 
 def is_long(path: Path, count: int) -> bool:

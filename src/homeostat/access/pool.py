@@ -84,7 +84,14 @@ class Pool(Opening):
             if self._idle:
                 lease = self._idle.pop()
                 usage = self._usage
-                usage.taken(now)
+                number = usage.in_use
+                if now > usage.at:  # as usage.taken and lease.begin, without two more calls
+                    usage.in_use_seconds[number] += now - usage.at
+                    usage.at = now
+                usage.in_use = number = number + 1
+                if number > usage.in_use_max:
+                    usage.in_use_max = number
+                    usage.in_use_seconds.append(0.0)
                 usage.immediate += 1
                 lease.name = name
                 lease.since = lease.quiet_since = now
@@ -122,7 +129,11 @@ class Pool(Opening):
             else:
                 lease.count(usage, now)
             if not (broken or self._waiters or self._size > self._limit):
-                usage.returned(now)
+                number = usage.in_use
+                if now > usage.at:  # as usage.returned
+                    usage.in_use_seconds[number] += now - usage.at
+                    usage.at = now
+                usage.in_use = number - 1
                 lease.name = ""
                 self._idle.append(lease)
                 return

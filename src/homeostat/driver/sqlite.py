@@ -13,20 +13,21 @@ statement is stopped by sqlite3_interrupt (see watch.py).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import apsw
 
 from homeostat.driver import sqlite_errors, sqlite_files, sqlite_handles
 from homeostat.driver.sqlite_files import FileId
 from homeostat.driver.sqlite_line import Line, line_of
-from homeostat.driver.sqlite_patience import STEPS_SECONDS, Patience
-from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
+from homeostat.driver.sqlite_patience import Patience, set_wal
+from homeostat.driver.sqlite_texts import keeps_columns, more_follows
+from homeostat.driver.tokens import quoted
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import (
@@ -47,6 +48,7 @@ from homeostat.errors import (
 MEMORY = ":memory:"
 INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
 STATEMENTS_CACHED_MAX = 128
+UNKNOWN: tuple[tuple[str, ...], bool] = ((), False)  # a statement not seen before may write
 _FATAL = {sqlite_errors.CORRUPT, sqlite_errors.NOTADB, sqlite_errors.IOERR}
 
 Mode = Literal["own", "foreign"]
@@ -83,8 +85,9 @@ class SqliteWire:
         self._sql = ""
         self._columns: tuple[str, ...] = ()
         self._reads = True
+        self._known: dict[str, tuple[tuple[str, ...], bool]] = {}  # columns, and whether it reads
+        self._cursor = connection.cursor()  # one for all: making one takes 1 us
         connection.set_busy_handler(self.patience.busy)
-        connection.exec_trace = self._before
 
     @property
     def broken(self) -> bool:
@@ -106,24 +109,28 @@ class SqliteWire:
         self, sql: str, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
     ) -> Rows:
         """Run one statement to its end and return all its rows; see `Wire.execute`."""
-        connection = self.handle()
-        self._sql = sql
-        self._columns = ()
-        self._reads = True
-        total = connection.total_changes()
+        connection = self._connection or self.handle()
+        known = self._known.get(sql)
+        columns, reads = known or UNKNOWN
+        total = 0 if reads else connection.total_changes()
         self._watch.start(deadline_ms)
         try:
-            rows = connection.execute(sql, params).fetchall()
+            if known is None:
+                rows = self._first(sql, params)
+                columns, reads = self._columns, self._reads
+            else:
+                if not reads and self._line.waiting and not connection.in_transaction:
+                    self.patience.queue_up(sql)
+                rows = self._cursor.execute(sql, params).fetchall()
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             raise self._failed(error) from None
         finally:
             self._watch.finish()
-            if not self._reads or self._writes or self.patience.in_line:
+            if not reads or self._writes or self.patience.in_line:
                 self._move_on(connection)
-        changed = 0
-        if not self._reads and connection.total_changes() != total:
-            changed = connection.changes()
-        return Rows(self._columns, rows, changed)
+        if reads or connection.total_changes() == total:
+            return Rows(columns, rows)
+        return Rows(columns, rows, connection.changes())
 
     def execute_many(self, sql: str, rows: Sequence[Params]) -> int:
         """Run one statement for each set of parameters; return the rows changed.
@@ -238,14 +245,14 @@ class SqliteWire:
         self, sql: str, rows: Iterable[Params | Sequence[object]], trace: Trace | None
     ) -> None:
         connection = self.handle()
+        cursor = connection.cursor()
+        cursor.exec_trace = trace
         self._watch.start(None)
-        connection.exec_trace = trace
         try:
-            connection.executemany(sql, rows).fetchall()
+            cursor.executemany(sql, rows).fetchall()
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             raise self._failed(error) from None
         finally:
-            connection.exec_trace = self._before
             self._watch.finish()
             self._move_on(connection)
 
@@ -254,22 +261,38 @@ class SqliteWire:
         if self.patience.in_line:
             self.patience.leave()
         self._writes = connection.in_transaction
-        if not self._writes:
+        if not self._writes and self._line.waiting:
             self._line.pass_on()
+
+    def noting(self, sql: str) -> apsw.Cursor:
+        """Return a cursor for one statement, which notes its columns and refuses a second one."""
+        self._sql = sql
+        self._columns = ()
+        self._reads = True
+        cursor = self.handle().cursor()
+        cursor.exec_trace = self._before
+        return cursor
+
+    def _first(self, sql: str, params: Params) -> list[Any]:
+        """Run a statement and note what it returns; keep that, if it is so at every run."""
+        cursor = self.noting(sql).execute(sql, params)
+        if keeps_columns(sql):
+            if len(self._known) >= STATEMENTS_CACHED_MAX:
+                self._known.clear()
+            self._known[sql] = (self._columns, self._reads)
+        elif self._columns:  # noted before the first step, which sees that the schema has changed
+            with suppress(apsw.ExecutionCompleteError):  # get_description() repeats its answer
+                self._columns = tuple([column[0] for column in cursor.description])
+        return cursor.fetchall()
 
     def _before(self, cursor: apsw.Cursor, text: str, _: object) -> bool:
         """Note the columns, which apsw no longer tells after an empty result."""
         columns = cursor.get_description()
         self._columns = tuple([column[0] for column in columns]) if columns else ()
         self._reads = cursor.is_readonly
-        if self._line.is_queue and not self._reads and not cursor.connection.in_transaction:
+        if self._line.waiting and not self._reads and not cursor.connection.in_transaction:
             self.patience.queue_up(text)
-        return len(text) == len(self._sql) or not self._more_follows(text)
-
-    def _more_follows(self, text: str) -> bool:
-        """Return whether another statement stands after the first one, which is not run then."""
-        rest = self._sql[self._sql.find(text) + len(text) :]
-        return any(t.kind not in {SPACE, COMMENT} and t.text != ";" for t in tokens(rest))
+        return len(text) == len(self._sql) or not more_follows(self._sql, text)
 
     def _interrupt(self, _: int) -> float | None:
         """Stop what runs; called by the watch while the connection cannot be closed."""
@@ -450,30 +473,9 @@ def _prepare(wire: SqliteWire, *, mode: Mode, key: str | None, synchronous: Sync
     if mode == "foreign":
         return
     if not connection.readonly("main"):
-        _set_wal(wire)
+        set_wal(wire)
     wire.execute(f"PRAGMA synchronous = {synchronous}")
     wire.execute("PRAGMA foreign_keys = ON")
-
-
-def _set_wal(wire: SqliteWire) -> None:
-    """Set WAL mode; SQLite does not call the busy handler for it, so wait here."""
-    until = monotonic() + wire.patience.busy_ms / 1000
-    pause = threading.Event()
-    while True:
-        try:
-            mode = wire.execute("PRAGMA journal_mode = WAL").scalar()
-        except DatabaseLockedError:
-            if monotonic() >= until:
-                raise
-            pause.wait(STEPS_SECONDS[-1])
-            continue
-        if mode != "wal":
-            message = (
-                "This file system cannot hold a database in WAL mode (it lacks shared memory or "
-                "locks). Put the file on a local disk."
-            )
-            raise StorageError(message, where=wire.label)
-        return
 
 
 def _header(connection: apsw.Connection) -> bytes:

@@ -17,9 +17,13 @@ from homeostat.driver.sqlite_files import FileId
 
 
 class Line:
-    """The waiters for one file, the first come first; safe to use from any thread."""
+    """The waiters for one file, the first come first; safe to use from any thread.
 
-    __slots__ = ("__weakref__", "_lock", "_waiting")
+    Attributes:
+        waiting: who waits; only to be looked at from outside, most of the time it is empty.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "waiting")
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -28,30 +32,25 @@ class Line:
     def clear(self) -> None:
         """Forget who waits."""
         self._lock = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
-
-    @property
-    def is_queue(self) -> bool:
-        """Return whether anybody waits."""
-        return bool(self._waiting)
+        self.waiting: deque[threading.Event] = deque()
 
     def join(self, wake: threading.Event) -> None:
         """Queue up; the event is set when it is worth to try."""
         with self._lock:
-            self._waiting.append(wake)
+            self.waiting.append(wake)
 
     def leave(self, wake: threading.Event) -> None:
         """Wait no longer."""
         with self._lock:
-            if wake in self._waiting:
-                self._waiting.remove(wake)
+            if wake in self.waiting:
+                self.waiting.remove(wake)
 
     def pass_on(self) -> None:
         """Wake the first: the lock was given back."""
-        if self._waiting:  # most of the time nobody waits, and that is seen without the lock
+        if self.waiting:  # seen without the lock
             with self._lock:
-                if self._waiting:
-                    self._waiting[0].set()
+                if self.waiting:
+                    self.waiting[0].set()
 
 
 _lock = threading.Lock()

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import threading
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from homeostat.driver.sqlite_line import Line
 from homeostat.driver.watch import Watch
+from homeostat.errors import DatabaseLockedError, StorageError
+
+if TYPE_CHECKING:
+    from homeostat.driver.sqlite import SqliteWire
 
 # sleeps between two tries for a lock: SQLite's own busy time-out begins with 1, 2, 5, 10 ms too,
 # but goes up to 100; an operation here is promised within 50 ms
@@ -91,3 +96,29 @@ class Patience:
         """Wait no longer: the statement has ended."""
         self.in_line = False
         self._line.leave(self._wake)
+
+
+def set_wal(wire: SqliteWire) -> None:
+    """Set WAL mode; SQLite does not call the busy handler for it, so wait here.
+
+    Raises:
+        DatabaseLockedError: others kept it locked for `busy_ms`.
+        StorageError: the file system cannot do it.
+    """
+    until = monotonic() + wire.patience.busy_ms / 1000
+    pause = threading.Event()
+    while True:
+        try:
+            mode = wire.execute("PRAGMA journal_mode = WAL").scalar()
+        except DatabaseLockedError:
+            if monotonic() >= until:
+                raise
+            pause.wait(STEPS_SECONDS[-1])
+            continue
+        if mode != "wal":
+            message = (
+                "This file system cannot hold a database in WAL mode (it lacks shared memory or "
+                "locks). Put the file on a local disk."
+            )
+            raise StorageError(message, where=wire.label)
+        return

@@ -28,7 +28,6 @@ def quoted_literals(texts: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     try:
         for option in (DQS_DML, DQS_DDL):
             strict.handle().config(option, 0)
-        strict.handle().exec_trace = None  # the texts are run by the handle itself
         for name, sql in texts:
             words = _words(strict, name, sql)
             if words:

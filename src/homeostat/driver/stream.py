@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
-from typing import Any
 
 from homeostat.driver.sqlite import SqliteWire
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
@@ -46,8 +45,8 @@ def batches(
 def _stepped(
     wire: SqliteWire, sql: str, params: Params, *, size: int, deadline_ms: float | None
 ) -> Generator[Rows, None, None]:
-    with _guarded(wire, sql, deadline_ms) as connection:
-        cursor = connection.execute(sql, params)
+    with _guarded(wire, deadline_ms):
+        cursor = wire.noting(sql).execute(sql, params)
         columns = wire._columns  # noqa: SLF001  this package's own
         rows = list(islice(cursor, size))
     try:
@@ -55,20 +54,19 @@ def _stepped(
             yield Rows(columns, rows)
             if len(rows) < size:
                 return
-            with _guarded(wire, sql, deadline_ms):
+            with _guarded(wire, deadline_ms):
                 rows = list(islice(cursor, size))
     finally:
         cursor.close(True)
 
 
 @contextmanager
-def _guarded(wire: SqliteWire, sql: str, deadline_ms: float | None) -> Iterator[Any]:
-    """Yield apsw's connection: what runs is stopped in time, and fails with our errors."""
-    connection = wire.handle()
-    wire._sql = sql  # noqa: SLF001  this package's own
-    wire._watch.start(deadline_ms)  # noqa: SLF001
+def _guarded(wire: SqliteWire, deadline_ms: float | None) -> Iterator[None]:
+    """Have what runs stopped in time, and fail with our errors."""
+    wire.handle()
+    wire._watch.start(deadline_ms)  # noqa: SLF001  this package's own
     try:
-        yield connection
+        yield
     except Exception as error:  # noqa: BLE001  everything becomes one of our errors
         raise wire._failed(error) from None  # noqa: SLF001
     finally:

@@ -1,0 +1,26 @@
+"""What the text of an SQLite statement tells before it is run."""
+
+from __future__ import annotations
+
+import re
+
+from homeostat.driver.tokens import COMMENT, SPACE, tokens
+
+# SQLite names a result's column by the text of the statement, but for `*`, which is whatever the
+# table has by now; what PRAGMA returns, and whether it writes, may change from run to run
+_STEADY = re.compile(
+    r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\b|(BEGIN( IMMEDIATE)?|COMMIT)\Z",
+    re.IGNORECASE,
+)
+_COUNTED = re.compile(r"\(\s*\*\s*\)")
+
+
+def keeps_columns(sql: str) -> bool:
+    """Return whether the statement has the same columns, and reads or writes, at every run."""
+    return _STEADY.match(sql) is not None and "*" not in _COUNTED.sub("", sql)
+
+
+def more_follows(sql: str, first: str) -> bool:
+    """Return whether another statement stands in the text after the first one."""
+    rest = sql[sql.find(first) + len(first) :]
+    return any(t.kind not in {SPACE, COMMENT} and t.text != ";" for t in tokens(rest))
