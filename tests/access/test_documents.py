@@ -60,9 +60,11 @@ def test_every_error_of_the_data_path_is_documented() -> None:
 
 def test_the_defaults_are_the_ones_in_the_code() -> None:
     rows = re.findall(
-        r"^\| `(\w+)` \| ([\d,]+|off|none) \|", section("ExecutionSettings"), re.MULTILINE
+        r"^\| `(\w+)` \| ([\d,]+|off|none|all|`normal`) \|",
+        section("ExecutionSettings"),
+        re.MULTILINE,
     )
-    words = {"off": False, "none": None}
+    words = {"off": False, "none": None, "all": (), "`normal`": "normal"}
     told = {n: words[v] if v in words else int(v.replace(",", "")) for n, v in rows}
     assert told == {
         one.name: one.default for one in dataclasses.fields(ExecutionSettings) if one.init

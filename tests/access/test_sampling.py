@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +14,17 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from homeostat.access import AgentOptions, Caller, Database, ExecutionSettings, Operation
+from homeostat.access import (
+    AgentOptions,
+    AsyncDatabase,
+    Caller,
+    Database,
+    ExecutionSettings,
+    Operation,
+)
 from homeostat.access.protocol import REPORT_BYTES_MAX, CallSample
 from homeostat.access.sampling import SAMPLES_MAX
+from homeostat.access.settings import Planner
 from homeostat.access.values import decoded, encoded
 from homeostat.driver import postgres
 from homeostat.errors import DeadlineExceededError
@@ -36,6 +46,7 @@ SLOW = Operation(
     private=("owner",),
 )
 OPERATIONS = [FIND, ADD, SLOW]
+PRIVATE = ExecutionSettings(privacy="enhanced")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -51,11 +62,13 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def opened(url: str, operator: SmallOperator, **options: object) -> Iterator[Database]:
+def opened(
+    url: str, operator: SmallOperator, *, planner: Planner | None = None, **options: object
+) -> Iterator[Database]:
     """Open the database with an agent that has found its operator."""
     operator.start()
     agent = AgentOptions(directory=operator.directory, close_seconds=10.0, **options)  # type: ignore[arg-type]
-    with Database.open(url, agent=agent, operations=OPERATIONS) as database:
+    with Database.open(url, agent=agent, operations=OPERATIONS, planner=planner) as database:
         until(lambda: operator.taken)
         yield database
 
@@ -155,6 +168,36 @@ def test_shapes_hold_no_value(url: str, operator: SmallOperator) -> None:
     assert (add.parameters, add.omitted) == ({}, ["id", "text"])
     assert samples(operator, "transaction")[0].sql == "SELECT id FROM note WHERE text = ?"
     assert all(b"anastasia" not in msgspec.json.encode(report) for report in operator.taken)
+
+
+def test_of_a_call_of_enhanced_privacy_no_value_leaves(url: str, operator: SmallOperator) -> None:
+    def plan(_: Operation, caller: Caller) -> ExecutionSettings:
+        return PRIVATE if caller.segment == "INFJ" else ExecutionSettings()
+
+    who = Caller(segment="INFJ")
+    with opened(url, operator, planner=plan) as database:
+        database.execute("note.add", {"id": 1, "owner": "ana", "text": "anastasia"}, caller=who)
+        database.execute("note.find", {"owner": "anastasia"}, caller=who)
+        with database.transaction(caller=who, name="look") as session:
+            session.execute("SELECT id FROM note WHERE text = 'anastasia'")
+        asyncio.run(find_in_a_loop(database, who))
+        database.execute("note.find", {"owner": "open"})
+        database.execute("note.slow", {"owner": "anastasia"}, caller=who)
+        until(lambda: samples(operator, "note.slow"))
+    (add,) = samples(operator, "note.add")
+    assert (add.parameters, add.private, add.segment) == ({}, ["id", "owner", "text"], "none")
+    assert samples(operator, "look")[0].sql == "SELECT id FROM note WHERE text = ?"
+    assert samples(operator, "note.slow")[0].plan  # asked here, told without values
+    assert {"owner": "open"} in [one.parameters for one in samples(operator, "note.find")]
+    assert all(b"anastasia" not in msgspec.json.encode(report) for report in operator.taken)
+
+
+async def find_in_a_loop(core: Database, caller: Caller) -> None:
+    database = AsyncDatabase(core)
+    await database.execute("note.find", {"owner": "anastasia"}, caller=caller)
+    short = dataclasses.replace(FIND, name="note.short", expected_ms=0.5)
+    await database.execute(short, {"owner": "anastasia"}, caller=caller)
+    database._threads.close()
 
 
 def test_off_sends_no_call(file: Path, operator: SmallOperator) -> None:

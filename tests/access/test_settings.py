@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from homeostat.access import AsyncDatabase, Caller, Database, ExecutionSettings, Operation, Relation
+from homeostat.access.relations import Record
+from homeostat.access.shape import shaped
 from homeostat.clock import ManualClock
 from homeostat.driver import postgres, sqlite
 from homeostat.errors import (
@@ -36,7 +38,7 @@ SLOW = Operation(
     "slow",
     {
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-        "WHERE i < 3000000000) SELECT count(*) FROM n",
+        "WHERE i < 1000000000) SELECT count(*) FROM n",
         "postgresql": "SELECT pg_sleep(600)",
     },
 )
@@ -49,7 +51,24 @@ SINCE = Operation(
     ("since",),
     since="since",
 )
+TIMED = Operation("note.timed", "SELECT id, text, at FROM note ORDER BY id  -- all", time="at")
+WIDE = Operation(
+    "note.wide", "SELECT id, text, at FROM note", columns=("id", "text", "at"), order=("id",)
+)
+TIMES = Relation("times", "note", "id", "id", columns=("text",), time="at")
+SLOWLY = Relation("slowly", "slow", "id", "id")
+FAMILY = Operation("note.family", "SELECT id FROM note", relations=(TIMES, SLOWLY))
 ROWS = 10
+START = 1_700_000_000.0
+AT = {  # of the row n: n minutes after START
+    "sqlite": "datetime(1700000000 + 60 * id, 'unixepoch')",
+    "postgresql": "to_timestamp(1700000000 + 60 * id)",
+}
+SLOW_VIEW = {
+    "sqlite": "CREATE VIEW slow AS SELECT id, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+    "SELECT i + 1 FROM n WHERE i < 100000) SELECT max(i) FROM n) AS x FROM note",
+    "postgresql": "CREATE VIEW slow AS SELECT id, (SELECT pg_sleep(0.04)::text) AS x FROM note",
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,12 +76,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         path = tmp_path / "app.db"
         wire = sqlite.connect(path, create=True)
-        wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)")
+        wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT, at TEXT)")
         wire.close()
         return str(path)
     found: str = request.getfixturevalue("pg_database")
     pg = postgres.connect(found)
-    pg.execute("CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text)")
+    pg.execute("CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text, "
+               "at timestamptz)")  # fmt: skip
     pg.close()
     return found
 
@@ -72,6 +92,8 @@ def planned(url: str, *, pool: int = 1, **knobs: Any) -> Iterator[Database]:
     """Open a database of ten rows whose planner turns these knobs."""
     with Database.open(url, agent=None, operations=[ADD]) as first:
         first.write_many("note.add", [{"text": str(number)} for number in range(ROWS)])
+        with first.session() as held:
+            held.execute(f"UPDATE note SET at = {AT[first.dialect]}")
     settings = ExecutionSettings(**knobs)
     with Database.open(url, pool=pool, agent=None, planner=lambda *_: settings) as database:
         yield database
@@ -141,6 +163,99 @@ def horizon_seconds(url: str) -> None:
             assert held.execute(SINCE).rows == [(999_900.0,)]
     with planned(url) as database:
         assert database.execute(SINCE).rows == [(0.0,)]
+        assert len(database.execute(TIMED).rows) == 2 * ROWS
+    with planned(url, horizon_seconds=120.0) as database:
+        tell(database, START + 60 * ROWS)
+        assert [row[0] for row in database.execute(TIMED).rows] == [8, 9, 10, *range(11, 31)]
+        tell(database, START + 60 * 30)
+        assert [row[0] for row in database.execute(TIMED).rows] == [28, 29, 30]
+        with database.transaction(write=False) as held:
+            assert [row[0] for row in held.execute(TIMED).rows] == [28, 29, 30]
+            (last,) = held.stream(TIMED)
+            assert len(last.rows) == 3
+        family = database.load(FAMILY, relations_of=["times"])
+        assert [one["id"] for one in family if one["times"]] == [28, 29, 30]
+        assert len(asyncio.run(timed_in_a_loop(database))) == 3
+        tell(database, START + 60 * 31)
+        assert [row[0] for row in database.execute(TIMED).rows] == [29, 30]
+
+
+def tell(database: Database, now: float) -> None:
+    database.clock = database.executor._clock = ManualClock(start=now)
+
+
+async def timed_in_a_loop(core: Database) -> Sequence[tuple[object, ...]]:
+    database = AsyncDatabase(core)
+    short = dataclasses.replace(TIMED, expected_ms=0.5)
+    found, same = await database.execute(TIMED), await database.execute(short)
+    database._threads.close()
+    assert found.rows == same.rows
+    return found.rows
+
+
+def projection(url: str) -> None:
+    """What is left out is not read: an index that holds the rest answers alone."""
+    with planned(url, projection=("text", "of another operation"), pool=2) as database:
+        with database.session() as held:
+            held.execute("CREATE INDEX note_text ON note (text, id)")
+        assert database.execute(WIDE).columns == ("id", "text")  # its order is read all the same
+        assert database.page(WIDE, size=3).rows.columns == ("id", "text")
+        assert database.execute(ALL).columns == ("id", "text")  # declares no columns
+        with database.transaction(write=False) as held:
+            assert held.execute(WIDE).columns == ("id", "text")
+        if database.dialect == "sqlite":
+            sql = shaped(WIDE, ExecutionSettings(projection=("text",)), "sqlite").sql_for("sqlite")
+            with database.session() as held:
+                plan = held.execute(f"EXPLAIN QUERY PLAN {sql} ORDER BY text").rows
+            assert "COVERING INDEX note_text" in str(plan)
+    with planned(url) as database:
+        assert database.execute(WIDE).columns == ("id", "text", "at")
+
+
+def concurrency(url: str) -> None:
+    """Of eight statements of one load, three run at a time, and never more."""
+    with planned(url, concurrency=3, batch_size=2, pool=8) as database:
+        with database.session() as held:
+            held.execute(SLOW_VIEW[database.dialect])
+        for load in (load_blocking, load_in_a_loop):
+            database.pool.report()
+            family = load(database)
+            assert len(family) == ROWS
+            assert all(one["slowly"] for one in family)
+            assert database.pool.report().in_use_max == 3
+    with planned(url, batch_size=2, pool=8) as database:
+        for load in (load_blocking, load_in_a_loop):
+            database.pool.report()
+            assert len(load(database)) == 2 * ROWS
+            assert database.pool.report().in_use_max == 1
+
+
+def load_blocking(database: Database) -> list[Record]:
+    return database.load(FAMILY, relations_of=["slowly"])
+
+
+def load_in_a_loop(core: Database) -> list[Record]:
+    async def story() -> list[Record]:
+        database = AsyncDatabase(core)
+        found = await database.load(FAMILY, relations_of=["slowly"])
+        database._threads.close()
+        return found
+
+    return asyncio.run(story())
+
+
+def cache_seconds(url: str) -> None:
+    counted = Operation("note.count", "SELECT count(*) FROM note", tables=("note",))
+    with planned(url, cache_seconds=60.0) as database, Database.open(url, agent=None) as other:
+        assert database.execute(counted).scalar() == ROWS
+        other.execute(ADD, {"text": "of another handle"})
+        assert database.execute(counted).scalar() == ROWS
+    with planned(url) as database:
+        assert database.execute(counted).scalar() == 2 * ROWS + 1
+        other = Database.open(url, agent=None)
+        other.execute(ADD, {"text": "seen at once"})
+        other.close()
+        assert database.execute(counted).scalar() == 2 * ROWS + 2
 
 
 def prefetch_depth(url: str) -> None:
@@ -182,6 +297,9 @@ EFFECTS: dict[str, Callable[[str], None]] = {
         rows_max,
         horizon_seconds,
         prefetch_depth,
+        projection,
+        concurrency,
+        cache_seconds,
     )
 }
 
@@ -199,7 +317,28 @@ def test_a_knob_has_an_effect_on_a_server(url: str, pg_server: PostgresServer) -
 
 def test_every_knob_is_here() -> None:
     knobs = {one.name for one in dataclasses.fields(ExecutionSettings) if one.init}
-    assert knobs == {*EFFECTS, "retries", "announce_caller"}
+    elsewhere = {"privacy"}  # test_sampling.py
+    assert knobs == {*EFFECTS, *elsewhere, "retries", "announce_caller"}
+
+
+@pytest.mark.parametrize("knobs", [{"concurrency": 0}, {"privacy": "secret"}])
+def test_a_knob_without_sense_is_refused(knobs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(knobs))):
+        ExecutionSettings(**knobs)
+
+
+def test_what_a_planner_raises_reaches_the_caller_and_nothing_is_held(url: str) -> None:
+    def plan(operation: Operation, _: Caller) -> ExecutionSettings:
+        raise LookupError(operation.name)
+
+    with planned(url):
+        pass
+    with Database.open(url, pool=1, agent=None, planner=plan) as database:
+        with pytest.raises(LookupError, match=r"note\.all"):
+            database.execute(ALL)
+        with pytest.raises(LookupError, match="import"), database.transaction(name="import"):
+            pass
+        assert database.pool.in_use == 0
 
 
 def test_a_planner_sees_the_operation_and_the_caller(url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -12,9 +14,10 @@ from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.database import Database
 from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
-from homeostat.access.relations import Record
+from homeostat.access.relations import Ask, Record, answer
 from homeostat.access.session import Isolation, Session
 from homeostat.access.settings import page_size
+from homeostat.access.shape import shaped
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 
 
@@ -45,7 +48,9 @@ class AsyncBulk:
     ) -> Page:
         """Read one page of an operation that declares an `order`; see `Database.page`."""
         one = self._known(operation)
-        rows_max = page_size(self.core.executor.settings_of(one, caller), size)
+        settings = self.core.executor.settings_of(one, caller)
+        rows_max = page_size(settings, size)
+        one = shaped(one, settings, self.core.dialect)
         reading = pages.paged(one, self.core.dialect, size=rows_max, continued=after is not None)
         if after is not None:
             params = {**params, **pages.keys_of(one, after)}
@@ -59,25 +64,53 @@ class AsyncBulk:
         relations_of: Sequence[str],
         caller: Caller = ANYONE,
     ) -> list[Record]:
-        """Read rows with what belongs to them, all of one moment; see `Database.load`."""
+        """Read rows with what belongs to them; see `Database.load`.
+
+        All are of one moment, unless the settings' `concurrency` has several connections read them.
+        """
         one = self._known(operation)
         settings = self.core.executor.settings_of(one, caller)
         wishes = relations.wanted(one, relations_of, depth_max=settings.prefetch_depth)
+        at_once = min(settings.concurrency, self.core.pool.limit)
+
+        def loading(records: list[Record]) -> relations.Loading:
+            dialect = self.core.dialect
+            return relations.loading(records, wishes, settings, name=one.name, dialect=dialect)
 
         def work(session: Session) -> list[Record]:
             records = session.execute(one, params).dicts()
-            relations.load(
-                records,
-                wishes,
-                ask=session.execute,
-                name=one.name,
-                dialect=session.dialect,
-                size=settings.batch_size,
-            )
+            answer(loading(records), lambda asks: [session.execute(*ask) for ask in asks])
             return records
 
-        async with self._session(one.name, caller, write=False) as held:
-            return await held.run(work)
+        if at_once == 1:
+            async with self._session(one.name, caller, write=False) as held:
+                return await held.run(work)
+        records = (await self._run(one, params, caller)).dicts()
+        left = loading(records)
+        with contextlib.suppress(StopIteration):
+            asks = next(left)
+            while True:
+                asks = left.send(await self._together(asks, caller, at_once))
+        return records
+
+    async def _together(self, asks: list[Ask], caller: Caller, at_once: int) -> list[Rows]:
+        """Return the rows of all statements, so many of which run at a time.
+
+        Raises:
+            DatabaseError: of the first that failed; the others have ended.
+        """
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(ask: Ask) -> Rows:
+            async with gate:
+                return await self._run(*ask, caller)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(ask)) for ask in asks]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
 
     async def write_many(
         self, operation: str | Operation, rows: Iterable[Params], *, caller: Caller = ANYONE

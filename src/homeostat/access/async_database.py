@@ -12,7 +12,7 @@ stays committed: who has to know uses an idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -20,16 +20,17 @@ from typing import Any, Self, TypeVar
 from homeostat.access.async_bulk import AsyncBulk
 from homeostat.access.async_queue import AsyncQueue
 from homeostat.access.async_session import AsyncSession
+from homeostat.access.async_transactions import AsyncTransactions
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.database import Database
 from homeostat.access.executor import left_ms
-from homeostat.access.idempotency import Once, Outcome, fingerprint, given, kept
 from homeostat.access.operation import Operation
 from homeostat.access.outcome import may_run_again, unknown
 from homeostat.access.pool import DRAIN_SECONDS
-from homeostat.access.retry import Retries
+from homeostat.access.results import Asked, ResultCounts
 from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import ExecutionSettings, within_budget
+from homeostat.access.shape import shaped
 from homeostat.access.threads import Threads
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import DeadlineExceededError, HomeostatError
@@ -39,7 +40,7 @@ SHORT_MS = 1.0  # reads declared to take no longer run in the loop: a hop costs 
 INLINE_MS_MAX = 10.0  # one that takes longer is stopped: the loop serves others too
 
 
-class AsyncDatabase(AsyncBulk):
+class AsyncDatabase(AsyncTransactions, AsyncBulk):
     """One database as an asyncio application uses it; belongs to one event loop."""
 
     @classmethod
@@ -93,61 +94,6 @@ class AsyncDatabase(AsyncBulk):
                 return rows
         return await self._run(operation, params, caller)
 
-    async def _execute_once(
-        self, operation: Operation, params: Params, caller: Caller, key: str
-    ) -> Rows:
-        once = Once(key, fingerprint(operation.name, params))
-
-        def work(session: Session) -> Outcome:
-            return once.through(
-                session, lambda s: kept(s.execute(operation, params)), at=self.core.clock.now()
-            )
-
-        async def ask(session: AsyncSession) -> Outcome:
-            return await session.run(work)
-
-        outcome = await self._again(ask, name=operation.name, caller=caller, has_key=True)
-        return given(outcome)
-
-    async def run(
-        self,
-        work: Callable[[AsyncSession], Awaitable[T]],
-        *,
-        write: bool = True,
-        caller: Caller = ANYONE,
-        name: str = "transaction",
-        isolation: Isolation | None = None,
-        retries: int | None = None,
-    ) -> T:
-        """Run work in a transaction, and again when that is safe; see `Database.run`."""
-        return await self._again(
-            work, name=name, caller=caller, write=write, isolation=isolation, retries=retries
-        )
-
-    async def _again(
-        self,
-        work: Callable[[AsyncSession], Awaitable[T]],
-        *,
-        name: str,
-        caller: Caller,
-        write: bool = True,
-        isolation: Isolation | None = None,
-        retries: int | None = None,
-        has_key: bool = False,
-    ) -> T:
-        left = Retries(retries, has_key=has_key)
-        while True:
-            try:
-                async with self._session(name, caller, write=write, isolation=isolation) as session:
-                    result = await work(session)
-            except HomeostatError as error:
-                pause = left.pause_after(error)
-                if pause is None:
-                    raise
-            else:
-                return result
-            await asyncio.sleep(pause)
-
     @asynccontextmanager
     async def transaction(
         self,
@@ -188,6 +134,11 @@ class AsyncDatabase(AsyncBulk):
             async for row in rows:
                 yield row
 
+    @property
+    def results(self) -> ResultCounts:
+        """Return what the cache of results did and holds; see `Database.results`."""
+        return self.core.results
+
     async def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
         """Refuse new calls, let those under way end, report a last time; see `Database.close`."""
         late = await asyncio.to_thread(lambda: self.core.close(drain_seconds=drain_seconds))
@@ -207,8 +158,10 @@ class AsyncDatabase(AsyncBulk):
     def _inline(self, operation: Operation, params: Params, caller: Caller) -> Rows | None:
         """Run a short read in the loop; None: it has to go to a thread."""
         settings = self._executor.settings_of(operation, caller)
-        if settings.announce_caller or settings.deadline_ms is None:
+        if settings.announce_caller or settings.deadline_ms is None or settings.cache_seconds:
             return None
+        if settings.shapes:
+            operation = shaped(operation, settings, "sqlite")
         lease = self.pool.take_idle(operation.name, busy=True)
         if lease is None:
             return None
@@ -229,14 +182,23 @@ class AsyncDatabase(AsyncBulk):
             raise
         now = self._now()
         self.pool.release(lease, now=now)
-        self._executor.finished(operation, params, caller, now - arrival, len(rows.rows))
+        self._executor.finished(operation, params, caller, settings, now - arrival, len(rows.rows))
         return rows
 
     async def _run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
         executor = self._executor
         arrival = began = self._now()
         settings = executor.settings_of(operation, caller)
+        if settings.shapes:
+            operation = shaped(operation, settings, self.core.dialect)
+        given = params
         params = checked(operation, params, caller, settings, self.core.clock)
+        asked: Asked | None = None
+        if executor.results is not None and settings.cache_seconds:
+            asked = executor.results.asked(operation, given, caller, settings, now=arrival)
+            if asked.found is not None:
+                executor.count(operation, caller, self._now() - arrival, len(asked.found.rows))
+                return asked.found
         tries = 1 + settings.retries
         while True:
             try:
@@ -254,6 +216,8 @@ class AsyncDatabase(AsyncBulk):
             else:
                 changed = len(rows.rows) + rows.changed
                 executor.count(operation, caller, self._now() - arrival, changed)
+                if asked is not None:
+                    asked.ended(rows)
                 return rows
 
     async def _attempt(

@@ -35,8 +35,8 @@ class AsyncSession:
         """Run one statement or operation on the held connection; see `Session.execute`."""
         return await self.run(lambda s: s.execute(sql, params, deadline_ms=deadline_ms))
 
-    async def execute_many(self, sql: str, rows: list[Params]) -> int:
-        """Run one statement for each set of parameters; return the rows changed."""
+    async def execute_many(self, sql: str | Operation, rows: list[Params]) -> int:
+        """Run one statement for each set of parameters; see `Session.execute_many`."""
         return await self.run(lambda s: s.execute_many(sql, rows))
 
     async def stream(

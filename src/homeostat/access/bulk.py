@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from homeostat.access import pages, relations
@@ -10,10 +11,11 @@ from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.executor import Executor
 from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
-from homeostat.access.relations import Record
+from homeostat.access.relations import Ask, Record
 from homeostat.access.session import Session
 from homeostat.access.settings import page_size
-from homeostat.driver.wire import NO_PARAMS, Params
+from homeostat.access.shape import shaped
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import DatabaseError, StatementError
 
 
@@ -55,7 +57,9 @@ class Bulk:
         """
         if isinstance(operation, str):
             operation = self.operation(operation)
-        rows_max = page_size(self.executor.settings_of(operation, caller), size)
+        settings = self.executor.settings_of(operation, caller)
+        rows_max = page_size(settings, size)
+        operation = shaped(operation, settings, self.dialect)
         reading = pages.paged(operation, self.dialect, size=rows_max, continued=after is not None)
         if after is not None:
             params = {**params, **pages.keys_of(operation, after)}
@@ -78,6 +82,9 @@ class Bulk:
                 `("sessions", "sessions.events")`.
             caller: on whose behalf.
 
+        With a `concurrency` above 1 in the settings, that many of the statements run at a time,
+        each on a connection and a thread of its own.
+
         Returns:
             The rows as dictionaries; a relation's rows are a list under its name.
 
@@ -90,13 +97,13 @@ class Bulk:
         settings = self.executor.settings_of(operation, caller)
         wishes = relations.wanted(operation, relations_of, depth_max=settings.prefetch_depth)
         records = self.executor.run(operation, params, caller).dicts()
-        relations.load(
-            records,
-            wishes,
-            ask=lambda one, keys: self.executor.run(one, keys, caller),
-            name=operation.name,
-            dialect=self.dialect,
-            size=settings.batch_size,
+        loading = relations.loading(
+            records, wishes, settings, name=operation.name, dialect=self.dialect
+        )
+        at_once = min(settings.concurrency, self.executor.pool.limit)
+        relations.answer(
+            loading,
+            lambda asks: _together(asks, lambda one: self.executor.run(*one, caller), at_once),
         )
         return records
 
@@ -124,12 +131,23 @@ class Bulk:
 def write_all(session: Session, operation: Operation, rows: Iterable[Params], *, size: int) -> int:
     """Run a write for each set of parameters in batches; see `Bulk.write_many`."""
     source, done, changed = iter(rows), 0, 0
-    sql = operation.sql_for(session.dialect)
     while batch := list(islice(source, size)):
         try:
-            changed += session.execute_many(sql, batch)
+            changed += session.execute_many(operation, batch)
         except DatabaseError as error:
             where = f"{operation.name}, rows {done} to {done + len(batch) - 1}"
             raise type(error)(error.message, where=where, detail=error.detail) from None
         done += len(batch)
     return changed
+
+
+def _together(asks: list[Ask], ask: Callable[[Ask], Rows], at_once: int) -> list[Rows]:
+    """Return the rows of all statements, so many of which run at a time.
+
+    Raises:
+        DatabaseError: of the first that failed, when those under way have ended.
+    """
+    if at_once == 1 or len(asks) < 2:
+        return [ask(one) for one in asks]
+    with ThreadPoolExecutor(min(at_once, len(asks)), "homeostat-load") as threads:
+        return list(threads.map(ask, asks))

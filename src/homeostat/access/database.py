@@ -22,6 +22,7 @@ from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
 from homeostat.access.pool import DRAIN_SECONDS, Pool
 from homeostat.access.protocol import DatabaseReport
+from homeostat.access.results import ResultCounts
 from homeostat.access.sampling import Sampler
 from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner
@@ -256,6 +257,12 @@ class Database(Transactions, Bulk):
         """Return the agent that reports on this handle."""
         return self._agent
 
+    @property
+    def results(self) -> ResultCounts:
+        """Return what the cache of results did so far, and what it holds; see `cache_seconds`."""
+        results = self.executor.results
+        return ResultCounts() if results is None else results.counts
+
     def close(self, *, drain_seconds: float = DRAIN_SECONDS) -> tuple[tuple[str, float], ...]:
         """Refuse new calls, let those under way end, report a last time, close.
 
@@ -313,7 +320,7 @@ class Database(Transactions, Bulk):
 
     def _after_fork(self) -> None:
         self.pool.after_fork()
-        self.executor.statistics.after_fork()
+        self.executor.after_fork()
         self._agent = self._new_agent()
         self._agent_began = False  # it starts with the child's first connection
 

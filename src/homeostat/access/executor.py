@@ -13,12 +13,14 @@ from contextlib import AbstractContextManager, contextmanager
 
 from homeostat.access import freshness
 from homeostat.access.caller import Caller
+from homeostat.access.counting import Counting
 from homeostat.access.leak import Watched
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.outcome import may_run_again, unknown
 from homeostat.access.pool import Pool
-from homeostat.access.sampling import Call, Sampler, small
+from homeostat.access.results import Results, remembering
+from homeostat.access.sampling import Sampler
 from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import (
     DEFAULT_SETTINGS,
@@ -26,6 +28,7 @@ from homeostat.access.settings import (
     Planner,
     within_budget,
 )
+from homeostat.access.shape import shaped
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
 from homeostat.driver.wire import Params, Rows
@@ -35,7 +38,7 @@ from homeostat.errors import (
 )
 
 
-class Executor:
+class Executor(Counting):
     """Runs operations on a pool; safe to use from any thread."""
 
     def __init__(
@@ -54,6 +57,7 @@ class Executor:
         self._clock = clock
         self.now = clock.monotonic
         self._planner = planner
+        self.results = None if planner is None else Results(dialect)
         self.key = ""  # the database's identity, once it is known
         self._hooks: tuple[WriteHook, ...] = ()
 
@@ -65,6 +69,12 @@ class Executor:
             self._hooks = tuple(one for one in self._hooks if one is not hook)
 
         return remove
+
+    def after_fork(self) -> None:
+        """Forget in a forked process what the parent counted and kept: it cannot see its writes."""
+        self.statistics.after_fork()
+        if self.results is not None:
+            self.results = Results(self._dialect)
 
     def settings_of(self, operation: Operation, caller: Caller) -> ExecutionSettings:
         """Return how a call is carried out."""
@@ -80,12 +90,22 @@ class Executor:
         """Run one operation; see `Database.execute`."""
         arrival = self.now()
         planner = self._planner
-        settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+        settings = DEFAULT_SETTINGS
+        if planner is not None:
+            settings = planner(operation, caller)
+            operation = shaped(operation, settings, self._dialect)
+        given = params
         if params.keys() != operation.names or operation.scope is not None:
             params = checked(operation, params, caller, settings, self._clock)
         attempt = self._run_alone
         if settings.announce_caller or (operation.write and self._hooks):
             attempt = self._run_in_transaction
+        if self.results is not None and (settings.cache_seconds or operation.write):
+            asked = self.results.asked(operation, given, caller, settings, now=arrival)
+            if asked.found is not None:
+                self.count(operation, caller, self.now() - arrival, len(asked.found.rows))
+                return asked.found
+            attempt = remembering(attempt, asked)
         tries = 1 + settings.retries
         began = arrival
         while True:
@@ -137,7 +157,7 @@ class Executor:
             uncertain = unknown(operation, error, lease.wire)
             self.pool.release(lease, suspect=True)
             if isinstance(error, DeadlineExceededError):
-                self._keep_stopped(operation, params, caller, taken)
+                self._keep_stopped(operation, params, caller, settings, taken)
             if uncertain is not None:
                 raise uncertain from None
             raise
@@ -150,7 +170,8 @@ class Executor:
         count = len(rows.rows) + rows.changed
         tally = self.statistics.record(operation.name, caller.segment, took_us, count, late=late)
         if tally is not None and self.statistics.sampler.on:
-            self.statistics.keep(tally, self._seen(operation, params, caller, now - taken, count))
+            call = self._seen(operation, params, caller, settings, now - taken, count)
+            self.statistics.keep(tally, call)
         return rows
 
     def freshen(
@@ -181,32 +202,6 @@ class Executor:
     ) -> Callable[[Lease], None]:
         """Return `freshen` for a session to call with its connection."""
         return lambda lease: self.freshen(lease, name, caller, settings, arrival=arrival)
-
-    def _seen(
-        self, operation: Operation, params: Params, caller: Caller, seconds: float, rows: int
-    ) -> Call:
-        """Return a call that was chosen to be kept, as it goes to the sampler."""
-        kept, omitted = small(params)
-        return Call(
-            operation=operation,
-            name=operation.name,
-            sql=operation.sql_for(self._dialect),
-            params=kept,
-            omitted=omitted,
-            at=self._clock.now() - seconds,
-            latency_us=seconds * 1e6,
-            rows=rows,
-            write=operation.write,
-            segment=caller.segment,
-        )
-
-    def _keep_stopped(
-        self, operation: Operation, params: Params, caller: Caller, taken: float
-    ) -> None:
-        """Keep a call that was stopped at its deadline: as slow as calls get."""
-        if self.statistics.sampler.on:
-            call = self._seen(operation, params, caller, self.now() - taken, 0)
-            self.statistics.keep_stopped(call)
 
     def _run_in_transaction(
         self,
@@ -305,35 +300,8 @@ class Executor:
             settings=settings,
             hooks=self._hooks,
             statistics=self.statistics,
+            results=self.results,
             clock=self._clock,
-        )
-
-    def finished(
-        self, operation: Operation, params: Params, caller: Caller, seconds: float, rows: int
-    ) -> None:
-        """Count one call that did not wait, and keep it for the operator if it is chosen."""
-        expected_ms = operation.expected_ms
-        late = expected_ms is not None and seconds * 1000 > expected_ms
-        tally = self.statistics.record(
-            operation.name, caller.segment, seconds * 1e6, rows, late=late
-        )
-        if tally is not None and self.statistics.sampler.on:
-            self.statistics.keep(tally, self._seen(operation, params, caller, seconds, rows))
-
-    def count(
-        self,
-        operation: Operation,
-        caller: Caller,
-        seconds: float,
-        rows: int = 0,
-        *,
-        failed: bool = False,
-    ) -> None:
-        """Count one call of an operation."""
-        expected_ms = operation.expected_ms
-        late = expected_ms is not None and seconds * 1000 > expected_ms
-        self.statistics.record(
-            operation.name, caller.segment, seconds * 1e6, rows, failed=failed, late=late
         )
 
 

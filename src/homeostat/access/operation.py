@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from homeostat.access.relation import Relation
 from homeostat.errors import StatementError
 
 DIALECTS = ("sqlite", "postgresql")
+TimeUnit = Literal["timestamp", "seconds", "milliseconds"]
 TRANSACTION_WORDS = {"begin", "start", "commit", "end", "rollback", "savepoint", "release"}
 
 
@@ -35,6 +37,13 @@ class Operation:
             `ExecutionSettings.page_size` when the call leaves it out.
         since: the parameter that bounds how far back the rows go, in seconds since 1970 UTC; filled
             in from `ExecutionSettings.horizon_seconds` when the call leaves it out.
+        columns: the columns that its rows have, so that `ExecutionSettings.projection` can leave
+            some out; empty: none can be.
+        time: the column of its rows that tells when, so that `ExecutionSettings.horizon_seconds`
+            bounds how far back they go; not needed with `since`. Index it.
+        time_unit: what the time column holds: `timestamp` (PostgreSQL's types; on SQLite the text
+            that its `datetime` writes, in UTC), or a number of `seconds` or `milliseconds` since
+            1970 UTC.
         expected_ms: what the application expects it to take; slower calls are counted as late.
         order: the columns that pages go by, each with `desc` if it descends, e.g.
             `("created desc", "id")`; NOT NULL, together unique. See `Database.page`.
@@ -55,6 +64,9 @@ class Operation:
     private: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     relations: tuple[Relation, ...] = ()
+    columns: tuple[str, ...] = ()
+    time: str | None = None
+    time_unit: TimeUnit = "timestamp"
     names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +74,9 @@ class Operation:
 
         Raises:
             StatementError: an unknown dialect, a statement that begins or ends a transaction, a
-                parameter that a statement does not use, or a scope, limit, since or private
-                parameter that is none.
+                parameter that a statement does not use, a scope, limit, since or private
+                parameter that is none, a time column that is not among the columns, or an unknown
+                unit.
         """
         object.__setattr__(self, "names", frozenset(self.parameters))
         texts = {"sql": self.sql} if isinstance(self.sql, str) else dict(self.sql)
@@ -93,6 +106,13 @@ class Operation:
                     where=self.name,
                 )
 
+        if self.columns and self.time is not None and self.time not in self.columns:
+            message = f"The time column {self.time!r} is not among the columns. Add it there."
+            raise StatementError(message, where=self.name)
+        if self.time_unit not in get_args(TimeUnit):
+            message = f"time_unit is one of {', '.join(get_args(TimeUnit))}."
+            raise StatementError(message, where=self.name)
+
     def sql_for(self, dialect: str) -> str:
         """Return the statement for one engine.
 
@@ -107,3 +127,8 @@ class Operation:
             raise StatementError(
                 f"The operation has no SQL for {dialect}. Declare it there too.", where=self.name
             ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedOperation(Operation):
+    """Made by the data path from an operation that the application declared, under its name."""

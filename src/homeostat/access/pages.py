@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from homeostat.access.operation import Operation
+from homeostat.access.operation import DerivedOperation, Operation
+from homeostat.access.subquery import subquery
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Rows
 from homeostat.errors import PageTokenError, StatementError
@@ -40,7 +41,7 @@ TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class PageReading(Operation):
+class PageReading(DerivedOperation):
     """Reads one page of an operation, and one row more to see whether there is another."""
 
 
@@ -97,7 +98,7 @@ def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) ->
     columns = columns_of(operation)
     order = ", ".join(quoted(name) + (" DESC" if down else "") for name, down in columns)
     where = f" WHERE {_after(columns)}" if continued else ""
-    sql = f"SELECT * FROM ({operation.sql_for(dialect)}) AS page{where} "
+    sql = f"SELECT * FROM {subquery(operation, dialect)} AS page{where} "
     keys = tuple(f"{KEY}{i}" for i in range(len(columns))) if continued else ()
     return PageReading(
         operation.name,

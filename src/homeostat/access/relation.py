@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from homeostat.access.operation import TimeUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Relation:
         columns: what is read of them, `remote` always; empty: all columns.
         order: how they are ordered among each other, e.g. `created DESC`.
         relations: what belongs to them in turn.
+        time: the column that tells when; `ExecutionSettings.horizon_seconds` bounds by it.
+        time_unit: what it holds; see `Operation`.
     """
 
     name: str
@@ -26,3 +32,5 @@ class Relation:
     columns: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     relations: tuple[Relation, ...] = ()
+    time: str | None = None
+    time_unit: TimeUnit = "timestamp"

@@ -1,22 +1,27 @@
 """Rows with what belongs to them: one statement for each relation, never one for each row.
 
-The keys of the rows that were read go along as one list, in batches of `batch_size`.
+The keys of the rows that were read go along as one list, in batches of `batch_size`. Which
+statements are needed is said here; who runs them, and how many at a time, is the caller's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
-from homeostat.access.operation import Operation
+from homeostat.access.operation import DerivedOperation, Operation
 from homeostat.access.relation import Relation
+from homeostat.access.settings import ExecutionSettings
+from homeostat.access.subquery import SINCE, since_condition
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import StatementError
 
 Record = dict[str, object]
-Ask = Callable[[Operation, Params], Rows]
+Ask = tuple[Operation, Params]
+Loading = Generator[list[Ask], list[Rows], None]
+"""Yields statements that do not depend on each other, and is sent their rows in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +64,40 @@ def _tree(
     return tuple(found)
 
 
-def load(
-    records: list[Record], wishes: Sequence[Wanted], *, ask: Ask, name: str, dialect: str, size: int
-) -> None:
+def loading(
+    records: list[Record],
+    wishes: Sequence[Wanted],
+    settings: ExecutionSettings,
+    *,
+    name: str,
+    dialect: str,
+) -> Loading:
     """Put the related rows into the records, each under the relation's name, as a list.
 
     Args:
         records: rows by column name; changed in place.
         wishes: what to load.
-        ask: runs an operation.
+        settings: `batch_size` keys go into one statement; `horizon_seconds` bounds what has a time.
         name: of the operation; the statements of a relation are called `name.relation`.
         dialect: of the database.
-        size: keys of one statement.
+
+    Raises:
+        StatementError: the rows lack a column that a relation goes by.
     """
+    if not wishes:
+        return
+    asks: list[Ask] = []
+    parts = []
     for wish in wishes:
+        own = _asks(records, wish.relation, settings, name=name, dialect=dialect)
+        parts.append(slice(len(asks), len(asks) + len(own)))
+        asks += own
+    answers = yield asks
+    for wish, part in zip(wishes, parts, strict=True):
         relation = wish.relation
-        if records and relation.local not in records[0]:
-            message = f"The rows have no column {relation.local!r}, which the relation needs."
-            raise StatementError(message, where=f"{name}.{relation.name}")
-        found = dict.fromkeys(one[relation.local] for one in records)
-        keys = [key for key in found if key is not None]
-        operation = _operation(relation, f"{name}.{relation.name}", dialect)
-        related: list[Record] = []
-        for start in range(0, len(keys), size):
-            chunk = keys[start : start + size]
-            value = json.dumps(chunk) if dialect == "sqlite" else chunk
-            related += ask(operation, {"keys": value}).dicts()
-        load(related, wish.below, ask=ask, name=operation.name, dialect=dialect, size=size)
+        related = [record for rows in answers[part] for record in rows.dicts()]
+        below = f"{name}.{relation.name}"
+        yield from loading(related, wish.below, settings, name=below, dialect=dialect)
         by_key: dict[object, list[Record]] = {}
         for one in related:
             by_key.setdefault(one[relation.remote], []).append(one)
@@ -93,7 +105,41 @@ def load(
             record[relation.name] = by_key.get(record[relation.local], [])
 
 
-def _operation(relation: Relation, name: str, dialect: str) -> Operation:
+def answer(loading: Loading, ask_all: Callable[[list[Ask]], list[Rows]]) -> None:
+    """Run what is to be loaded to its end; `ask_all` runs statements, in whatever order."""
+    try:
+        asks = next(loading)
+        while True:
+            asks = loading.send(ask_all(asks))
+    except StopIteration:
+        return
+
+
+def _asks(
+    records: list[Record],
+    relation: Relation,
+    settings: ExecutionSettings,
+    *,
+    name: str,
+    dialect: str,
+) -> list[Ask]:
+    """Return the statements that read what belongs to the records."""
+    where = f"{name}.{relation.name}"
+    if records and relation.local not in records[0]:
+        message = f"The rows have no column {relation.local!r}, which the relation needs."
+        raise StatementError(message, where=where)
+    found = dict.fromkeys(one[relation.local] for one in records)
+    keys = [key for key in found if key is not None]
+    bounded = settings.horizon_seconds is not None and relation.time is not None
+    operation = _operation(relation, where, dialect, bounded=bounded)
+    chunks = [
+        keys[at : at + settings.batch_size] for at in range(0, len(keys), settings.batch_size)
+    ]
+    sqlite = dialect == "sqlite"
+    return [(operation, {"keys": json.dumps(one) if sqlite else one}) for one in chunks]
+
+
+def _operation(relation: Relation, name: str, dialect: str, *, bounded: bool) -> Operation:
     columns = "*"
     if relation.columns:
         wished = dict.fromkeys((relation.remote, *relation.columns))
@@ -102,11 +148,15 @@ def _operation(relation: Relation, name: str, dialect: str) -> Operation:
     if dialect == "sqlite":
         listed = "IN (SELECT value FROM json_each(:keys))"
     remote = quoted(relation.remote)
+    recent = ""
+    if bounded and relation.time is not None:
+        recent = f" AND {since_condition(relation.time, relation.time_unit, dialect)}"
     order = "".join(f", {part}" for part in relation.order)
-    return Operation(
+    return DerivedOperation(
         name,
-        f"SELECT {columns} FROM {quoted(relation.table)} WHERE {remote} {listed} "
+        f"SELECT {columns} FROM {quoted(relation.table)} WHERE {remote} {listed}{recent} "
         f"ORDER BY {remote}{order}",
-        parameters=("keys",),
+        parameters=("keys", SINCE) if bounded else ("keys",),
         tables=(relation.table,),
+        since=SINCE if bounded else None,
     )

@@ -6,7 +6,8 @@ operation has a reservoir of its own between two reports (Vitter's reservoir, fi
 slow calls are kept besides. Weights say how many calls a sample stands for; the weights of an
 operation add up to its calls. Nothing here waits, and `Statistics` changes it under its lock.
 
-It never keeps a parameter that the operation declares private, nor a value that is too large.
+It never keeps a parameter that the operation declares private or any of a call of enhanced privacy,
+nor a value that is too large.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from homeostat.access.caller import NO_SEGMENT
 from homeostat.access.operation import Operation
 from homeostat.access.protocol import CallSample
 from homeostat.access.values import PARAMETER_BYTES_MAX, encoded
@@ -60,6 +62,7 @@ class Call:
     weight: float = 1.0
     slow: bool = False
     plan: str = ""
+    private: bool = False  # no value and no segment of it leaves the process
 
 
 @dataclass(slots=True)
@@ -197,6 +200,9 @@ def small(params: Params) -> tuple[dict[str, object], list[str]]:
 def sample(call: Call, *, capture: Capture) -> CallSample:
     """Return a call as it goes over the wire."""
     secret = frozenset() if call.operation is None else frozenset(call.operation.private)
+    if call.private:
+        secret |= call.params.keys() | set(call.omitted)
+    plain = capture == "values" and not call.private
     parameters: dict[str, object] = {}
     omitted = list(call.omitted)
     for name, value in call.params.items():
@@ -210,7 +216,7 @@ def sample(call: Call, *, capture: Capture) -> CallSample:
             omitted.append(name)
     return CallSample(
         operation=call.name,
-        sql=call.sql if capture == "values" or call.operation is not None else redact(call.sql),
+        sql=call.sql if call.operation is not None or plain else redact(call.sql),
         parameters=parameters,
         at=call.at,
         latency_us=call.latency_us,
@@ -220,7 +226,7 @@ def sample(call: Call, *, capture: Capture) -> CallSample:
         weight=call.weight,
         private=sorted(secret & (call.params.keys() | set(call.omitted))),
         transaction=call.transaction,
-        segment=call.segment,
+        segment=NO_SEGMENT if call.private else call.segment,
         plan=call.plan,
         omitted=sorted(set(omitted) - secret),
     )

@@ -17,8 +17,10 @@ from homeostat.access.freshness import token_of
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
+from homeostat.access.results import Results
 from homeostat.access.sampling import Call, small
 from homeostat.access.settings import ExecutionSettings, within_budget
+from homeostat.access.shape import shaped
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
 from homeostat.driver.stream import batches
@@ -62,6 +64,7 @@ class Session:
         settings: ExecutionSettings,
         hooks: Sequence[WriteHook],
         statistics: Statistics,
+        results: Results | None = None,
         clock: Clock,
     ) -> None:
         """Take over a lease; see `Executor.session` for how one is made."""
@@ -75,6 +78,8 @@ class Session:
         self._hooks = hooks
         self._name = name
         self._statistics = statistics
+        self._results = results
+        self._written: set[tuple[str, ...]] = set()  # tables; none: unknown which
         self._clock = clock
         self._took_seconds = 0.0  # by the last statement
         self._savepoints = 0
@@ -97,13 +102,16 @@ class Session:
         """
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
         if isinstance(sql, str):
-            with self._statement() as wire:
-                rows = wire.execute(sql, params, deadline_ms=limit_ms)
+            rows = self._execute_plain(sql, params, limit_ms)
             self._count(None, sql, params, rows)
             return rows
+        if self._settings.shapes:
+            sql = shaped(sql, self._settings, self.dialect)
         params = checked(sql, params, self.caller, self._settings, self._clock)
         text = sql.sql_for(self.dialect)
         with self._statement() as wire:
+            if sql.write:
+                self._written.add(sql.tables)
             rows = wire.execute(text, params, deadline_ms=limit_ms)
         self._count(sql, text, params, rows)
         if self._settings.rows_max is not None:
@@ -114,10 +122,37 @@ class Session:
                 hook(self, write)
         return rows
 
-    def execute_many(self, sql: str, rows: Sequence[Params]) -> int:
-        """Run one statement for each set of parameters; return the rows changed."""
+    def _execute_plain(self, sql: str, params: Params, limit_ms: float | None) -> Rows:
+        """Run plain SQL; it may have written anything, unless it gave rows and changed none."""
         with self._statement() as wire:
-            changed = wire.execute_many(sql, rows)
+            try:
+                rows = wire.execute(sql, params, deadline_ms=limit_ms)
+            except BaseException:
+                self._written.add(())
+                raise
+            if rows.changed or not rows.columns:
+                self._written.add(())
+        return rows
+
+    def execute_many(self, sql: str | Operation, rows: Sequence[Params]) -> int:
+        """Run one statement for each set of parameters; return the rows changed.
+
+        Write hooks do not run.
+
+        Raises:
+            AccessError: the session has ended.
+            ScopeRefusedError: the caller may not touch the scope of one of an operation's rows.
+            DatabaseError: as of `Wire.execute`.
+        """
+        tables: tuple[str, ...] = ()
+        text = sql
+        if not isinstance(sql, str):
+            text, tables = sql.sql_for(self.dialect), sql.tables
+            for row in rows if sql.scope is not None else ():
+                checked(sql, row, self.caller, self._settings, self._clock)
+        with self._statement() as wire:
+            self._written.add(tables)
+            changed = wire.execute_many(str(text), rows)
         self.rows += changed
         return changed
 
@@ -143,6 +178,8 @@ class Session:
         """
         text = sql
         if not isinstance(sql, str):
+            if self._settings.shapes:
+                sql = shaped(sql, self._settings, self.dialect)
             params = checked(sql, params, self.caller, self._settings, self._clock)
             text = sql.sql_for(self.dialect)
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
@@ -233,11 +270,6 @@ class Session:
         with self._statement() as wire:
             wire.commit(deadline_ms=self._settings.deadline_ms)
 
-    def rollback(self) -> None:
-        """Roll back, if a transaction is open."""
-        with self._statement() as wire:
-            wire.rollback()
-
     @property
     def is_clean(self) -> bool:
         """Return whether the connection can be returned as it is, with nothing to roll back."""
@@ -254,6 +286,7 @@ class Session:
         lease, self._lease = self._lease, None
         if lease is not None:
             self._pool.release(lease, suspect=True)
+            self._forget_written()
 
     def _statement(self) -> _Statement:
         return _Statement(self)
@@ -275,6 +308,15 @@ class Session:
         """Note that a statement has ended."""
         self._took_seconds = self._pool.mark(lease, busy=False) - began
         self.busy_seconds += self._took_seconds
+        if self._written and not lease.wire.in_transaction:
+            self._forget_written()
+
+    def _forget_written(self) -> None:
+        """Drop the results that are kept of what was written here, or may have been."""
+        written, self._written = self._written, set()
+        if self._results is not None:
+            for tables in written:
+                self._results.forget(tables)
 
     def _count(self, operation: Operation | None, sql: str, params: Params, rows: Rows) -> None:
         """Count a statement's rows; keep it for the operator if it is chosen."""
@@ -306,6 +348,7 @@ class Session:
             write=bool(rows.changed) or not rows.columns if operation is None else operation.write,
             segment=self.caller.segment,
             transaction="" if self._name == name and operation is not None else self._name,
+            private=self._settings.privacy == "enhanced",
         )
         statistics.keep(tally, call)
 

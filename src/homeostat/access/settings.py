@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
@@ -16,6 +17,7 @@ from homeostat.errors import BudgetExceededError
 
 DEADLINE_MS = 30_000.0
 WAIT_MS = 5_000.0
+Privacy = Literal["normal", "enhanced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,18 @@ class ExecutionSettings:
             and keys of one statement of `load`.
         rows_max: the most rows that one statement may return; more are an error, not a cut, and a
             page is not larger. A stream has no such limit. None: no limit.
-        horizon_seconds: how far back the rows of an operation go that declares a `since` parameter,
-            where the call gives none. None: to the beginning.
+        horizon_seconds: how far back the rows of an operation or relation go that declares a time
+            column, or a `since` parameter that the call leaves out. None: to the beginning.
+        projection: the columns that are read of operations that declare theirs, with those that
+            their order, time and relations go by. Empty, or of the others: all.
         prefetch_depth: how many relations deep `load` may go.
+        concurrency: how many statements of one `load` may run at the same time, each on a
+            connection of its own; one that waits for a connection waits as a call of its own.
+        cache_seconds: how old an answer may be that is given from this process's memory instead of
+            the database; 0: none is. Only for reads that declare `tables`; see results.py for what
+            ends it sooner and what does not.
+        privacy: `enhanced`: of this call no parameter's value and no segment leaves the process in
+            samples, whatever the agent's `capture` says, and its result is not kept.
         retries: how often a read or an idempotent operation is tried again after its connection
             was lost or a concurrent transaction got in the way.
         announce_caller: run the operation in a transaction of its own in which PostgreSQL is told
@@ -47,14 +58,31 @@ class ExecutionSettings:
     batch_size: int = 500
     rows_max: int | None = None
     horizon_seconds: float | None = None
+    projection: tuple[str, ...] = ()
     prefetch_depth: int = 2
+    concurrency: int = 1
+    cache_seconds: float = 0.0
+    privacy: Privacy = "normal"
     retries: int = 1
     announce_caller: bool = False
 
     wait_seconds: float = field(init=False, repr=False, compare=False)
+    shapes: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compute the longest wait for a connection once, not at every call."""
+        """Compute what follows from the knobs once, not at every call.
+
+        Raises:
+            ValueError: a concurrency below 1, or an unknown privacy.
+        """
+        if self.concurrency < 1:
+            message = f"concurrency is at least 1, not {self.concurrency}"
+            raise ValueError(message)
+        if self.privacy not in get_args(Privacy):
+            message = f"privacy is one of {', '.join(get_args(Privacy))}, not {self.privacy!r}"
+            raise ValueError(message)
+        shapes = self.horizon_seconds is not None or bool(self.projection)
+        object.__setattr__(self, "shapes", shapes)
         wait_ms = self.wait_ms
         if self.deadline_ms is not None:
             wait_ms = min(wait_ms, self.deadline_ms)
@@ -64,7 +92,15 @@ class ExecutionSettings:
 DEFAULT_SETTINGS = ExecutionSettings()
 
 Planner = Callable[[Operation, Caller], ExecutionSettings]
-"""Chooses the settings of a call; runs on every call, so it has to be quick."""
+"""Chooses the settings of a call.
+
+It is asked at every call before anything else is done, on the caller's thread or in the event loop,
+and may be asked more than once for one call: with the operation, with what `page` and `load` make
+of it (under its name, or `name.relation`), and for a transaction, session or stream with an empty
+operation of its name, whose settings then hold for all statements in it. So it has to be quick,
+wait for nothing, be safe on any thread, and return the same for the same; settings that were made
+beforehand cost nothing. What it raises, the caller gets.
+"""
 
 
 def page_size(settings: ExecutionSettings, size: int | None) -> int:

@@ -1,0 +1,31 @@
+"""An operation's statement as a part of another, and the condition that bounds it in time."""
+
+from __future__ import annotations
+
+from homeostat.access.operation import Operation, TimeUnit
+from homeostat.driver.tokens import quoted
+
+SINCE = "homeostat_since"  # a parameter, in seconds since 1970 UTC
+
+
+def subquery(operation: Operation, dialect: str) -> str:
+    """Return an operation's statement as what can be selected from, whatever it ends with."""
+    text = operation.sql_for(dialect).rstrip().removesuffix(";")
+    return f"({text}\n)"  # the line ends a comment
+
+
+def since_condition(column: str, unit: TimeUnit, dialect: str) -> str:
+    """Return the condition that a time column is no earlier than the parameter SINCE.
+
+    The parameter is turned into the column's kind, not the column into its: so an index on the
+    column serves it.
+    """
+    sqlite = dialect == "sqlite"
+    if unit == "timestamp":
+        bound = f"datetime(:{SINCE}, 'unixepoch')" if sqlite else f"to_timestamp(:{SINCE})"
+    else:
+        factor = " * 1000" if unit == "milliseconds" else ""
+        bound = f":{SINCE}{factor}"
+        if not sqlite:
+            bound = f"CAST(floor(CAST(:{SINCE} AS double precision){factor}) AS bigint)"
+    return f"{quoted(column)} >= {bound}"
