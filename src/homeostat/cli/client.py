@@ -18,6 +18,7 @@ from homeostat import errors
 from homeostat.cli.place import OperatorFile, alive, read_operator, read_token
 from homeostat.errors import HomeostatError, OperateError, OperatorUnreachableError
 from homeostat.logbook.rows import Finding, RemedyRecord
+from homeostat.operate.insights import Proposals
 from homeostat.operate.views import CloneView, Explained, RemedyView, Status, TokenView
 
 TIMEOUT_SECONDS = 5.0
@@ -96,6 +97,11 @@ class Client:
     def remedy(self, number: int) -> RemedyView:
         """Return one remedy with all that belongs to it."""
         return self._ask("GET", f"/api/v1/remedies/{number}", RemedyView)
+
+    def proposals(self, database: str, *, start: float, end: float) -> Proposals:
+        """Return what was found in a period, and what was or would have been done about it."""
+        query = urlencode({"database": database, "start": start, "end": end})
+        return self._ask("GET", f"/api/v1/proposals?{query}", Proposals)
 
     def explain(self, name: str) -> Explained:
         """Return what is known of a statement."""

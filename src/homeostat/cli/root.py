@@ -15,6 +15,7 @@ COMMANDS = {
     "up": "homeostat.cli.up:up",
     "check": "homeostat.cli.check:check",
     "status": "homeostat.cli.status:status",
+    "report": "homeostat.cli.report:report",
     "explain": "homeostat.cli.explain:explain",
     "remedy": "homeostat.cli.remedy:remedy",
     "clone": "homeostat.cli.clone:clone",

@@ -8,6 +8,7 @@ import msgspec
 
 from homeostat.check.report import Report
 from homeostat.logbook.rows import Finding, RemedyRecord
+from homeostat.operate.insights import Proposals
 from homeostat.operate.views import CloneView, Explained, RemedyView, Status, TokenView
 
 
@@ -119,6 +120,7 @@ PRINTS: dict[str, object] = {
     "init": InitReport,
     "grants": GrantsReport,
     "up": Started,
+    "report": Proposals,
     "explain": Explained,
     "remedy list": list[RemedyRecord],
     "remedy show": RemedyView,

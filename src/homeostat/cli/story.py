@@ -9,6 +9,7 @@ from typing import Any
 
 from homeostat.cli.text import Screen, number, table
 from homeostat.logbook.rows import Json, RemedyRecord, Step
+from homeostat.operate.choose import FOR_A_PERSON
 from homeostat.operate.verify import change_in_words
 from homeostat.operate.views import RemedyView
 
@@ -114,9 +115,12 @@ def _rehearsed(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[
     when = screen.when(step.intended)
     if step.state != "done":
         text = f"{when}: under way: measuring how it is before anything is changed"
+        if remedy.state in FOR_A_PERSON:
+            text = f"{when}: under way; the database itself is not changed"
         return _wrap("rehearse", text if remedy.ended is None else f"{when}: broke off", screen)
     reason = str(said.get("reason", ""))
-    verdict = "passed" if said.get("ok") else "refused"
+    tried = said.get("ok") or remedy.state not in FOR_A_PERSON
+    verdict = "passed" if said.get("ok") else "refused" if tried else "could not be tried so far"
     lines = _wrap("rehearse", f"{when}: {verdict}{': ' + reason if reason else ''}", screen)
     rest = {k: v for k, v in said.items() if k not in {"ok", "reason", "before"}}
     return lines + (_wrap("", facts(rest, screen), screen) if rest else [])

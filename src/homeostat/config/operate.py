@@ -40,6 +40,15 @@ class OperateConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     budget_per_hour: Annotated[
         Count, about("Remedies applied automatically per database and hour.")
     ] = 12
+    preview_bytes_max: Annotated[
+        int,
+        Meta(ge=0),
+        about(
+            "What is only observed, or waits for a person, is tried on a copy of a database up to "
+            "this size, to tell what it would bring (1 GB; 0: never). PostgreSQL is copied only "
+            "to the server that `[clone] url` names."
+        ),
+    ] = 1_000_000_000
 
 
 class SamplesConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -330,6 +330,14 @@ class Clone(Protocol):
         """
         ...
 
+    def holds_up(self) -> str:
+        """Return why the application would wait while the database is copied; empty: it does not.
+
+        Raises:
+            DatabaseError: the database cannot be asked.
+        """
+        ...
+
     def list(self) -> Sequence[CloneInfo]:
         """Return the clones of this database that exist."""
         ...

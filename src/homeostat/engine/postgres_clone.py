@@ -119,6 +119,10 @@ class PostgresClone:
                         _drop(server, name)
                 raise
 
+    def holds_up(self) -> str:
+        """Return nothing: a dump reads one snapshot at its own pace, and nobody waits for it."""
+        return ""
+
     def list(self) -> Sequence[CloneInfo]:
         """Return the clones of this database that exist and are complete."""
         with self._server() as server:

@@ -78,6 +78,14 @@ class SqliteClone:
             finally:
                 source.close()
 
+    def holds_up(self) -> str:
+        """Return why writers would wait for a copy; see `facets.Clone`."""
+        source = self._connect(readonly=True, busy_ms=BUSY_MS)
+        try:
+            return "in rollback mode writers wait for a copy" if _writers_wait(source) else ""
+        finally:
+            source.close()
+
     def list(self) -> Sequence[CloneInfo]:
         """Return the clones of this database that exist and are complete."""
         return [
@@ -152,7 +160,7 @@ class SqliteClone:
 
     def _limit(self, source: SqliteWire, bytes_max: int) -> Callable[[int], None]:
         """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
-        writers_wait = source.execute("PRAGMA journal_mode").scalar() != "wal"
+        writers_wait = _writers_wait(source)
         seconds = (
             self._config.writers_wait_seconds_max if writers_wait else self._config.seconds_max
         )
@@ -224,6 +232,10 @@ class SqliteClone:
 
     def _file(self, name: str) -> Path:
         return self._shelf.directory / f"{name}{FILE}"
+
+
+def _writers_wait(source: SqliteWire) -> bool:
+    return source.execute("PRAGMA journal_mode").scalar() != "wal"
 
 
 def _bytes(source: SqliteWire) -> int:

@@ -109,10 +109,15 @@ def _untried(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -
     ]
     if not times:
         return ""
-    wait = min(HOUR_SECONDS, operate.batch_seconds * 2.0 ** (len(times) - 1))
+    wait = retry_seconds(len(times), operate)
     if case.now - max(times) < wait:
         return f"it could not be rehearsed; it is tried again {wait:.0f} s after the last time"
     return ""
+
+
+def retry_seconds(tries: int, operate: OperateConfig) -> float:
+    """Return how long to wait after so many rehearsals that could not be made."""
+    return min(HOUR_SECONDS, operate.batch_seconds * 2.0 ** (tries - 1))
 
 
 def _rest(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -> str:

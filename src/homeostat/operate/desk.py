@@ -25,6 +25,7 @@ from homeostat.operate.choose import (
     conflict,
     later_change,
 )
+from homeostat.operate.preview import Previews
 from homeostat.operate.records import Records
 from homeostat.operate.remedy import Declined, Proposal, Remedy
 from homeostat.operate.rule import View
@@ -59,11 +60,13 @@ class Desk:
     _stranded: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
     records: Records = field(init=False)
+    previews: Previews = field(init=False)
 
     def __post_init__(self) -> None:
         """Find the records in the logbook."""
-        footing = self.footing
+        footing, operate = self.footing, self.config.operate
         self.records = Records(self.database, footing.logbook, footing.ownership)
+        self.previews = Previews(self.records, footing, operate, self._lock, self._remedy)
 
     def autonomy_of(self, key: str) -> str:
         """Return what a remedy may do: observe, approve or auto."""
@@ -82,6 +85,7 @@ class Desk:
         An earlier operator left them, or the logbook or the database's lock was lost under them.
         """
         self._stranded = False
+        self.previews.go_on()
         for record in self.records.of(UNDER_WAY):
             if record.run is None or record.id in self._runs:
                 continue
@@ -110,6 +114,7 @@ class Desk:
                 if finding.rule in remedy.rules:
                     with self._lock:
                         self._consider(remedy, finding, view)
+        self.previews.consider()
 
     def approve(self, number: int, *, actor: str) -> None:
         """Start a remedy that waits for a person."""
@@ -204,6 +209,7 @@ class Desk:
         deadline = self.footing.clock.monotonic() + seconds
         for thread in list(self._threads.values()):
             thread.join(max(0.0, deadline - self.footing.clock.monotonic()))
+        self.previews.join(max(0.0, deadline - self.footing.clock.monotonic()))
 
     # -- choosing
 
@@ -248,7 +254,8 @@ class Desk:
         if state == "proposed":
             self._decided(record, remedy, actor="homeostat", action="propose")
         else:
-            self.records.save(record, actor="homeostat", action=f"propose ({autonomy})")
+            record = self.records.save(record, actor="homeostat", action=f"propose ({autonomy})")
+            self.previews.add(record)
 
     def _decided(self, record: RemedyRecord, remedy: Remedy, *, actor: str, action: str) -> None:
         now = self.footing.clock.now()

@@ -280,14 +280,40 @@ class FoundRow(Shape, frozen=True, kw_only=True):
     cause: str
 
 
+class Tried(Shape, frozen=True, kw_only=True):
+    """What a rehearsal on a copy measured; nothing of the database itself was changed.
+
+    Attributes:
+        at: when, in seconds since 1970 UTC.
+        ok: whether it was worth it.
+        operation: the statement that it is for; empty with both times null: not measured so.
+        before_ms, after_ms: mean time of a call of it on the copy, without and with the change.
+        benefit_share: time saved net of what others lose, as a share of what it serves; 0 to 1.
+        build_seconds, index_bytes: what making it costs, scaled to the whole database.
+        replayed, captured: calls that ran on both sides, of those that applications reported.
+    """
+
+    at: float
+    ok: bool
+    operation: str = ""
+    before_ms: float | None = None
+    after_ms: float | None = None
+    benefit_share: float | None = None
+    build_seconds: float | None = None
+    index_bytes: float | None = None
+    replayed: int | None = None
+    captured: int | None = None
+
+
 class ProposedRow(Shape, frozen=True, kw_only=True):
     """A remedy that was proposed in a period.
 
     Attributes:
-        rehearsal: what trying it showed, or how it would be tried before it is applied.
+        rehearsal: what trying it showed, why it cannot be tried, or how it would be.
         benefit: what it must show to be kept, or what it was measured to do.
         undo: how it is undone: exact, compensating or none.
         decision: what is asked of a person; empty: nothing.
+        tried: the numbers of a rehearsal on a copy; null: none was made.
     """
 
     remedy: int
@@ -301,6 +327,7 @@ class ProposedRow(Shape, frozen=True, kw_only=True):
     benefit: str
     undo: str
     decision: str
+    tried: Tried | None = None
 
 
 class Proposals(Shape, frozen=True, kw_only=True):

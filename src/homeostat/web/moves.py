@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from homeostat.logbook.rows import REMEDY_ENDED, Json, RemedyRecord, Step
+from homeostat.operate.choose import FOR_A_PERSON
 from homeostat.operate.verify import change_in_words
 from homeostat.operate.views import RemedyView
 from homeostat.web.words import STATES, milliseconds, number, percent, sentence
@@ -103,13 +104,17 @@ def _state(index: int, remedy: RemedyRecord, step: Step | None, reached: int) ->
         return "you"
     if index == 0:
         return "done"
-    if remedy.state == "refused" and index == 1:
-        return "stopped"
     if step is not None and (step.state == "failed" or _turned_back(index, step)):
         return "failed"
     if step is not None and step.state == "done":
-        return "done"
-    return "now" if index == reached and remedy.state not in REMEDY_ENDED else "ahead"
+        return "stopped" if index == 1 and _spoke_against(remedy, step) else "done"
+    previewed = step is not None and remedy.state in FOR_A_PERSON  # tried before it is allowed
+    under_way = index == reached and remedy.state not in REMEDY_ENDED
+    return "now" if previewed or under_way else "ahead"
+
+
+def _spoke_against(remedy: RemedyRecord, step: Step) -> bool:
+    return remedy.state == "refused" or not step.observation.get("ok", True)
 
 
 def _turned_back(index: int, step: Step) -> bool:

@@ -46,6 +46,7 @@ ACTIONS = {
     "reject": "Rejected",
     "revert": "Undone",
     "rehearse": "Rehearsed",
+    "preview": "Tried on a copy",
     "apply": "Applied",
     "verify": "Measured",
     "ask": "A person is asked",

@@ -1,16 +1,16 @@
 """What was found in a period, and what was done or, in observe mode, would have been done.
 
-Nothing is tried for it: where a remedy was not rehearsed, it says how it would be.
+Nothing is tried for it: where a remedy was not rehearsed, it says why not, or how it would be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from homeostat.logbook.rows import REMEDY_ENDED, Finding, RemedyRecord
+from homeostat.logbook.rows import REMEDY_ENDED, Finding, Json, RemedyRecord, Step
 from homeostat.measure import Severity
 from homeostat.operate.attached import Attached
-from homeostat.operate.insights import FoundRow, Proposals, ProposedRow
+from homeostat.operate.insights import FoundRow, Proposals, ProposedRow, Tried
 from homeostat.operate.operator import Operator
 from homeostat.operate.remedy import Remedy
 from homeostat.operate.verify import change_in_words
@@ -69,6 +69,9 @@ def _of_rule(rule: str, findings: Sequence[Finding], start: float, end: float) -
 
 def _proposed(operator: Operator, one: Attached, record: RemedyRecord) -> ProposedRow:
     remedy = next((r for r in one.desk.remedies if r.key == record.key), None)
+    steps = [] if record.run is None else operator.logbook.steps(record.run)
+    step = next((step for step in steps if step.name == "rehearse"), None)
+    tried = tried_of(step, str(record.parameters.get("statement", "")))
     return ProposedRow(
         remedy=record.id,
         key=record.key,
@@ -77,20 +80,49 @@ def _proposed(operator: Operator, one: Attached, record: RemedyRecord) -> Propos
         state=record.state,
         proposed=record.proposed,
         finding=record.finding,
-        rehearsal=_rehearsal(operator, record, remedy),
-        benefit=_benefit(record, remedy),
+        rehearsal=_rehearsal(record, remedy, step),
+        benefit=_benefit(record, remedy, tried),
         undo=remedy.undo if remedy is not None else "not known any more",
         decision=_decision(one, record),
+        tried=tried,
     )
 
 
-def _rehearsal(operator: Operator, record: RemedyRecord, remedy: Remedy | None) -> str:
-    steps = [] if record.run is None else operator.logbook.steps(record.run)
-    for step in steps:
-        if step.name == "rehearse" and step.state == "done":
-            said = str(step.observation.get("reason", ""))
-            word = "it went well" if step.observation.get("ok") else "it spoke against it"
-            return f"{word}: {said}" if said else word
+def tried_of(step: Step | None, statement: str) -> Tried | None:
+    """Return the numbers of a rehearsal that was made on a copy, or None.
+
+    Args:
+        step: the rehearsal.
+        statement: the key of the statement that the remedy is for.
+    """
+    if step is None or step.state != "done" or "statements" not in step.observation:
+        return None
+    said = step.observation
+    own: Json = next((one for one in said["statements"] if one.get("statement") == statement), {})
+    return Tried(
+        at=step.observed or step.intended,
+        ok=bool(said.get("ok")),
+        operation=str(own.get("operation", "")),
+        before_ms=own.get("before_ms"),
+        after_ms=own.get("after_ms"),
+        benefit_share=said.get("benefit"),
+        build_seconds=said.get("build_seconds"),
+        index_bytes=said.get("index_bytes"),
+        replayed=said.get("replayed"),
+        captured=said.get("captured"),
+    )
+
+
+def _rehearsal(record: RemedyRecord, remedy: Remedy | None, step: Step | None) -> str:
+    if step is not None and step.state == "done":
+        said = str(step.observation.get("reason", ""))
+        word = "it went well"
+        if not step.observation.get("ok"):
+            tried = "statements" in step.observation or "clone" in step.observation
+            word = "it spoke against it" if tried else "it could not be tried so far"
+        return f"{word}: {said}" if said else word
+    if step is not None and record.state in {"observed", "waiting"}:
+        return "under way; nothing of the database itself is changed"
     if remedy is None or record.state in REMEDY_ENDED - {"observed"}:
         return "not rehearsed"
     how = {"clone": "on a clone", "dry run": "as a dry run"}.get(remedy.rehearsal, "not at all")
@@ -98,7 +130,7 @@ def _rehearsal(operator: Operator, record: RemedyRecord, remedy: Remedy | None) 
     return f"not rehearsed yet; once approved it is, {how}, before anything changes{why}"
 
 
-def _benefit(record: RemedyRecord, remedy: Remedy | None) -> str:
+def _benefit(record: RemedyRecord, remedy: Remedy | None, tried: Tried | None) -> str:
     if record.verdict:
         return record.verdict
     if remedy is None:
@@ -107,7 +139,11 @@ def _benefit(record: RemedyRecord, remedy: Remedy | None) -> str:
     if not demand.reduction_min:
         return f"does no harm to the {demand.name}, else it is undone"
     least = change_in_words(-demand.reduction_min)
-    return f"{demand.name} at least {least}, else it is undone"
+    asked = f"{demand.name} at least {least}, else it is undone"
+    if tried is None or not tried.before_ms or tried.after_ms is None:
+        return asked
+    change = change_in_words((tried.after_ms - tried.before_ms) / tried.before_ms)
+    return f"{tried.operation} {change}, as on the copy; undone if it is not {least} in use"
 
 
 def _decision(one: Attached, record: RemedyRecord) -> str:

@@ -1,0 +1,246 @@
+"""Rehearse what nobody has allowed yet, so that people decide by numbers and not by promises.
+
+A remedy that is only observed, or that waits for a person, is rehearsed as it would be before it is
+applied, if that touches nothing: a copy within `operate.preview_bytes_max` for which no writer
+waits. One at a time for each database, in a thread of its own. What was shown is kept as a run
+with one step; before a change is made it is rehearsed again, since the database has moved on.
+
+Invariant: a record leaves its state only when the rehearsal disproved it. What could not be tried
+says why, and is tried again ever more rarely for as long as its finding is open.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from homeostat.config import OperateConfig
+from homeostat.engine.engine import Unsupported
+from homeostat.errors import DatabaseError, HomeostatError, LogbookError
+from homeostat.logbook.rows import RemedyRecord, Run, Step
+from homeostat.operate.choose import FOR_A_PERSON, retry_seconds
+from homeostat.operate.records import Records
+from homeostat.operate.remedy import Hands, Rehearsed, Remedy
+from homeostat.operate.run import Footing
+
+log = logging.getLogger(__name__)
+
+KIND = "preview"
+VERSION = 1
+STEP = "rehearse"
+
+
+@dataclass(slots=True)
+class Previews:
+    """The rehearsals of one database's remedies that may not act; safe to use from any thread.
+
+    `lock` is held by whoever changes a record; `remedy_of` finds a remedy by its key.
+    """
+
+    records: Records
+    footing: Footing
+    config: OperateConfig
+    lock: threading.RLock
+    remedy_of: Callable[[str], Remedy | None]
+    _due: dict[int, float] = field(default_factory=dict)  # remedy -> when it is tried
+    _tries: dict[int, int] = field(default_factory=dict)
+    _thread: threading.Thread | None = None
+
+    def add(self, record: RemedyRecord) -> None:
+        """Rehearse a remedy as soon as its turn comes."""
+        self._due.setdefault(record.id, self.footing.clock.now())
+
+    def go_on(self) -> None:
+        """Take up what an earlier operator left, and what could not be tried so far."""
+        for record in self.records.of(FOR_A_PERSON):
+            if self._is_open(record) and not self._was_shown(record):
+                self.add(record)
+
+    def consider(self) -> None:
+        """Begin the next rehearsal that is due; returns at once."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        now = self.footing.clock.now()
+        number = next((number for number, due in self._due.items() if due <= now), None)
+        if number is None:
+            return
+        self._thread = threading.Thread(
+            target=self._carry, args=(number,), name=f"preview-{number}", daemon=True
+        )
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the rehearsal under way, at most so long."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    # -- one rehearsal
+
+    def _carry(self, number: int) -> None:
+        try:
+            shown = self._try(number)
+        except LogbookError as error:
+            log.warning("the preview of remedy %d waits for the logbook: %s", number, error)
+            shown = Rehearsed(ok=False, reason=str(error))
+        if shown is None or shown.ok or shown.evidence:
+            self._due.pop(number, None)
+            self._tries.pop(number, None)
+            return
+        tries = self._tries[number] = self._tries.get(number, 0) + 1
+        self._due[number] = self.footing.clock.now() + retry_seconds(tries, self.config)
+
+    def _try(self, number: int) -> Rehearsed | None:
+        """Rehearse a remedy; None: there is nothing to decide about it any more."""
+        record = self.footing.logbook.remedy(number)
+        remedy = self.remedy_of(record.key)
+        if remedy is None or record.state not in FOR_A_PERSON or not self._is_open(record):
+            return None
+        alike = self._alike(record)
+        if alike is not None:
+            with self.lock, self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+                tx.save_remedy(msgspec.structs.replace(record, run=alike.run))
+            return None
+        why = self._why_not(remedy)
+        if why and self._said(record) == why:
+            return Rehearsed(ok=False, reason=why)
+        run, step = self._begin(number, remedy)
+        hands = self.footing.hands.for_run(run.id)
+        shown = Rehearsed(ok=False, reason=why) if why else _rehearse(remedy, record, hands)
+        self._end(number, run, step, shown)
+        return shown
+
+    def _why_not(self, remedy: Remedy) -> str:
+        """Return why it is not tried before it is allowed; empty: it is."""
+        if remedy.rehearsal != "clone":
+            return "" if remedy.rehearsal == "dry run" else remedy.rehearsal_reason
+        most = self.config.preview_bytes_max
+        if not most:
+            return "copies are made only for what is allowed (operate.preview_bytes_max is 0)"
+        clone = self.footing.hands.engine.clone
+        if isinstance(clone, Unsupported):
+            return f"{clone.reason} {clone.mend}"
+        view = self.footing.hands.view()
+        sample = view.recent.last("database.size_bytes", view.subject())
+        size = sample.value if sample is not None else None
+        if isinstance(size, float) and size > most:
+            return (
+                f"the database has {size / 1e6:,.0f} MB, and it is copied up to {most / 1e6:,.0f} "
+                "MB before anything is allowed (operate.preview_bytes_max)"
+            )
+        try:
+            return clone.holds_up()
+        except DatabaseError as error:
+            return str(error)
+
+    def _begin(self, number: int, remedy: Remedy) -> tuple[Run, Step]:
+        now, tenure = self.footing.clock.now(), self.footing.ownership.tenure
+        with self.lock:
+            record = self.footing.logbook.remedy(number)
+            run = self._run_of(record)
+            if run is None:
+                run = Run(
+                    kind=KIND,
+                    version=VERSION,
+                    database=record.database,
+                    remedy=number,
+                    epoch=tenure.epoch,
+                    started=now,
+                    attempt=0,
+                )
+            run = msgspec.structs.replace(
+                run, state="running", epoch=tenure.epoch, attempt=run.attempt + 1, ended=None
+            )
+            with self.footing.logbook.write(tenure) as tx:
+                run = tx.save_run(run)
+                step = tx.save_step(
+                    Step(
+                        run=run.id,
+                        number=1,
+                        name=STEP,
+                        epoch=tenure.epoch,
+                        intent={"tried": remedy.rehearsal, "applied": False},
+                        intended=now,
+                    )
+                )
+                tx.save_remedy(msgspec.structs.replace(record, run=run.id))
+        return run, step
+
+    def _end(self, number: int, run: Run, step: Step, shown: Rehearsed) -> None:
+        """Keep what was shown; a remedy that was decided meanwhile keeps its own run."""
+        now = self.footing.clock.now()
+        disproved = not shown.ok and bool(shown.evidence)
+        observation = {"ok": shown.ok, "reason": shown.reason, **shown.evidence}
+        step = msgspec.structs.replace(step, state="done", observation=observation, observed=now)
+        run = msgspec.structs.replace(run, state="done", progress=1.0, ended=now)
+        with self.lock:
+            record = self.footing.logbook.remedy(number)
+            ours = record.state in FOR_A_PERSON and record.run == run.id
+            if disproved:
+                record = msgspec.structs.replace(
+                    record,
+                    state="refused",
+                    verdict=shown.reason,
+                    result={"disproved": True},
+                    ended=now,
+                )
+            with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+                tx.save_step(step)
+                tx.save_run(run)
+                if ours:
+                    tx.save_remedy(record)
+                if ours and (shown.ok or disproved):
+                    tx.audit(
+                        actor="homeostat",
+                        action="preview: refused" if disproved else "preview",
+                        database=record.database,
+                        subject=f"remedy {number}",
+                        detail={"title": record.title, "reason": shown.reason},
+                    )
+
+    # -- what is known of earlier ones
+
+    def _is_open(self, record: RemedyRecord) -> bool:
+        return record.finding is not None and self.footing.still_open(record.finding)
+
+    def _run_of(self, record: RemedyRecord) -> Run | None:
+        """Return the preview of a record, done or not; None: it has none of its own."""
+        if record.run is None:
+            return None
+        run = self.footing.logbook.run(record.run)
+        return run if run.kind == KIND and run.remedy == record.id else None
+
+    def _said(self, record: RemedyRecord) -> str:
+        steps = [] if record.run is None else self.footing.logbook.steps(record.run)
+        return str(steps[0].observation.get("reason", "")) if steps else ""
+
+    def _was_shown(self, record: RemedyRecord) -> bool:
+        steps = [] if record.run is None else self.footing.logbook.steps(record.run)
+        return any(step.name == STEP and step.observation.get("ok") for step in steps)
+
+    def _alike(self, record: RemedyRecord) -> RemedyRecord | None:
+        """Return another remedy that was shown to be worth it on like evidence lately."""
+        since = self.footing.clock.now() - self.config.distrust_seconds
+        for other in self.records.of(FOR_A_PERSON):
+            alike = (other.key, other.likeness) == (record.key, record.likeness)
+            if alike and other.id != record.id and other.proposed > since:
+                run = self._run_of(other)
+                if run is not None and self._was_shown(other):
+                    return other
+        return None
+
+
+def _rehearse(remedy: Remedy, record: RemedyRecord, hands: Hands) -> Rehearsed:
+    """Return what a rehearsal shows; whatever ends it is a reason, not a failure."""
+    try:
+        return remedy.rehearse(record.parameters, hands)
+    except LogbookError:
+        raise
+    except HomeostatError as error:
+        return Rehearsed(ok=False, reason=str(error))
+    except Exception as error:
+        log.exception("the preview of remedy %d broke off", record.id)
+        return Rehearsed(ok=False, reason=f"it broke off: {error}")
