@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from homeostat.config import Config
+from homeostat.driver import sqlite
 from homeostat.errors import DatabaseError
 from homeostat.operate.insights import ProposedRow
-from homeostat.driver import sqlite
 from homeostat.operate.room import Room
 from tests.operate.stage import CONFIG, DialWrong, Quiet, Script, Stage, TurnDial, dial_stage, stage
 from tests.servers import wait_until
@@ -102,7 +102,7 @@ def test_a_copy_that_is_not_wanted_or_holds_writers_up_is_not_made_unasked(
     tmp_path: Path, mode: str, bytes_max: int, why: str
 ) -> None:
     path = tmp_path / "shop.db"
-    wire = sqlite.connect(path, mode="foreign")
+    wire = sqlite.connect(path, create=True)
     wire.execute(f"PRAGMA journal_mode = {mode}")
     wire.execute("CREATE TABLE orders (id integer PRIMARY KEY)")
     wire.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import textwrap
-import time
 
 import click
 
@@ -50,7 +49,7 @@ def report(database: str | None, days: int, data: str | None, as_json: bool) -> 
     screen = Screen.of(sys.stdout)
     client = Client(place(data))
     key = _chosen(client.status(), database)
-    now = time.time()
+    now = screen.now
     found = client.proposals(key, start=now - days * DAY_SECONDS, end=now)
     if as_json:
         print_json(found)
