@@ -162,9 +162,8 @@ class Story:
         known = {record.id for record in self.console.remedies()}
         start = self.clock.monotonic()
         while not self._pause():
-            self._news()
-            mine = [r for r in self._remedies() if r.key == remedy and r.id not in known]
-            if any(r.state in OVER for r in mine):
+            told = self._news()  # asked once: what ends between two answers would not be told
+            if any(r.state in OVER for r in told if r.key == remedy and r.id not in known):
                 return
             waits = patience_seconds is None or self.clock.monotonic() - start < patience_seconds
             if not waits:
@@ -179,22 +178,25 @@ class Story:
         except OperateError:
             return []  # the operator is being restarted; it is asked again
 
-    def _news(self) -> None:
+    def _news(self) -> list[RemedyRecord]:
+        """Tell what is new; return the remedies that it was told of."""
         try:
             findings = self.console.findings()
         except OperateError:
-            return
+            return []
         for finding in findings:
             if not is_told(finding, self._remedies_told):
                 continue
             if self._is_news("finding", finding.id):
                 self.say("found", finding.what)
                 self.say("cause", finding.cause)
-        for record in sorted(self._remedies(), key=lambda one: one.id):
+        records = sorted(self._remedies(), key=lambda one: one.id)
+        for record in records:
             if self._is_news(record.state, record.id):
                 self._tell_remedy(record)
             if record.state == "waiting":
                 self._hear(record)
+        return records
 
     def _tell_remedy(self, record: RemedyRecord) -> None:
         if record.state in {"proposed", "rehearsing"}:
