@@ -5,45 +5,44 @@
 SQLite: a file of 1 GB (--quick: 60 MB) cloned, checked included, against `cp` in the same run.
 PostgreSQL: 300 MB (--quick: 20 MB) cloned to a server of its own, against `pg_dump | pg_restore`
 without Homeostat. Both at full speed and at the usual pace. Meanwhile an application in its own
-process reads and writes 200 times a second; its p95 is compared with that of the same time without
-clones, measured just before. The goal is at most 20 % more. The same while an index on the large
-table is built, and dropped, again and again as the remedy does it: SQLite's is as large as one that
-`tune.stall_ms_max` would still allow to be built at once, PostgreSQL's is built CONCURRENTLY.
+process reads and writes 200 times a second and reports every two seconds, which clones follow as
+those of an operator do; its p95 is compared with that of turns without clones between them. The
+goal is at most 20 % more. The same while an index on a table of 400,000 rows is built, and dropped,
+once in 30 s as the remedy does it: SQLite's takes about as long as `tune.stall_ms_max` would still
+allow, PostgreSQL's is built CONCURRENTLY.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from bench.clone_traffic import opened, prepare
+from bench.clone_traffic import REPORT_SECONDS, Span, opened, prepare, traffic
 from bench.harness import Figure, Options, main, progress, repeated
 from homeostat.config import CloneConfig
 from homeostat.driver import postgres, sqlite
 from homeostat.driver.wire import Wire
 from homeostat.engine import Engine, Target, Unsupported, open_engine
 from homeostat.engine.facets import Clone, IndexSpec
+from homeostat.engine.pace import Strain
 from tests.servers import PostgresServer, running_server
 
 RATE = 200.0
 GOAL = 1.2
 BUILT = "built"
 BUILT_ROWS = 400_000
-PAUSE_SECONDS = 40.0  # a remedy builds one index, so there is one build in the 30 s
 PLENTY = 10**12
 ROW_BYTES = 1000
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def figures(options: Options) -> Iterator[Figure]:
@@ -148,8 +147,8 @@ def _facet(url: str, config: CloneConfig) -> Iterator[tuple[Engine, Clone]]:
         engine.close()
 
 
-def _clone(facet: Clone) -> float:
-    made = facet.create(owner="bench", expires_seconds=3600, bytes_max=PLENTY)
+def _clone(facet: Clone, strain: Strain | None = None) -> float:
+    made = facet.create(owner="bench", expires_seconds=3600, bytes_max=PLENTY, strain=strain)
     facet.drop(made.name)
     return made.seconds
 
@@ -169,74 +168,85 @@ def _prepare_build(wire: Wire) -> None:
 def _felt(
     url: str, facet: Clone, options: Options, version: str, size: dict[str, int]
 ) -> Iterator[Figure]:
-    """Yield the application's p95 while clones are made, against the time before."""
-    seconds = 3.0 if options.quick else 30.0
-    progress(f"traffic for {seconds:g} s without and with clones ({version})")
-    calm = _p95(url, seconds, lambda: None)
-    made = 0
+    """Yield the application's p95 while clones are made that follow it, against that between."""
+    progress(f"traffic without and with clones ({version})")
+    seconds: list[float] = []
 
-    def clone() -> None:
-        nonlocal made
-        _clone(facet)
-        made += 1
+    def clone(strain: Strain) -> None:
+        seconds.append(_clone(facet, strain))
 
-    during = _p95(url, seconds, clone)
-    yield Figure(
-        "clone.foreground_p95", during, "ms", peer=f"without: {calm:.3g} ms",
-        ratio=during / calm, engine=version,
-        parameters={**size, "clones": made, "seconds": seconds, "goal": GOAL},
+    yield _compared(
+        "clone.foreground_p95", url, clone, options, version,
+        parameters=lambda: {**size, "clones": len(seconds), "clone_s": _middle(seconds)},
     )  # fmt: skip
 
 
 def _build_felt(url: str, engine: Engine, options: Options, version: str) -> Iterator[Figure]:
-    """Yield the application's p95 while an index is built and dropped, against the time before."""
+    """Yield the application's p95 while an index is built and dropped, against that between."""
     maintain = engine.maintain
     if isinstance(maintain, Unsupported):
         raise TypeError(f"{maintain.reason} {maintain.mend}")
-    seconds = 3.0 if options.quick else 30.0
     spec = IndexSpec(BUILT, ("part",), "bench_built")
-    built: list[float] = []
-    pause = threading.Event()
+    seconds: list[float] = []
     wire = opened(url)
 
-    def build() -> None:
-        built.append(maintain.create_index(spec, wire=wire, deadline_ms=None))
+    def build(_: Strain) -> None:
+        seconds.append(maintain.create_index(spec, wire=wire, deadline_ms=None))
         maintain.drop_index(spec.name, wire=wire)
-        pause.wait(PAUSE_SECONDS)
 
-    progress(f"traffic for {seconds:g} s without and with builds ({version})")
-    calm = _p95(url, seconds, lambda: None)
-    during = _p95(url, seconds, build)
+    progress(f"traffic without and with a build ({version})")
+    yield _compared(
+        "build.foreground_p95", url, build, options, version, once=True,
+        parameters=lambda: {"rows": BUILT_ROWS, "build_s": _middle(seconds)},
+    )  # fmt: skip
     wire.close()
-    yield Figure(
-        "build.foreground_p95", during, "ms", peer=f"without: {calm:.3g} ms", ratio=during / calm,
-        engine=version,
-        parameters={
-            "rows": BUILT_ROWS, "builds": len(built), "seconds": seconds, "goal": GOAL,
-            "build_s": round(statistics.median(built), 3), "pause_s": PAUSE_SECONDS,
-        },
+
+
+def _compared(
+    name: str,
+    url: str,
+    beside: Callable[[Strain], None],
+    options: Options,
+    version: str,
+    *,
+    parameters: Callable[[], dict[str, Any]],
+    once: bool = False,
+) -> Figure:
+    """Return the p95 with something going on beside the application, against that without.
+
+    Turns of both follow each other, so what others do on the machine meets both. A turn beside
+    which something is done once lasts as long as one without.
+    """
+    turn = 3.0 if options.quick else 15.0 if not once else 30.0
+    rounds = 1 if options.quick else 2
+    calm: list[Span] = []
+    busy: list[Span] = []
+    pause = threading.Event()
+    with traffic(url, RATE) as running:
+        told = 0.2 if options.quick else REPORT_SECONDS  # until the turn's calls have been told
+        for _ in range(rounds):
+            began = time.time()
+            pause.wait(turn + told)
+            calm.append((began, began + turn))
+            began = time.time()
+            while True:
+                beside(lambda: running.strain(calm[-1]))
+                if once:
+                    pause.wait(began + turn - time.time())
+                if time.time() >= began + turn:
+                    break
+            busy.append((began, time.time()))
+        running.end()
+        without, during = running.p95(calm), running.p95(busy)
+    seconds = sum(end - start for start, end in busy)
+    return Figure(
+        name, during, "ms", peer=f"without: {without:.3g} ms", ratio=during / without,
+        engine=version, parameters={**parameters(), "seconds": round(seconds, 1), "goal": GOAL},
     )  # fmt: skip
 
 
-def _p95(url: str, seconds: float, beside: Callable[[], None]) -> float:
-    """Return the application's p95 in ms while something is done again and again beside it."""
-    arguments = ["bench.clone_traffic", url, str(seconds), str(RATE)]
-    with subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, cwd=ROOT,
-    ) as child:  # fmt: skip
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdout.readline()
-        child.stdin.write("go\n")
-        child.stdin.flush()
-        until = time.monotonic() + seconds
-        pause = threading.Event()
-        while time.monotonic() < until:
-            beside()
-            pause.wait(0.01)
-        latencies = json.loads(child.stdout.readline())
-    return float(statistics.quantiles(latencies, n=20)[18])
+def _middle(seconds: list[float]) -> float:
+    return round(statistics.median(seconds), 3)
 
 
 def _fill_sqlite(path: Path, megabytes: int) -> None:

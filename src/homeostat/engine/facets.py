@@ -14,6 +14,7 @@ from typing import Protocol
 
 from homeostat.driver.pgbouncer import PoolerReading
 from homeostat.driver.wire import NO_PARAMS, Params, Wire
+from homeostat.engine.pace import Strain
 from homeostat.measure import Unknown
 
 
@@ -321,8 +322,10 @@ class CloneInfo:
 class Clone(Protocol):
     """Facet: copies to try things on. Never opens the source for writing."""
 
-    def create(self, *, owner: str, expires_seconds: float, bytes_max: int) -> CloneInfo:
-        """Copy the database.
+    def create(
+        self, *, owner: str, expires_seconds: float, bytes_max: int, strain: Strain | None = None
+    ) -> CloneInfo:
+        """Copy the database; slower while `strain` says that applications feel it.
 
         Raises:
             CloneRefusedError: it is larger than the budget, the disk has too little space, or no

@@ -27,6 +27,7 @@ from homeostat.driver.wire import Wire
 from homeostat.engine.clone_shelf import new_name
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo
+from homeostat.engine.pace import Pace, Strain
 from homeostat.engine.postgres_control import lock_number
 from homeostat.engine.postgres_programs import Child, Programs, find_programs, pump
 from homeostat.engine.postgres_sample import Sample
@@ -35,7 +36,11 @@ from homeostat.secret import Secret, with_password, without_password
 
 PREFIX = "homeostat_clone_"
 APPLICATION = "homeostat clone"
-RESTORE_OPTIONS = "-c synchronous_commit=off"  # what a crash loses is a leftover anyway
+# what a crash loses is a leftover anyway; what is written goes to the disk bit by bit, since the
+# application's commits wait behind a burst; an index is built by one process and not by three
+RESTORE_OPTIONS = (
+    "-c synchronous_commit=off -c backend_flush_after=256kB -c max_parallel_maintenance_workers=0"
+)
 # it tells of the server, not of the data, and only superusers may make it
 STATISTICS_EXTENSION = "pg_stat_statements"
 _NAME = re.compile(rf"{PREFIX}[a-z0-9_]+_[0-9a-f]{{12}}\Z")
@@ -98,7 +103,9 @@ class PostgresClone:
         self._clock = clock
         self._making = threading.Lock()
 
-    def create(self, *, owner: str, expires_seconds: float, bytes_max: int) -> CloneInfo:
+    def create(
+        self, *, owner: str, expires_seconds: float, bytes_max: int, strain: Strain | None = None
+    ) -> CloneInfo:
         """Copy the database; see `facets.Clone`."""
         with self._making, self._server() as server:
             self._collect(server, frozenset())
@@ -112,7 +119,8 @@ class PostgresClone:
             lock = {"number": lock_number(name)}
             server.execute("SELECT pg_advisory_lock(:number)", lock)
             try:
-                return self._create(server, name, source, owner, expires_seconds, bytes_max)
+                limit = self._limit(bytes_max, strain)
+                return self._create(server, name, source, owner, expires_seconds, limit)
             except BaseException:
                 if not server.broken:
                     with suppress(HomeostatError):
@@ -180,7 +188,7 @@ class PostgresClone:
         source: dict[str, Any],
         owner: str,
         expires_seconds: float,
-        bytes_max: int,
+        limit: Callable[[int], None],
     ) -> CloneInfo:
         now = self._clock.now()
         began = perf_counter()
@@ -193,7 +201,7 @@ class PostgresClone:
             homeostat_clone=self._source, owner=owner, created=now, expires=now + expires_seconds
         )
         _comment(server, name, mark)
-        share = self._fill(name, source, self._limit(bytes_max, began), began)
+        share = self._fill(name, source, limit, began)
         clone = postgres.connect(self._clone_url(name), application_name=APPLICATION)
         try:
             clone.execute("ANALYZE")
@@ -205,19 +213,18 @@ class PostgresClone:
         _comment(server, name, done)
         return self._info(name, done, size)
 
-    def _limit(self, bytes_max: int, began: float) -> Callable[[int], None]:
+    def _limit(self, bytes_max: int, strain: Strain | None) -> Callable[[int], None]:
         """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
-        pause = threading.Event()
-        moved_from = perf_counter()
+        pace = Pace(self._config.dump_bytes_per_second, strain=strain)
+        until = perf_counter() + self._config.seconds_max
 
         def check(moved: int) -> None:
-            now = perf_counter()
             if moved > bytes_max:
                 raise CloneRefusedError(detail=f"past {bytes_max} bytes")
-            if now > began + self._config.seconds_max:
+            if perf_counter() > until:
                 message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
                 raise CloneRefusedError(message)
-            pause.wait(max(0.0, moved_from + moved / self._config.dump_bytes_per_second - now))
+            pace.keep(moved)
 
         return check
 

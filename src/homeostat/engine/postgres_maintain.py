@@ -27,6 +27,9 @@ from homeostat.measure import Unknown
 # than for statements that others wait for
 LOCK_TIMEOUT_MS = 10_000
 QUEUE_TIMEOUT_MS = 1_000
+# nobody waits for what is built CONCURRENTLY, so it need not be quick: one process builds it and
+# not three, and what it writes goes to the disk bit by bit (commits wait behind a burst)
+GENTLE = {"max_parallel_maintenance_workers": "0", "backend_flush_after": "256kB"}
 PART_NAME_CHARACTERS = 50  # of 63, with the digits that tell the parts apart
 PUBLIC = "public"
 NO_STATISTICS = Unknown("the table was never analysed; run ANALYZE")
@@ -199,19 +202,25 @@ class PostgresMaintain:
 
 @contextmanager
 def _limited(wire: Wire, deadline_ms: float | None) -> Iterator[None]:
-    """Bound the waits for locks, and the whole, while in the context; then as it was before."""
-    before = wire.execute(
-        "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
-    ).rows[0]
-    wire.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
-    wire.execute(f"SET statement_timeout = {0 if deadline_ms is None else int(deadline_ms)}")
+    """Bound waits for locks, the whole, and its share of the server; then all is as before."""
+    wanted = {
+        "lock_timeout": str(LOCK_TIMEOUT_MS),
+        "statement_timeout": "0" if deadline_ms is None else str(int(deadline_ms)),
+        **GENTLE,
+    }
+    before = {
+        name: wire.execute("SELECT current_setting(:name)", {"name": name}).scalar()
+        for name in wanted
+    }
+    for name, value in wanted.items():
+        wire.execute(f"SET {name} = '{value}'")
     try:
         yield
     finally:
         if not wire.broken:
             with suppress(HomeostatError):
-                wire.execute(f"SET lock_timeout = '{before[0]}'")
-                wire.execute(f"SET statement_timeout = '{before[1]}'")
+                for name, old in before.items():
+                    wire.execute(f"SET {name} = '{old}'")
 
 
 def _drop(schema: str, name: str, wire: Wire) -> None:

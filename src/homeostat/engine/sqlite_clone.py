@@ -23,6 +23,7 @@ from homeostat.driver.sqlite_backup import backup
 from homeostat.engine.clone_shelf import CloneShelf, Manifest, me, new_name
 from homeostat.engine.disk import disk_readings
 from homeostat.engine.facets import CloneInfo
+from homeostat.engine.pace import Pace, Strain
 from homeostat.errors import CloneRefusedError, CorruptDatabaseError, NotFoundError
 from homeostat.measure import Unknown
 
@@ -63,7 +64,9 @@ class SqliteClone:
         self._shelf = CloneShelf(Path(config.directory))
         self._making = threading.Lock()
 
-    def create(self, *, owner: str, expires_seconds: float, bytes_max: int) -> CloneInfo:
+    def create(
+        self, *, owner: str, expires_seconds: float, bytes_max: int, strain: Strain | None = None
+    ) -> CloneInfo:
         """Copy the database; see `facets.Clone`."""
         with self._making:
             self.collect()
@@ -74,7 +77,8 @@ class SqliteClone:
                 raise CloneRefusedError(message, where=self._path, detail=f"{there} clones")
             source = self._connect(readonly=True, busy_ms=BUSY_MS)
             try:
-                return self._create(source, owner, expires_seconds, bytes_max)
+                limit = self._limit(source, bytes_max, strain)
+                return self._create(source, owner, expires_seconds, bytes_max, limit)
             finally:
                 source.close()
 
@@ -133,7 +137,12 @@ class SqliteClone:
         return gone
 
     def _create(
-        self, source: SqliteWire, owner: str, expires_seconds: float, bytes_max: int
+        self,
+        source: SqliteWire,
+        owner: str,
+        expires_seconds: float,
+        bytes_max: int,
+        limit: Callable[[int], None],
     ) -> CloneInfo:
         size = _bytes(source)
         self._refuse_large(size, min(bytes_max, self._config.bytes_max))
@@ -148,7 +157,7 @@ class SqliteClone:
         self._shelf.save(manifest)
         try:
             began = perf_counter()
-            copied = backup(source, path, key=self._key(), go_on=self._limit(source, bytes_max))
+            copied = backup(source, path, key=self._key(), go_on=limit)
             seconds = perf_counter() - began
             self._check(path)
             done = msgspec.structs.replace(manifest, ready=True, bytes=copied, seconds=seconds)
@@ -158,24 +167,23 @@ class SqliteClone:
             raise
         return done.info()
 
-    def _limit(self, source: SqliteWire, bytes_max: int) -> Callable[[int], None]:
+    def _limit(
+        self, source: SqliteWire, bytes_max: int, strain: Strain | None
+    ) -> Callable[[int], None]:
         """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
         writers_wait = _writers_wait(source)
         seconds = (
             self._config.writers_wait_seconds_max if writers_wait else self._config.seconds_max
         )
-        began = perf_counter()
-        until = began + seconds
-        pace = self._config.copy_bytes_per_second
-        pause = threading.Event()
+        until = perf_counter() + seconds
+        pace = Pace(self._config.copy_bytes_per_second, strain=strain)
 
         def check(copied: int) -> None:
             if copied > bytes_max:
                 raise CloneRefusedError(where=self._path, detail=f"past {bytes_max} bytes")
-            now = perf_counter()
-            if now <= until:
+            if perf_counter() <= until:
                 if not writers_wait:
-                    pause.wait(max(0.0, began + copied / pace - now))
+                    pace.keep(copied)
                 return
             if writers_wait:
                 message = (

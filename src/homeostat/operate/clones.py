@@ -12,6 +12,7 @@ from homeostat.errors import CloneRefusedError, NotFoundError
 from homeostat.logbook.rows import Json
 from homeostat.operate.attached import Attached
 from homeostat.operate.operator import Operator
+from homeostat.operate.strain import strain_of
 from homeostat.operate.views import CloneView
 
 PERSON = "person"
@@ -51,7 +52,12 @@ def create_clone(
     config = operator.config.clone
     seconds = config.keep_seconds if hours is None else 3600 * hours
     _audit(operator, one, "create clone", "", {"expires_seconds": seconds}, actor)
-    info = clone.create(owner=PERSON, expires_seconds=seconds, bytes_max=config.bytes_max)
+    info = clone.create(
+        owner=PERSON,
+        expires_seconds=seconds,
+        bytes_max=config.bytes_max,
+        strain=strain_of(one.watch.view),
+    )
     return _view(info, one)
 
 

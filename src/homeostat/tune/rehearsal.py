@@ -23,6 +23,7 @@ from homeostat.engine.plan import walk
 from homeostat.errors import CloneRefusedError, DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.operate.remedy import Hands, Rehearsed
+from homeostat.operate.strain import strain_of
 from homeostat.tune.replay import (
     Call,
     Chosen,
@@ -116,6 +117,7 @@ def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
             owner=owner_of(hands),
             expires_seconds=config.clone.keep_seconds,
             bytes_max=config.clone.bytes_max,
+            strain=strain_of(hands.view),
         )
     except CloneRefusedError as error:
         return Rehearsed(ok=False, reason=f"no clone to rehearse on: {error}")

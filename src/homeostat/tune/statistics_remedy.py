@@ -31,6 +31,7 @@ from homeostat.operate.remedy import (
     Undo,
 )
 from homeostat.operate.rule import View, brief
+from homeostat.operate.strain import strain_of
 from homeostat.operate.verify import Batch, Demand
 from homeostat.tune.causes import STALE_STATISTICS
 from homeostat.tune.rehearsal import owner_of, refusal, remove_leftovers
@@ -233,7 +234,10 @@ def _cloned(hands: Hands) -> Iterator[Wire]:
     facet: Clone = clones
     config = hands.view().config.clone
     clone = facet.create(
-        owner=owner_of(hands), expires_seconds=config.keep_seconds, bytes_max=config.bytes_max
+        owner=owner_of(hands),
+        expires_seconds=config.keep_seconds,
+        bytes_max=config.bytes_max,
+        strain=strain_of(hands.view),
     )
     try:
         with facet.connect(clone.name) as wire:
