@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from homeostat.driver import postgres, sqlite
+from homeostat.driver.postgres_url import is_postgres_url
 from homeostat.driver.wire import Wire
 
 ROWS = 10_000  # that are read and written, of many more
@@ -34,7 +35,7 @@ Span = tuple[float, float]
 
 def opened(url: str) -> Wire:
     """Return a connection as an application has it."""
-    if postgres.is_postgres_url(url):
+    if is_postgres_url(url):
         return postgres.connect(url)
     return sqlite.connect(url, create=True, busy_ms=30_000)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from homeostat.driver import postgres, sqlite
+from homeostat.driver.postgres_url import is_postgres_url
 from homeostat.driver.wire import Wire
 from homeostat.errors import DatabaseError
 from homeostat.tune.causes import (
@@ -70,7 +71,7 @@ class Planted:
 
 def opened(url: str) -> Wire:
     """Return a connection of somebody else's."""
-    if postgres.is_postgres_url(url):
+    if is_postgres_url(url):
         return postgres.connect(url)
     return sqlite.connect(url, create=True, busy_ms=30_000)
 

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts import packages
+from scripts import newest_pgbouncer, packages
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = [name for name in ("src", "tests", "bench", "scripts") if (ROOT / name).is_dir()]
@@ -98,12 +98,19 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def stage_packages(_: Options) -> str:
-    """Install what is missing of PostgreSQL and Chromium."""
+    """Install what is missing of PostgreSQL and Chromium; fetch a PgBouncer for a few tests."""
     needs = packages.missing()
-    if not needs:
-        return ""
-    print("  missing:", ", ".join(need.what for need in needs), flush=True)
-    return packages.install(needs)
+    if needs:
+        print("  missing:", ", ".join(need.what for need in needs), flush=True)
+        problem = packages.install(needs)
+        if problem:
+            return problem
+    if newest_pgbouncer.command() is None and newest_pgbouncer.mirror() is not None:
+        print("  fetching PgBouncer of", newest_pgbouncer.SUITE, flush=True)
+        problem = newest_pgbouncer.install()
+        if problem:  # the tests that need it are skipped and say so
+            print(" ", problem, flush=True)
+    return ""
 
 
 def _tool(*command: str) -> Callable[[Options], str]:

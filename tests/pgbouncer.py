@@ -10,6 +10,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 
+import pytest
+
+from homeostat.driver import pgbouncer
+from scripts import newest_pgbouncer
 from tests.servers import (
     START_SECONDS_MAX,
     STOP_SECONDS_MAX,
@@ -21,12 +25,20 @@ from tests.servers import (
 )
 
 
-def program() -> str:
-    """Return the path of PgBouncer."""
+def program() -> list[str]:
+    """Return how PgBouncer is started."""
     found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
         message = "PgBouncer is not installed: apt-get install pgbouncer"
         raise RuntimeError(message)
+    return [found]
+
+
+def newest_program() -> list[str]:
+    """Return how one is started that keeps prepared statements apart; skip without."""
+    found = newest_pgbouncer.command()
+    if found is None:
+        pytest.skip("no PgBouncer 1.21 or newer; scripts/test --only packages fetches one")
     return found
 
 
@@ -39,18 +51,27 @@ class PgBouncer:
     """
 
     def __init__(
-        self, server: PostgresServer, *, name: str = "*", database: str = "", **settings: str
+        self,
+        server: PostgresServer,
+        *,
+        program: list[str],
+        name: str = "*",
+        database: str = "",
+        **settings: str,
     ) -> None:
         """Write the configuration.
 
         Args:
             server: what it leads to.
+            program: how it is started.
             name: the database that its one line is for.
             database: what is added to every database's line, e.g. `pool_size=2`.
             settings: added to those of pgbouncer.ini.
         """
         self.port = free_port()
         self._server = server
+        self._program = program
+        self._waits_on_term = newest_pgbouncer.version(program) >= (1, 23)  # for its clients
         self._directory = postgres_directory("homeostat-pgbouncer-")
         self.ini = self._directory / "pgbouncer.ini"
         self._log = self._directory.with_suffix(".log")
@@ -79,19 +100,29 @@ class PgBouncer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._process = spawn_as_postgres([program(), str(self.ini)], log=self._log)
+        self._process = spawn_as_postgres([*self._program, str(self.ini)], log=self._log)
         wait_until(self._answers, START_SECONDS_MAX, "PgBouncer to start")
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it (SIGTERM: at once) and wait for its end."""
+    def stop(self) -> None:
+        """Stop it at once, and wait for its end."""
+        how = signal.SIGQUIT if self._waits_on_term else signal.SIGTERM
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(how)
             process.wait(STOP_SECONDS_MAX)
+
+    def command(self, text: str) -> None:
+        """Say something at the console, such as RECONNECT."""
+        address = self.console.replace("postgres@", f"postgres:{self._server.password}@")
+        wire = pgbouncer.connect(address, application_name="tests")
+        try:
+            wire.execute(text)
+        finally:
+            wire.close()
 
     def restart(self) -> None:
         """Stop it and start it again on the same port."""
@@ -121,10 +152,16 @@ class PgBouncer:
 
 @contextlib.contextmanager
 def running_pgbouncer(
-    server: PostgresServer, *, name: str = "*", database: str = "", **settings: str
+    server: PostgresServer,
+    *,
+    name: str = "*",
+    database: str = "",
+    newest: bool = False,
+    **settings: str,
 ) -> Iterator[PgBouncer]:
-    """Run a PgBouncer in the context; see PgBouncer."""
-    pooler = PgBouncer(server, name=name, database=database, **settings)
+    """Run a PgBouncer in the context: the system's, or the newest there is; see PgBouncer."""
+    how = newest_program() if newest else program()
+    pooler = PgBouncer(server, program=how, name=name, database=database, **settings)
     try:
         pooler.start()
         yield pooler

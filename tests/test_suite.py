@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts import durations, packages, suite
-from tests.servers import wait_until
+from scripts import durations, newest_pgbouncer, newest_postgres, packages, suite
+from tests.servers import free_port, wait_until
 
 
 def python(code: str, *, show: bool = False, seconds_max: int = 30) -> str:
@@ -76,3 +76,14 @@ def test_who_may_not_install_is_given_the_line() -> None:
         pytest.skip("this user has sudo without a password")
     told = packages.install([packages.Need("Chromium", ("chromium",))])
     assert told == "run as root: apt-get update && apt-get install --yes chromium"
+
+
+@pytest.mark.skipif(newest_pgbouncer.mirror() is None, reason="no Debian's apt")
+def test_a_mirror_that_does_not_answer_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/debian/"
+    monkeypatch.setattr(newest_pgbouncer, "mirror", lambda: nobody)
+    monkeypatch.setattr(newest_postgres, "cache", lambda: tmp_path / "cache")
+    assert "trixie failed" in newest_pgbouncer.install()
+    assert list((tmp_path / "cache").iterdir()) == []

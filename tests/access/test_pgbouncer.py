@@ -51,6 +51,62 @@ def opened(url: str, **more: object) -> Database:
     return Database.open(url, agent=None, operations=OPERATIONS, **more)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def preparing(pg_server: PostgresServer) -> Iterator[PgBouncer]:
+    """Run one that keeps the prepared statements of its clients apart."""
+    with running_pgbouncer(
+        pg_server, newest=True, database="pool_size=2", max_prepared_statements="50"
+    ) as one:
+        yield one
+
+
+def prepared(database: Database) -> object:
+    """Return how many statements a server connection has prepared, after asking often enough."""
+    return [database.execute("prepared").scalar() for _ in range(8)][-1]
+
+
+@pytest.mark.slow
+def test_statements_are_prepared_through_a_pooler_that_keeps_them(
+    preparing: PgBouncer, url: str, pg_database: str, pg_server: PostgresServer
+) -> None:
+    """They outlive what takes them away: other servers, DISCARD ALL, eviction, a deploy."""
+    assert url
+    name = pg_database.rsplit("/", 1)[1]
+    star = Operation("star", "SELECT * FROM note")
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    end += f"WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+    with opened(preparing.url(pg_database), pool=4, prepare=True) as database:
+
+        def call(number: int) -> None:
+            for _ in range(12):
+                database.execute("note.add", {"text": str(number)})
+                assert len(database.execute(star).columns) in {2, 3}
+
+        def many() -> None:
+            with ThreadPoolExecutor(4) as threads:
+                list(threads.map(call, range(4)))
+            assert prepared(database)
+
+        many()
+        pg_server.execute(end)
+        many()
+        preparing.command("RECONNECT")
+        many()
+        for word in ("DISCARD ALL", "DEALLOCATE ALL"):
+            with database.session() as held:
+                held.execute(word)
+            many()
+        for number in range(120):  # more than psycopg and the pooler keep
+            for _ in range(6):
+                database.execute(Operation("some", f"SELECT {number}"))
+        pg_server.execute("ALTER TABLE note ADD COLUMN more text", database=name)
+        many()
+        preparing.restart()
+        many()
+        assert database.execute("note.count").scalar() == 7 * 4 * 12
+        assert database.pool.in_use == 0
+
+
 def test_more_callers_than_connections_share_statements_without_preparing(url: str) -> None:
     with opened(url, pool=8) as database:
 

@@ -16,6 +16,7 @@ from homeostat.errors import (
     ConnectionLostError,
     DeadlineExceededError,
     ReadOnlyDatabaseError,
+    SerializationError,
     StatementCancelledError,
     StatementError,
 )
@@ -63,6 +64,31 @@ def test_rows_columns_and_changes(wire: PostgresWire) -> None:
     assert wire.execute("SELECT * FROM t").changed == 0
     for _ in range(10):  # prepared meanwhile
         assert wire.execute("SELECT b FROM t WHERE a = :a", {"a": 1}).scalar() == "100 %"
+
+
+def test_a_prepared_statement_outlives_a_change_of_its_columns(
+    wire: PostgresWire, pg_database: str
+) -> None:
+    other = postgres.connect(pg_database)
+    for number in range(3):
+        for _ in range(8):
+            columns = wire.execute("SELECT * FROM t").columns
+        assert len(columns) == 2 + number
+        other.execute(f"ALTER TABLE t ADD COLUMN c{number} int")
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM t'"
+    assert len(wire.execute("SELECT * FROM t").columns) == 5
+    for _ in range(8):
+        wire.execute("SELECT * FROM t")
+    assert wire.execute(prepared).scalar() == 1  # prepared again, not for ever without
+    other.execute("ALTER TABLE t ADD COLUMN d int")
+    wire.begin(write=True)
+    with pytest.raises(SerializationError, match="Run the transaction again"):
+        wire.execute("SELECT * FROM t")
+    wire.rollback()
+    wire.begin(write=True)
+    assert len(wire.execute("SELECT * FROM t").columns) == 6
+    wire.commit()
+    other.close()
 
 
 def test_many_rows(wire: PostgresWire) -> None:

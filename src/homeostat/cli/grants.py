@@ -97,7 +97,7 @@ def grants_of(
                 "Only a table's owner may index it. Give the URL of the database, or --owner."
             )
         return _postgresql("", Standing(""), role, name, managed, owners)
-    from homeostat.driver.postgres import is_postgres_url  # noqa: PLC0415
+    from homeostat.driver.postgres_url import is_postgres_url  # noqa: PLC0415
 
     if not is_postgres_url(url):
         return _sqlite(url, role)

@@ -12,7 +12,6 @@ No message, label or repr holds a password.
 from __future__ import annotations
 
 import os
-import re
 import select
 import socket
 import threading
@@ -21,17 +20,18 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from psycopg import conninfo, pq
+from psycopg import pq
 from psycopg import sql as composed
 from psycopg.raw_cursor import RawCursor
 
 from homeostat.driver import postgres_errors
 from homeostat.driver.placeholders import Compiled, compile_named
+from homeostat.driver.postgres_plans import Plans
+from homeostat.driver.postgres_url import label_of, parsed
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import (
     CommitUnknownError,
-    ConfigError,
     ConnectionLostError,
     DatabaseError,
     DeadlineExceededError,
@@ -55,11 +55,6 @@ PREPARE_AFTER_USES = 5  # psycopg's default
 
 _CHANGING = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
 
-_HOSTS = r"(\[[^\]]*\]|[^:@/?#,]*)(:[0-9]*)?(,(\[[^\]]*\]|[^:@/?#,]*)(:[0-9]*)?)*(/[^@?#]*)?"
-_URL = re.compile(
-    rf"postgres(ql)?://([^@/?#]*@{_HOSTS}(\?[^#]*)?|{_HOSTS}(\?[^#@]*)?)\Z", re.IGNORECASE
-)
-
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -81,6 +76,7 @@ class PostgresWire:
         self._poll.register(connection.pgconn.socket, select.POLLIN)
         self._cancelling = threading.Lock()  # held while a cancel request is on its way
         self._committing = False
+        self._plans = Plans()
 
     @property
     def broken(self) -> bool:
@@ -126,7 +122,7 @@ class PostgresWire:
         self._watch.start(deadline_ms)
         try:
             cursor = RawCursor(connection)
-            cursor.execute(compiled.text, values)
+            cursor.execute(compiled.text, values, prepare=self._plans.prepare(compiled.text))
             described = cursor.description  # made anew each time it is asked for
             if described is None:
                 columns: tuple[str, ...] = ()
@@ -135,9 +131,16 @@ class PostgresWire:
                 columns = tuple([column.name for column in described])
                 rows = cursor.fetchall()
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
-            raise self._failed(error) from None
+            stale = self._plans.is_stale(error)
+            if not stale:
+                raise self._failed(error) from None
+        else:
+            stale = False
         finally:
             self._finish()
+        if stale:  # the server refused it before it did anything
+            with self._plans.renewed(self, compiled.text):
+                return self.execute(sql, params, deadline_ms=deadline_ms)
         changed = 0
         if (cursor.statusmessage or "").startswith(_CHANGING):
             changed = max(cursor.rowcount, 0)
@@ -386,8 +389,8 @@ def connect(
         ConnectError: and its subclasses, by what went wrong.
         UnsupportedVersionError: the server is older than `version_min` (14).
     """
-    given = _parsed(url)
-    label = _label(given)
+    given = parsed(url)
+    label = label_of(given)
     options = [str(given["options"])] if given.get("options") else []
     on_begin = ""
     if pooled and lock_timeout_ms is not None:
@@ -421,25 +424,6 @@ def connect(
     return PostgresWire(connection, label=label, on_begin=on_begin, pooled=pooled)
 
 
-def database_of(url: str) -> str:
-    """Return the database that a URL names, as libpq takes it.
-
-    Raises:
-        ConfigError: the URL cannot be read.
-    """
-    given = _parsed(url)
-    return str(given.get("dbname") or os.environ.get("PGDATABASE") or user_of(url))
-
-
-def user_of(url: str) -> str:
-    """Return the user that a URL names; empty: libpq's own default.
-
-    Raises:
-        ConfigError: the URL cannot be read.
-    """
-    return str(_parsed(url).get("user") or os.environ.get("PGUSER") or "")
-
-
 def _undone(error: ConnectionLostError) -> ConnectionLostError:
     error.undone = True
     return error
@@ -448,31 +432,3 @@ def _undone(error: ConnectionLostError) -> ConnectionLostError:
 def _is_value_error(error: psycopg.Error) -> bool:
     """Return whether psycopg refused a parameter before sending anything."""
     return isinstance(error, psycopg.ProgrammingError | psycopg.DataError)
-
-
-def is_postgres_url(url: str) -> bool:
-    """Return whether a URL is PostgreSQL's."""
-    return url.lower().startswith(("postgresql://", "postgres://"))
-
-
-def _parsed(url: str) -> dict[str, Any]:
-    """Return the URL's settings by libpq's names; its errors may quote the password, so none do."""
-    try:
-        if _URL.match(url):  # libpq would take part of an unencoded password for the host
-            return dict(conninfo.conninfo_to_dict(url))
-    except psycopg.Error:
-        pass
-    message = (
-        "The URL cannot be read. Write postgresql://user@host:port/database and percent-encode "
-        "characters such as @ : / ? # in user and password."
-    )
-    raise ConfigError(message)
-
-
-def _label(given: dict[str, Any]) -> str:
-    """Return `database on host:port`, with libpq's defaults filled in."""
-    host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "local socket"
-    port = given.get("port") or os.environ.get("PGPORT") or "5432"
-    user = given.get("user") or os.environ.get("PGUSER") or ""
-    database = given.get("dbname") or os.environ.get("PGDATABASE") or user or "postgres"
-    return f"{database} on {host}:{port}"

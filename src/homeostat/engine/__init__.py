@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeostat.driver.postgres import is_postgres_url
+from homeostat.driver.postgres_url import is_postgres_url
 from homeostat.engine.engine import (
     Activity,
     Control,

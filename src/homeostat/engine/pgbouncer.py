@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from homeostat.driver import pgbouncer, pgbouncer_ini
 from homeostat.driver.pgbouncer import PoolerReading
-from homeostat.driver.postgres import PostgresWire, database_of, user_of
+from homeostat.driver.postgres import PostgresWire
+from homeostat.driver.postgres_url import database_of, user_of
 from homeostat.engine.engine import PoolerTarget, Target, Unsupported
 from homeostat.engine.facets import PoolSetting
 from homeostat.engine.reserved import Reserved
