@@ -264,7 +264,7 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
     ) -> AsyncIterator[AsyncSession]:
         arrival = self._now()
-        settings = self._executor.settings_of(Operation(name, "", write=bool(write)), caller)
+        settings = self._executor.settings_for(name, caller, write=bool(write))
         waited = 0.0
         session: Session | None = None
         failed = True

@@ -8,13 +8,13 @@ What a failure means, and what is tried again, says outcome.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 
 from homeostat.access import freshness
 from homeostat.access.caller import Caller
 from homeostat.access.counting import Counting
-from homeostat.access.leak import Watched
+from homeostat.access.held import Held
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.outcome import may_run_again, unknown
@@ -80,6 +80,13 @@ class Executor(Counting):
         """Return how a call is carried out."""
         planner = self._planner
         return DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+
+    def settings_for(self, name: str, caller: Caller, *, write: bool) -> ExecutionSettings:
+        """Return how a session of this name is carried out."""
+        planner = self._planner
+        if planner is None:
+            return DEFAULT_SETTINGS
+        return planner(Operation(name, "", write=write), caller)
 
     @property
     def hooks(self) -> tuple[WriteHook, ...]:
@@ -213,7 +220,8 @@ class Executor(Counting):
         began: float,
     ) -> Rows:
         """Run an operation in a transaction of its own, with its write hooks."""
-        with self._held(operation.name, caller, settings, began) as session:
+        session = self.take(operation.name, caller, settings, began)
+        try:
             if caller.read_token and not operation.write:
                 session.freshen(self.freshening(operation.name, caller, settings, arrival=arrival))
             session.begin(
@@ -224,6 +232,8 @@ class Executor(Counting):
                 raise DeadlineExceededError(where=operation.name)
             rows = session.execute(operation, params, deadline_ms=remaining_ms)
             session.commit()
+        finally:
+            session.end()
         self.count(operation, caller, self.now() - arrival, len(rows.rows) + rows.changed)
         return rows
 
@@ -231,39 +241,7 @@ class Executor(Counting):
         self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
     ) -> AbstractContextManager[Session]:
         """Hold a connection; `write` None: no transaction. See `Database.transaction`."""
-        inner = self._session(name, caller, write=write, isolation=isolation)
-        return Watched(inner, Session.lost)
-
-    @contextmanager
-    def _session(
-        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None
-    ) -> Iterator[Session]:
-        arrival = self.now()
-        settings = DEFAULT_SETTINGS
-        if self._planner is not None:
-            settings = self._planner(Operation(name, "", write=bool(write)), caller)
-        waited = 0.0
-        session: Session | None = None
-        failed = False
-        try:
-            with self._held(name, caller, settings, arrival) as session:
-                waited = self.now() - arrival
-                if caller.read_token and not write:
-                    session.freshen(self.freshening(name, caller, settings, arrival=arrival))
-                if write is not None:
-                    session.begin(write=write, isolation=isolation)
-                yield session  # what raises here is rolled back when the lease is released
-                if write is not None:
-                    session.commit()
-        except HomeostatError:
-            failed = True
-            raise
-        finally:
-            if session is None:
-                waited = self.now() - arrival
-            took = waited + (session.busy_seconds if session else 0.0)
-            rows = session.rows if session else 0
-            self.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
+        return Held(self, name, caller, write=write, isolation=isolation)
 
     def stream(
         self, operation: Operation, params: Params, caller: Caller, size: int | None
@@ -272,21 +250,17 @@ class Executor(Counting):
         with self.session(operation.name, caller, write=False) as session:
             yield from session.stream(operation, params, size=size)
 
-    @contextmanager
-    def _held(
+    def take(
         self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float
-    ) -> Iterator[Session]:
+    ) -> Session:
+        """Return a session with a connection of the pool; its `end` returns that."""
         lease = self.pool.acquire(
             name,
             wait_seconds=settings.wait_seconds,
             arrival=arrival,
             criticality=caller.criticality,
         )
-        session = self.adopt(lease, name, caller, settings)
-        try:
-            yield session
-        finally:
-            session.end()
+        return self.adopt(lease, name, caller, settings)
 
     def adopt(
         self, lease: Lease, name: str, caller: Caller, settings: ExecutionSettings

@@ -1,0 +1,111 @@
+"""A session as a `with` block: it takes a connection, begins, commits or rolls back, and counts.
+
+A block that is lost, so that nobody can leave it any more, is left from a thread of its own: the
+garbage collector runs anywhere, also where locks are held. It is a class and not a generator,
+which would take three times as long and be closed by the collector where that happens to run.
+"""
+
+from __future__ import annotations
+
+import _thread
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING
+
+from homeostat.errors import HomeostatError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from homeostat.access.caller import Caller
+    from homeostat.access.executor import Executor
+    from homeostat.access.session import Isolation, Session
+
+
+class Held(AbstractContextManager["Session"]):
+    """One session of an executor; see `Executor.session`."""
+
+    __slots__ = (
+        "_arrival", "_caller", "_executor", "_isolation", "_name", "_session", "_waited", "_write",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        executor: Executor,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None,
+    ) -> None:
+        """Take what it will be; nothing is held before it is entered."""
+        self._executor = executor
+        self._name = name
+        self._caller = caller
+        self._write = write
+        self._isolation = isolation
+        self._session: Session | None = None  # while it is held
+        self._arrival = self._waited = 0.0
+
+    def __enter__(self) -> Session:
+        """Take a connection and begin."""
+        executor, name, caller, write = self._executor, self._name, self._caller, self._write
+        self._arrival = arrival = executor.now()
+        session = None
+        try:
+            settings = executor.settings_for(name, caller, write=bool(write))
+            session = executor.take(name, caller, settings, arrival)
+            self._waited = executor.now() - arrival
+            if caller.read_token and not write:
+                session.freshen(executor.freshening(name, caller, settings, arrival=arrival))
+            if write is not None:
+                session.begin(write=write, isolation=self._isolation)
+        except BaseException as error:
+            if session is None:
+                self._waited = executor.now() - arrival
+            self._end(session, failed=isinstance(error, HomeostatError))
+            raise
+        self._session = session
+        return session
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit, or after an error return the connection, which rolls back."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        failed = isinstance(error, HomeostatError)
+        try:
+            if kind is None and self._write is not None:
+                session.commit()
+        except HomeostatError:
+            failed = True
+            raise
+        finally:
+            self._end(session, failed=failed)
+
+    def _end(self, session: Session | None, *, failed: bool) -> None:
+        """Return the connection and count the call."""
+        took, rows = self._waited, 0
+        if session is not None:
+            session.end()
+            took, rows = took + session.busy_seconds, session.rows
+        self._executor.statistics.record(
+            self._name, self._caller.segment, took * 1e6, rows, failed=failed
+        )
+
+    def __del__(self) -> None:
+        """Leave from another thread, if nobody did."""
+        if self._session is not None:
+            with suppress(RuntimeError):  # the interpreter is ending
+                _thread.start_new_thread(_leave, (self, self._session))
+
+
+def _leave(held: Held, session: Session) -> None:
+    with suppress(Exception):
+        session.lost()
+    with suppress(Exception):
+        held.__exit__(GeneratorExit, GeneratorExit(), None)
