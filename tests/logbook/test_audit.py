@@ -58,6 +58,22 @@ def test_entries_about_a_subject_are_found_however_old(logbook: Logbook) -> None
     assert logbook.audit_about("remedy") == []
 
 
+def test_entries_about_a_subject_are_looked_up_not_searched_for(
+    path: Path, logbook: Logbook
+) -> None:
+    write_entries(logbook, 2)
+    wire = connect(path, readonly=True)
+    plan = wire.execute(
+        "EXPLAIN QUERY PLAN SELECT body FROM audit WHERE "
+        "CASE WHEN json_valid(body) THEN json_extract(body, '$.subject') END = 'remedy 1' "
+        "ORDER BY sequence DESC LIMIT 9"
+    ).rows
+    wire.close()
+    assert [str(row[-1]) for row in plan] == [
+        "SEARCH audit USING INDEX audit_by_subject (<expr>=?)"
+    ]
+
+
 def test_an_empty_log_verifies(logbook: Logbook) -> None:
     assert logbook.verify_audit() == 0
 

@@ -61,7 +61,13 @@ class FakeInsights:
         )
 
     def statements(
-        self, database: str, *, seconds: float = 600.0, order: str = "total", limit: int = 50
+        self,
+        database: str,
+        *,
+        seconds: float = 600.0,
+        order: str = "total",
+        limit: int = 50,
+        shift: float = 0.0,
     ) -> Statements:
         """See Console."""
         rows = self.rows_statements[:limit]
@@ -73,6 +79,7 @@ class FakeInsights:
             rows=rows,
             known_since=None,
             reason="" if rows else "No statement was seen in this time.",
+            compared_start=1.7e9 - shift if shift else None,
         )
 
     def statement(self, database: str, key: str) -> Explained:  # noqa: ARG002

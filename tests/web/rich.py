@@ -21,6 +21,7 @@ from homeostat.operate.insights import (
     SessionRow,
     SettingRow,
     SettingsInForce,
+    StatementBefore,
     StatementRow,
     TableRow,
     Tables,
@@ -34,8 +35,9 @@ LONG = "a_very_long_name_of_something_" * 3
 SQL = f"SELECT id, {LONG} FROM orders WHERE customer = :customer ORDER BY at DESC LIMIT :page"
 STATEMENT = "0123456789abcdef"
 PAGES = (
-    "", "/performance?compare=day", "/statements", f"/statements/{STATEMENT}", "/tables",
-    "/activity", "/remedies", "/remedies/1", "/findings/1", "/report", "/settings", "/audit",
+    "", "/performance?compare=day", "/statements?compare=week", f"/statements/{STATEMENT}",
+    "/tables", "/activity", "/remedies", "/remedies/1", "/findings/1", "/report", "/settings",
+    "/audit",
 )  # fmt: skip
 
 
@@ -43,7 +45,11 @@ def fill(console: FakeConsole) -> None:
     """Give every page something to show."""
     scenes.undone(console)
     console.rows_charts = charts(console.now())
-    console.rows_statements = [statement(), statement(name=SQL, finding=1, write=True)]
+    before = StatementBefore(cost_ms_per_second=3.0, mean_ms=0.7, calls_per_second=4.2)
+    console.rows_statements = [
+        statement(before=before),
+        statement(name=SQL, finding=1, write=True, p99_ms=None),
+    ]
     console.explained = explained(console.now())
     console.seen = activity(console.now())
     console.held = tables(console.now())
@@ -90,6 +96,7 @@ def statement(**changes: object) -> StatementRow:
         "write": False, "cost_ms_per_second": 12.0, "share": 0.4, "mean_ms": 3.0,
         "calls_per_second": 4.0, "rows_per_call": 1.0, "late_share": 0.02, "pages_per_call": None,
         "waited_share": 0.1, "source": "agents", "finding": None, "planned": True,
+        "p95_ms": 8.0, "p99_ms": 21.4,
     }  # fmt: skip
     return StatementRow(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -6,9 +6,10 @@ later it joins short chunks and forgets old ones. Ticks that come faster than `f
 kept one by one until then, and are rolled up to it when transposed; slower ones keep their exact
 times. Numbers are as exact as chunk.py says, histogram counts are exact and are only ever added.
 
-An unknown reading is a gap; its newest reason is kept by series. `Sample.texts` are not stored. The
-file has synchronous = NORMAL: a power cut may take the last ticks, never more. A damaged file is
-moved aside and a new one begun; `moved_aside` tells.
+An unknown reading is a gap; its newest reason is kept by series. `Sample.texts` are not stored, but
+what people call a measured statement is (statement_texts.py). The file has synchronous = NORMAL: a
+power cut may take the last ticks, never more. A damaged file is moved aside and a new one begun;
+`moved_aside` tells.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from homeostat.logbook.levels import HOUR, MINUTE, levels_of
 from homeostat.logbook.registry import Registry
 from homeostat.logbook.sample_file import SampleFile
 from homeostat.logbook.series import Series
+from homeostat.logbook.statement_texts import StatementTexts
 from homeostat.measure import Histogram, Reading, Sample, Unknown
 
 GRACE_SECONDS = 5.0  # an hour is transposed so long after its end: ticks may be under way
@@ -68,6 +70,7 @@ class SampleStore(SampleReading):
         self._joined: dict[tuple[int, int], int] = {}  # (level, span) -> joined before, ms
         self._registry = Registry(histograms_max=config.histogram_series_max)
         self._file = SampleFile(path, clock=clock, on_new=self._begun_anew)
+        self.statement_texts = StatementTexts(self._file, clock)
         self._load()
 
     @classmethod
@@ -280,6 +283,7 @@ class SampleStore(SampleReading):
             series.first_at = series.times[series.closed] if series.is_open else None
             self._registry.changed.add(series)
         self._joined.clear()
+        self.statement_texts.begin_anew()
         self._generation += 1
 
 

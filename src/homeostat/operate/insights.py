@@ -87,6 +87,15 @@ class Charts(Shape, frozen=True, kw_only=True):
     marks: list[Mark]
 
 
+class StatementBefore(Shape, frozen=True, kw_only=True):
+    """What a statement cost over the earlier range that it is compared with."""
+
+    cost_ms_per_second: float
+    mean_ms: float
+    calls_per_second: float
+    p99_ms: float | None = None
+
+
 class StatementRow(Shape, frozen=True, kw_only=True):
     """What a statement cost over the window; a null number is not known from where it was read.
 
@@ -96,10 +105,13 @@ class StatementRow(Shape, frozen=True, kw_only=True):
         share: of the time that all statements took, 0 to 1.
         rows_per_call: returned or changed.
         pages_per_call: found in the cache or read from below it.
+        p95_ms, p99_ms: of its operation, waiting for a connection included; agents tell.
         waited_share: of the moments it was seen running, how many it waited for a lock.
-        source: `agents`, `server`, or `samples` (kept for long, with cost and mean time only).
+        source: `agents`, `server`, or `samples` (kept for as long as `samples.hour_days`).
         finding: the number of the open finding about it.
         planned: whether a plan of it is known.
+        before: over the range that it is compared with; null: none was asked for, or it did not
+            run then.
     """
 
     statement: str
@@ -118,12 +130,16 @@ class StatementRow(Shape, frozen=True, kw_only=True):
     source: str
     finding: int | None
     planned: bool
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    before: StatementBefore | None = None
 
 
 class Statements(Shape, frozen=True, kw_only=True):
     """The statements of a database that ran in the last `seconds`, in the order asked for.
 
     `reason` says why there are none, or what is left out; `known_since`: when this was first known.
+    `compared_start`: when the range of as many seconds begins that they are compared with.
     """
 
     database: str
@@ -133,6 +149,7 @@ class Statements(Shape, frozen=True, kw_only=True):
     rows: list[StatementRow]
     known_since: float | None
     reason: str = ""
+    compared_start: float | None = None
 
 
 class SessionRow(Shape, frozen=True, kw_only=True):
@@ -401,11 +418,18 @@ class Insights(Protocol):
         ...
 
     def statements(
-        self, database: str, *, seconds: float = 600.0, order: str = "total", limit: int = 50
+        self,
+        database: str,
+        *,
+        seconds: float = 600.0,
+        order: str = "total",
+        limit: int = 50,
+        shift: float = 0.0,
     ) -> Statements:
         """Return what statements cost in the last so many seconds.
 
-        Order is `total` (time), `mean` (time), `calls`, `rows` or `pages`.
+        Order is `total` (time), `mean` (time), `p99`, `calls`, `rows`, `pages`, or `grown` (by the
+        cost that came about since the range `shift` seconds earlier).
         """
         ...
 

@@ -24,6 +24,7 @@ from homeostat.engine.normalise import statement_key
 from homeostat.errors import DatabaseError, LogbookError
 from homeostat.logbook import SampleStore
 from homeostat.logbook.captures import Capture, CaptureStore
+from homeostat.logbook.statement_texts import StatementText
 from homeostat.measure import Sample
 from homeostat.operate.agents import AgentBook
 from homeostat.operate.desired import DesiredSettings
@@ -218,8 +219,14 @@ class Watch:
         return [(one.statement, decode(one.body)) for one in found]
 
     def _store(self, samples: Sequence[Sample]) -> None:
+        texts = [
+            StatementText(one.subject.name, one.texts["name"], one.texts["text"])
+            for one in samples
+            if "text" in one.texts and one.subject.kind == "statement"
+        ]
         try:
             self.samples.append(samples)
+            self.samples.statement_texts.note(self.identity.key, texts)
         except LogbookError as error:  # samples are disposable: decisions go on without them
             log.warning("samples could not be stored: %s", error)
 

@@ -17,7 +17,7 @@ from homeostat.engine.plan import walk
 from homeostat.errors import StatementError
 from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject, Unknown
 from homeostat.operate.probe import Watched
-from homeostat.operate.statements import StatementView
+from homeostat.operate.statements import AGENTS, StatementView
 from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue
 from homeostat.tune.slow import slow_now
 
@@ -42,6 +42,16 @@ METRICS: tuple[MetricSpec, ...] = (
         Bad.UP,
         "Time spent in a statement, ms per second of wall time: of the costliest ones.",
         max_series=SERIES_MAX,
+    ),
+    *(
+        MetricSpec(f"statement.{name}", unit, Kind.COUNTER, Bad.NONE, text, max_series=SERIES_MAX)
+        for name, unit, text in (
+            ("calls", "count", "Calls of one of the costliest statements."),
+            ("total_ms", "ms", "Time spent in one of the costliest statements."),
+            ("rows", "count", "Rows that one of the costliest statements returned or changed."),
+            ("pages", "count", "Pages that one of the costliest statements read, where told."),
+            ("late", "count", "Calls of one of the costliest statements past the promise."),
+        )
     ),
     MetricSpec(
         "index.uses",
@@ -83,6 +93,7 @@ class StatementProbe:
             texts = {"name": one.name}
             yield Sample(subject, "statement.mean_ms", at, one.mean_ms, texts)
             yield Sample(subject, "statement.cost", at, one.cost, texts)
+        yield from _spent(watched)
         self._find_out(watched, slow, costly)
 
     def _find_out(
@@ -192,6 +203,24 @@ class FollowProbe:
         for index, value in uses.items():
             subject = Subject(watched.identity.key, kind="index", name=index)
             yield Sample(subject, "index.uses", watched.at, value)
+
+
+def _spent(watched: Watched) -> Iterable[Sample]:
+    """Yield what the costliest statements did since the last tick, to be added up over any time."""
+    book, at = watched.statements, watched.at
+    since = watched.memory.get("spent_until", 0.0)
+    watched.memory["spent_until"] = at
+    for one in book.views(start=since, end=at)[:SHOWN_MAX]:
+        subject = Subject(watched.identity.key, kind="statement", name=one.key)
+        spent = one.spent
+        texts = {"name": one.name, "text": one.text}
+        yield Sample(subject, "statement.calls", at, spent.calls, texts)
+        yield Sample(subject, "statement.total_ms", at, spent.total_ms)
+        yield Sample(subject, "statement.rows", at, spent.rows)
+        if spent.blocks_hit is not None and spent.blocks_read is not None:
+            yield Sample(subject, "statement.pages", at, spent.blocks_hit + spent.blocks_read)
+        if one.source == AGENTS:
+            yield Sample(subject, "statement.late", at, spent.late)
 
 
 def read_server(watched: Watched) -> None:

@@ -49,11 +49,19 @@ class OperatorInsights:
         )
 
     def statements(
-        self, database: str, *, seconds: float = 600.0, order: str = "total", limit: int = 50
+        self,
+        database: str,
+        *,
+        seconds: float = 600.0,
+        order: str = "total",
+        limit: int = 50,
+        shift: float = 0.0,
     ) -> Statements:
-        """Return what statements cost in the last so many seconds."""
+        """Return what statements cost in the last so many seconds, and `shift` seconds earlier."""
         one = self._operator.find(database)
-        return statements_of(self._operator, one, seconds=seconds, order=order, limit=limit)
+        return statements_of(
+            self._operator, one, seconds=seconds, order=order, limit=limit, shift=shift
+        )
 
     def statement(self, database: str, key: str) -> Explained:
         """Return what is known of a statement; one without a plan is planned now, not run."""

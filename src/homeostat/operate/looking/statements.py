@@ -1,46 +1,62 @@
 """What statements of a database cost, the costliest first, and one of them with its plan.
 
-The last half hour is in memory, with all that agents and the server tell. Longer windows are read
-from the samples, which keep cost and mean time of the costliest statements. Nothing is run: a
-statement without a plan is planned when somebody looks at it, which only asks the catalogue.
+The last half hour is in memory, with all that agents and the server tell. Longer windows, and the
+range that a window is compared with, are added up from the samples (kept_statements.py). Nothing is
+run: a statement without a plan is planned when somebody looks at it, which only asks the catalogue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from homeostat.engine import Unsupported
 from homeostat.errors import ConfigError, DatabaseError
 from homeostat.operate.attached import Attached
 from homeostat.operate.explaining import STATEMENT, explained
-from homeostat.operate.insights import StatementRow, Statements
+from homeostat.operate.insights import StatementBefore, StatementRow, Statements
+from homeostat.operate.looking.kept_statements import Kept, kept_statements, percentiles
 from homeostat.operate.operator import Operator
 from homeostat.operate.statements import StatementView
 from homeostat.operate.views import Explained
 
 MEMORY_SECONDS = 1800.0  # what the statement book surely holds
-COST, MEAN = "statement.cost", "statement.mean_ms"
-KEPT_MAX = 200  # statements of a long window that are looked at
-POINTS = 60
-ONLY_KEPT = (
-    "Of times past the last half hour only cost and mean time of the costliest statements are kept."
-)
+ONLY_KEPT = "Of times past the last half hour, the costliest statements of each look are kept."
 NO_STATEMENT = "No statement was seen in this time."
 
 ORDERS: Mapping[str, Callable[[StatementRow], float]] = {
     "total": lambda row: row.cost_ms_per_second,
     "mean": lambda row: row.mean_ms,
+    "p99": lambda row: row.p99_ms or 0.0,
     "calls": lambda row: row.calls_per_second or 0.0,
     "rows": lambda row: (row.rows_per_call or 0.0) * (row.calls_per_second or 0.0),
     "pages": lambda row: (row.pages_per_call or 0.0) * (row.calls_per_second or 0.0),
+    "grown": lambda row: (
+        row.cost_ms_per_second - (row.before.cost_ms_per_second if row.before else 0.0)
+    ),
 }
-"""What statements may be ordered by, the largest first."""
+"""What statements may be ordered by, the largest first; `grown`: by the cost that came about."""
 
 
 def statements_of(
-    operator: Operator, one: Attached, *, seconds: float, order: str, limit: int
+    operator: Operator,
+    one: Attached,
+    *,
+    seconds: float,
+    order: str,
+    limit: int,
+    shift: float = 0.0,
 ) -> Statements:
     """Return the statements that ran in the last so many seconds, at most `limit`.
+
+    Args:
+        operator: has the samples.
+        one: the database.
+        seconds: how far back.
+        order: one of ORDERS.
+        limit: at most so many.
+        shift: so many seconds earlier lies the range that they are compared with; 0: none.
 
     Raises:
         ConfigError: there is no such order.
@@ -48,23 +64,28 @@ def statements_of(
     if order not in ORDERS:
         raise ConfigError(f"Statements are ordered by {', '.join(ORDERS)}.", where=order)
     now = operator.clock.now()
+    start = now - seconds
     findings = {f.name: f.id for f in one.findings.open() if f.kind == STATEMENT}
     short = seconds <= MEMORY_SECONDS
     rows = (
-        _from_memory(one, findings, max(now - seconds, one.watch.view().since), now)
+        _from_memory(operator, one, findings, max(start, one.watch.view().since), now)
         if short
-        else _from_samples(operator, one, findings, now - seconds, now)
+        else _from_samples(operator, one, findings, start, now)
     )
+    if shift:
+        rows = _beside(rows, kept_statements(operator, one, start=start - shift, end=now - shift))
     rows.sort(key=ORDERS[order], reverse=True)
     workload = one.engine.workload
-    reason = "" if short else ONLY_KEPT
+    reason = "" if short and not shift else ONLY_KEPT
     if isinstance(workload, Unsupported):
         if not rows:
             reason = f"{workload.reason} {workload.mend}"
     elif workload.note:
         reason = f"{reason} {workload.note}".strip()
     known = [
-        first for metric, _, first, _ in operator.samples.subjects(one.row.key) if metric == COST
+        first
+        for metric, _, first, _ in operator.samples.subjects(one.row.key)
+        if metric == "statement.calls"
     ]
     return Statements(
         database=one.row.key,
@@ -74,7 +95,22 @@ def statements_of(
         rows=rows[:limit],
         known_since=min(known, default=None),
         reason=reason if rows or reason else NO_STATEMENT,
+        compared_start=start - shift if shift else None,
     )
+
+
+def _beside(rows: list[StatementRow], kept: list[Kept]) -> list[StatementRow]:
+    """Return the rows with what each cost in the earlier range."""
+    earlier = {
+        one.statement: StatementBefore(
+            cost_ms_per_second=one.cost,
+            mean_ms=one.mean_ms,
+            calls_per_second=one.calls_per_second,
+            p99_ms=one.p99_ms,
+        )
+        for one in kept
+    }
+    return [msgspec.structs.replace(row, before=earlier.get(row.statement)) for row in rows]
 
 
 def statement_of(operator: Operator, one: Attached, key: str) -> Explained:
@@ -104,14 +140,22 @@ def _plan_now(operator: Operator, one: Attached, key: str) -> bool:
 
 
 def _from_memory(
-    one: Attached, findings: Mapping[str, int], start: float, end: float
+    operator: Operator, one: Attached, findings: Mapping[str, int], start: float, end: float
 ) -> list[StatementRow]:
     views = one.watch.statements.views(start=start, end=end)
     whole = sum(view.spent.total_ms for view in views) or 1.0
-    return [_row(view, whole, findings.get(view.key)) for view in views]
+    return [
+        _row(view, whole, findings.get(view.key), percentiles(operator, one, view, start, end))
+        for view in views
+    ]
 
 
-def _row(view: StatementView, whole_ms: float, finding: int | None) -> StatementRow:
+def _row(
+    view: StatementView,
+    whole_ms: float,
+    finding: int | None,
+    quantiles: tuple[float | None, float | None],
+) -> StatementRow:
     spent, calls = view.spent, view.spent.calls
     pages = None
     if spent.blocks_hit is not None and spent.blocks_read is not None:
@@ -133,65 +177,38 @@ def _row(view: StatementView, whole_ms: float, finding: int | None) -> Statement
         source=view.source,
         finding=finding,
         planned=bool(view.plans),
+        p95_ms=quantiles[0],
+        p99_ms=quantiles[1],
     )
 
 
 def _from_samples(
     operator: Operator, one: Attached, findings: Mapping[str, int], start: float, end: float
 ) -> list[StatementRow]:
-    store, key = operator.samples, one.row.key
-    kept = [
-        label
-        for metric, label, first, last in store.subjects(key)
-        if metric == COST and first < end and last >= start
-    ]
-    means: dict[str, tuple[float, float]] = {}
-    for label in kept[:KEPT_MAX]:
-        cost = _mean(store.range(key, COST, label, start=start, end=end, points=POINTS))
-        mean = _mean(store.range(key, MEAN, label, start=start, end=end, points=POINTS))
-        if cost is not None and mean is not None:
-            means[label.partition(":")[2]] = (cost, mean)
-    whole = sum(cost for cost, _ in means.values()) or 1.0
-    texts = {
-        f.name: str(f.evidence.get("text", ""))
-        for f in operator.logbook.findings(key, open_only=False)
-    }
-    return [
-        _kept_row(one, statement, cost, mean, cost / whole, texts, findings.get(statement))
-        for statement, (cost, mean) in means.items()
-    ]
+    kept = kept_statements(operator, one, start=start, end=end)
+    whole = sum(statement.cost for statement in kept) or 1.0
+    return [_kept_row(one, row, row.cost / whole, findings.get(row.statement)) for row in kept]
 
 
-def _kept_row(
-    one: Attached,
-    statement: str,
-    cost: float,
-    mean: float,
-    share: float,
-    texts: Mapping[str, str],
-    finding: int | None,
-) -> StatementRow:
-    view = one.watch.statements.view(statement, start=0.0, end=0.0001)
-    text = view.text if view is not None else texts.get(statement, "")
+def _kept_row(one: Attached, kept: Kept, share: float, finding: int | None) -> StatementRow:
+    view = one.watch.statements.view(kept.statement, start=0.0, end=0.0001)
     return StatementRow(
-        statement=statement,
-        name=view.name if view is not None else text or statement,
-        text=text,
+        statement=kept.statement,
+        name=kept.name,
+        text=kept.text,
         applications=list(view.applications) if view is not None else [],
         write=view.write if view is not None else None,
-        cost_ms_per_second=cost,
+        cost_ms_per_second=kept.cost,
         share=share,
-        mean_ms=mean,
-        calls_per_second=None,
-        rows_per_call=None,
-        late_share=None,
-        pages_per_call=None,
+        mean_ms=kept.mean_ms,
+        calls_per_second=kept.calls_per_second,
+        rows_per_call=kept.rows_per_call,
+        late_share=kept.late_share,
+        pages_per_call=kept.pages_per_call,
         waited_share=None,
         source="samples",
         finding=finding,
         planned=view is not None and bool(view.plans),
+        p95_ms=kept.p95_ms,
+        p99_ms=kept.p99_ms,
     )
-
-
-def _mean(points: list[tuple[float, float, float, float]]) -> float | None:
-    return sum(point[1] for point in points) / len(points) if points else None

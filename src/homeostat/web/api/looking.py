@@ -64,6 +64,7 @@ class Looking:
             seconds=query.seconds,
             order=query.order,
             limit=query.limit,
+            shift=query.shift,
         )
 
     @route("GET", "/api/v1/statements/{name}")

@@ -27,7 +27,7 @@ HOURS_MAX = 8784
 YEAR_SECONDS = 366 * 86_400.0
 RANGE_SECONDS = 3600.0  # how far back a range goes unless `start` is given
 
-Order = Literal["total", "mean", "calls", "rows", "pages"]
+Order = Literal["total", "mean", "p99", "calls", "rows", "pages", "grown"]
 Decision = Literal["approve", "reject", "revert"]
 DECISIONS: tuple[str, ...] = get_args(Decision)
 PersonRole = Literal["viewer", "operator", "admin"]
@@ -145,6 +145,10 @@ class WhichStatements(Given, frozen=True):
         600.0
     )
     order: Annotated[Order, Meta(description="The most of it comes first.")] = "total"
+    shift: Annotated[
+        float,
+        Meta(ge=0, le=YEAR_SECONDS, description="Compared with so much earlier; 0: with nothing."),
+    ] = 0.0
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX, description="At most so many.")] = 50
 
 

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from homeostat.errors import RequestError
 from homeostat.web.auth import Visitor
 from homeostat.web.pages.frame import Frame, Sight
+from homeostat.web.pages.performance import COMPARED
 from homeostat.web.plan_tree import summary, tree
 
 WINDOWS: dict[str, tuple[str, float]] = {
@@ -21,16 +22,24 @@ WINDOWS: dict[str, tuple[str, float]] = {
     "24h": ("24 h", 86_400.0),
     "7d": ("7 d", 604_800.0),
     "30d": ("30 d", 2_592_000.0),
+    "90d": ("90 d", 7_776_000.0),
+    "1y": ("1 year", 31_536_000.0),
 }
 ORDERS = {
     "total": "Time in all",
     "mean": "Mean time",
+    "p99": "p99",
     "calls": "Calls",
     "rows": "Rows",
     "pages": "Pages read",
+    "grown": "What grew",
 }
 WINDOW, ORDER = "10m", "total"
 REFRESH_SECONDS = 10.0
+
+
+def _given(asked: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in asked.items() if value}
 
 
 class StatementPages:
@@ -47,17 +56,23 @@ class StatementPages:
         ]
 
     async def statements(self, request: Request, visitor: Visitor) -> Response:
-        """GET /db/{key}/statements?window=&order=."""
+        """GET /db/{key}/statements?window=&order=&compare=."""
         window = request.query_params.get("window", WINDOW)
         order = request.query_params.get("order", ORDER)
-        if window not in WINDOWS or order not in ORDERS:
+        compare = request.query_params.get("compare", "")
+        if window not in WINDOWS or order not in ORDERS or compare not in COMPARED:
             raise RequestError(
-                f"`window` is one of {', '.join(WINDOWS)}, `order` of {', '.join(ORDERS)}."
+                f"`window` is one of {', '.join(WINDOWS)}, `order` of {', '.join(ORDERS)}, "
+                f"`compare` of {', '.join(filter(None, COMPARED))}."
             )
+        seconds = WINDOWS[window][1]
+        given = COMPARED[compare][1]
+        shift = seconds if given is None else given
+        asked = {"window": window, "order": order, **({"compare": compare} if compare else {})}
 
         def look(sight: Sight) -> dict[str, Any]:
             found = self.frame.console.statements(
-                sight.database.key, seconds=WINDOWS[window][1], order=order
+                sight.database.key, seconds=seconds, order=order, shift=shift
             )
             return {
                 "found": found,
@@ -65,7 +80,9 @@ class StatementPages:
                 "orders": ORDERS,
                 "window": window,
                 "order": order,
-                "link": lambda **new: f"?{urlencode({'window': window, 'order': order, **new})}",
+                "compare": compare,
+                "compared": COMPARED,
+                "link": lambda **new: f"?{urlencode(_given({**asked, **new}))}",
                 "events": "tick finding",
                 "every": REFRESH_SECONDS,
             }

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import jinja2
 
 from homeostat.logbook.rows import REMEDY_ENDED
+from homeostat.operate.verify import change_in_words
 from homeostat.web import moves, words
 
 ROOM = Path(__file__).parent.parent
@@ -51,6 +52,7 @@ def templates() -> jinja2.Environment:
         "ms": words.milliseconds,
         "percent": words.percent,
         "quantity": words.quantity,
+        "change": change_in_words,
         "iso": words.iso,
         "clock": words.clock_utc,
         "duration": words.duration,

@@ -1,0 +1,1 @@
+-- Nothing to clean up: an older release keeps the index without knowing it.

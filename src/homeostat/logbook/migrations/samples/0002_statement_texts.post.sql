@@ -1,0 +1,1 @@
+-- Nothing to clean up: an older release does not look at the table.
