@@ -109,6 +109,13 @@
   const here = () => showView(location.pathname + location.search);
   window.addEventListener("popstate", () => viewed && here());
 
+  // on a phone the strips of tabs and choices are wider than the page: begin at what is shown
+  for (const current of document.querySelectorAll(".tabs [aria-current], .ranges [aria-current]")) {
+    const strip = current.closest("ul, nav");
+    const [whole, part] = [strip, current].map((one) => one.getBoundingClientRect());
+    strip.scrollLeft += part.left + part.width / 2 - whole.left - whole.width / 2;
+  }
+
   const everything = () => refresh([...new Set(Object.values(PARTS_OF).flat())]);
 
   document.body.addEventListener("htmx:after:swap", () => {
