@@ -8,6 +8,7 @@ import pytest
 
 from bench.causes import RIGHT_SHARE, Told, told
 from bench.planted import PLANTED, Planted
+from bench.planted_more import MORE
 from homeostat.config import TuneConfig
 from homeostat.operate.statements import Spent, StatementView
 from homeostat.tune.causes import MANY_ROWS, many_rows
@@ -33,13 +34,16 @@ def told_of(found: list[Told]) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_causes_of_planted_statements_are_told(url: str, tmp_path: Path) -> None:
-    found = told(url, tmp_path / "data", named(*FEW), seconds=FEW_SECONDS)
+    found = told(url, tmp_path / "data", [*named(*FEW), *MORE], seconds=FEW_SECONDS)
     assert told_of(found) == {}
+    both = next(one.sentence for one in found if one.planted.name == "either_of_three")
+    assert "customer_id" in both
+    assert "total" in both
 
 
 @pytest.mark.long
 def test_at_most_one_in_twenty_is_told_wrongly(url: str, tmp_path: Path) -> None:
-    found = told(url, tmp_path / "data", PLANTED, seconds=ALL_SECONDS)
+    found = told(url, tmp_path / "data", PLANTED + MORE, seconds=ALL_SECONDS)
     assert sum(one.right for one in found) >= RIGHT_SHARE * len(found), told_of(found)
     assert sum(one.wrong for one in found) <= len(found) // 20, told_of(found)
 

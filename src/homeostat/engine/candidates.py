@@ -35,6 +35,8 @@ class Candidate:
         conditions: those value predicates of it that the index would look up.
         ordered: whether it gives the first rows of an order without reading the others.
         fresh: whether no index begins with a column that this one has: nothing serves in its stead.
+        beside: columns of the other sides of an OR that no index serves either: each needs one, or
+            the whole is read as before.
     """
 
     spec: IndexSpec
@@ -43,6 +45,7 @@ class Candidate:
     conditions: tuple[Condition, ...]
     ordered: bool
     fresh: bool
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,24 @@ def candidates(
             for index in indexes
             if (index.schema, index.table) == (one.schema, one.table) and index.valid
         ]
+        lacking = _lacking(one.either, there)
         for part in (one, *one.either):
+            beside = tuple(name for name in lacking if part is not one and name != _first(part))
             for shape in _without_rowid(_shapes(part, table, dialect), table):
                 if shape.columns and not _served(shape, part, there):
-                    made = _candidate(shape, one, part, there)
+                    made = replace(_candidate(shape, one, part, there), beside=beside)
                     found.setdefault(made.spec.name, made)
     return list(found.values())
+
+
+def _lacking(sides: Sequence[Asked], there: Sequence[IndexInfo]) -> list[str]:
+    """Return the columns by which the sides of an OR are found, of those that no index serves."""
+    begins = {plain_expression(index.columns[0]) for index in there if index.where is None}
+    return _unique(_first(one) for one in sides if plain_expression(_first(one)) not in begins)
+
+
+def _first(one: Asked) -> str:
+    return next(iter([*one.equal, *one.ranged, *one.prefixed]), "")
 
 
 def _candidate(shape: _Shape, one: Asked, part: Asked, there: Sequence[IndexInfo]) -> Candidate:

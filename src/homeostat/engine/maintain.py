@@ -39,7 +39,10 @@ def try_index(maintain: Maintain, spec: IndexSpec, *, wire: Wire, deadline_ms: f
     if wire.dialect == "sqlite":
         asked, params = "SELECT sum(pgsize) FROM dbstat WHERE name = :name", {"name": spec.name}
     else:
-        asked = "SELECT pg_relation_size(to_regclass(:name)::oid)"
+        asked = (  # that of a table in parts is as large as those of its parts
+            "SELECT coalesce((SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(r)), "
+            "pg_relation_size(r::oid))::int8 FROM to_regclass(:name) r"
+        )
         params = {"name": f"{quoted(spec.schema or 'public')}.{quoted(spec.name)}"}
     size = wire.execute(asked, params).scalar()
     return IndexTrial(seconds, float(size) if isinstance(size, int | float) else 0.0)
@@ -81,6 +84,14 @@ def _refuse_several(expression: str) -> None:
         if token.text == ";" or depth < 0:
             message = "The condition or column of an index is one expression. Correct it."
             raise ConfigError(message)
+
+
+PART_NAME_CHARACTERS = 50  # of 63, with the digits that tell the parts of a whole apart
+
+
+def is_of(name: str, spec: IndexSpec) -> bool:
+    """Return whether a plan that names an index uses this one, or that of a part of its table."""
+    return name == spec.name or name.startswith(f"{spec.name[:PART_NAME_CHARACTERS]}_")
 
 
 def same_index(info: IndexInfo, spec: IndexSpec) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
 from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo, ViewInfo
-from homeostat.engine.maintain import definition_of, refuse_other
+from homeostat.engine.maintain import PART_NAME_CHARACTERS, definition_of, refuse_other
 from homeostat.engine.statements import statement
 from homeostat.errors import DatabaseError, HomeostatError, StatementError, UnsupportedError
 from homeostat.measure import Unknown
@@ -30,7 +30,6 @@ QUEUE_TIMEOUT_MS = 1_000
 # nobody waits for what is built CONCURRENTLY, so it need not be quick: one process builds it and
 # not three, and what it writes goes to the disk bit by bit (commits wait behind a burst)
 GENTLE = {"max_parallel_maintenance_workers": "0", "backend_flush_after": "256kB"}
-PART_NAME_CHARACTERS = 50  # of 63, with the digits that tell the parts apart
 PUBLIC = "public"
 NO_STATISTICS = Unknown("the table was never analysed; run ANALYZE")
 LOCKED = Unknown("somebody holds or wants the table for himself alone; asking would wait for him")

@@ -67,6 +67,24 @@ def tables_of(sql: str, dialect: str) -> frozenset[str]:
     return frozenset(table.name.lower() for table in found)
 
 
+def summed_up(sql: str, dialect: str) -> str:
+    """Return the one table of which a statement sums up every row, in lower case; else nothing.
+
+    That is a SELECT of aggregates or of groups without a condition. One that calls functions which
+    the parser does not know may be slow by these.
+    """
+    tree = parsed(sql, dialect)
+    if not isinstance(tree, exp.Select) or tree.find(exp.Anonymous, exp.Window, exp.Subquery):
+        return ""
+    if any(tree.args.get(part) for part in ("where", "joins", "with_", "with", "limit")):
+        return ""
+    tables = list(tree.find_all(exp.Table))
+    sums = tree.args.get("group") is not None or any(
+        one.find(exp.AggFunc) is not None for one in tree.selects
+    )
+    return tables[0].name.lower() if sums and len(tables) == 1 else ""
+
+
 def inserted_values(sql: str, dialect: str) -> tuple[str, dict[str, str]]:
     """Return the table and the value of each column (SQL) of an INSERT of one row of values."""
     tree = parsed(sql, dialect)

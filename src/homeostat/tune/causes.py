@@ -27,6 +27,10 @@ N_PLUS_ONE = "N+1"
 UNKNOWN = "unknown"
 SCAN_SHARE_MIN = 0.03  # of the mean time: a scan that takes less is not what makes it slow
 ROW_MS_MAX = 0.2  # a row that takes longer to return is dear by itself; most take 1 to 30 us
+# a search for a foreign key takes about as long as a count; what takes many times as long is slow by
+# something else
+KEY_SHARE_MIN = 0.05
+CHANGED_MIN = 0.2  # rows of a call: where nothing is changed nothing is searched
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
 
 
@@ -55,7 +59,9 @@ def cause_of(one: StatementView, view: View) -> Cause:
         or stale_statistics(one, config)
         or plan_change(one, view)
         or missing_index(one, config, fresh=False)
+        or unindexed_key(one, config)
         or many_rows(one, config)
+        or whole_table(one, config)
         or reading(one, config)
         or n_plus_one(one, config, below_ms=math.inf)
         or Cause(UNKNOWN)
@@ -129,7 +135,53 @@ def missing_index(one: StatementView, config: TuneConfig, *, fresh: bool) -> Cau
     mend = (
         f"An index on {candidate['table']} ({columns}){where}; remedy create-index proves it first."
     )
-    return Cause(MISSING_INDEX, text, mend, {"best": candidate["name"]})
+    beside = [name for name in candidate.get("beside", ()) if name not in candidate["columns"]]
+    if beside:
+        others = ", and one by ".join(beside)
+        text += f", nor by {', nor by '.join(beside)}, and its OR needs each"
+        mend = (
+            f"An index on {candidate['table']} ({columns}){where}, and one by {others}: with one "
+            "alone it still reads everything. Build them all, or ask with UNION."
+        )
+    return Cause(MISSING_INDEX, text, mend, {"best": candidate["name"], "beside": beside})
+
+
+def unindexed_key(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name the table that is read from end to end for each row deleted, for want of an index."""
+    changed = one.spent.rows / max(1.0, one.spent.calls)
+    found: list[tuple[float, Json]] = []
+    for child in one.facts.get("children", ()):
+        searched_ms = changed * (child["scan_ms"] or 0.0)
+        if child["rows"] >= config.rows_read_min and searched_ms >= KEY_SHARE_MIN * one.mean_ms:
+            found.append((searched_ms, child))
+    if not found or changed < CHANGED_MIN:
+        return None
+    child = max(found, key=lambda item: item[0])[1]
+    columns = ", ".join(child["columns"])
+    text = (
+        f"for each row that it changes, {child['rows']:,.0f} rows of {child['table']} are read to "
+        f"find those that refer to it; none is found by {columns}"
+    )
+    mend = (
+        f"Build an index on {child['table']} ({columns}), which its foreign key needs. It is not "
+        "built by itself: no plan shows that search, so nothing could prove the index."
+    )
+    return Cause(MISSING_INDEX, text, mend, {"child": child})
+
+
+def whole_table(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name the size of a table that is summed up: it reads every row, and has to."""
+    summed = one.facts.get("summed")
+    if not summed or summed["rows"] < config.rows_returned:
+        return None
+    if summed["scan_ms"] is None or summed["scan_ms"] < SCAN_SHARE_MIN * one.mean_ms:
+        return None
+    text = f"it sums up all {summed['rows']:,.0f} rows of {summed['table']}; no index spares that"
+    mend = (
+        "Keep a summary: a table of sums that is refreshed now and then (a materialized view on "
+        "PostgreSQL) or kept by triggers; or ask less often."
+    )
+    return Cause(MANY_ROWS, text, mend, {"summed": summed})
 
 
 def _read_per_needed(one: StatementView, candidate: Json) -> float | None:

@@ -6,8 +6,8 @@ application's. Facts are JSON: the rule judges by them and findings carry them, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -17,9 +17,12 @@ from homeostat.driver.wire import NO_PARAMS, Params
 from homeostat.engine.candidates import Candidate, candidates
 from homeostat.engine.engine import Engine, Unsupported
 from homeostat.engine.facets import IndexInfo, Plan, TableInfo, ViewInfo
+from homeostat.engine.foreign_keys import ForeignKey, asked_by, foreign_keys
 from homeostat.engine.predicates import asked
 from homeostat.engine.reads import Read, place_of, reads_of
 from homeostat.engine.sources import Asked
+from homeostat.engine.statements import statement
+from homeostat.engine.texts import summed_up
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.measure import Unknown
@@ -44,7 +47,9 @@ class Catalogue:
     tables: Sequence[TableInfo]
     indexes: Sequence[IndexInfo]
     views: Sequence[ViewInfo] = ()
-    counted: dict[str, float | None] = field(default_factory=dict)  # rows by table as plans call it
+    keys: Sequence[ForeignKey] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)  # whole by part, as plans call them
+    counted: dict[str, Counted | None] = field(default_factory=dict)  # by table as plans call it
 
 
 def read_catalogue(engine: Engine) -> Catalogue | None:
@@ -56,7 +61,25 @@ def read_catalogue(engine: Engine) -> Catalogue | None:
     maintain = engine.maintain
     if isinstance(maintain, Unsupported):
         return None
-    return Catalogue(maintain.tables(), maintain.indexes(), maintain.views())
+    return Catalogue(
+        maintain.tables(),
+        maintain.indexes(),
+        maintain.views(),
+        foreign_keys(engine),
+        _parts(engine),
+    )
+
+
+def _parts(engine: Engine) -> dict[str, str]:
+    if engine.dialect != "postgresql":
+        return {}
+    rows = engine.execute(statement("postgresql", "parts")).rows
+    return {
+        place_of(TableInfo(str(name), (), schema=str(schema))): place_of(
+            TableInfo(str(whole), (), schema=str(whole_schema))
+        )
+        for schema, name, whole_schema, whole in rows
+    }
 
 
 def estimate(engine: Engine, view: StatementView) -> Plan | None:
@@ -88,12 +111,19 @@ def facts_of(
     """Return what was found out about a statement.
 
     Keys: `plan` (facets.Plan), `tables` (rows, changed, analysed, expected, matching by table),
-    `candidates` (each an index with what it would do), `scanned` (tables read from end to end).
+    `candidates` (each an index with what it would do), `scanned` (tables read from end to end),
+    `summed` (the table of which every row is asked for, with its rows), `children` (tables that
+    are searched, without an index, for each row that is changed).
     """
     params = newest_parameters(view)
     asks = asked(view.sql, engine.dialect, catalogue.tables, views=catalogue.views, params=params)
-    reads = reads_of(plan)
     counts = _Counts(engine, catalogue, params, config.explain_ms)
+    named = {counts.place(one) for one in asks}
+    reads = [
+        one if one.relation in named else replace(one, relation=catalogue.parts[one.relation])
+        for one in reads_of(plan)
+        if one.relation in named or one.relation in catalogue.parts
+    ]
     tables: dict[str, Json] = {}
     for one in asks:
         if counts.place(one) not in {read.relation for read in reads}:
@@ -107,6 +137,8 @@ def facts_of(
         "scanned": sorted({read.relation for read in reads if read.whole}),
         "tables": tables,
         "candidates": [one for one in told if one["read"] is not None][:CANDIDATES_MAX],
+        "summed": _summed(view.sql, asks, reads, counts),
+        "children": _children(view.sql, catalogue, counts),
     }
 
 
@@ -133,12 +165,15 @@ class _Counts:
         return place_of(self.info(one))
 
     def rows(self, one: Asked) -> float | None:
+        found = self.counted(one)
+        return None if found is None else found.rows
+
+    def counted(self, one: Asked) -> Counted | None:
         place = self.place(one)
         if place not in self._catalogue.counted:
-            found = count_rows(
+            self._catalogue.counted[place] = count_rows(
                 self.engine, one.table, schema=one.schema, deadline_ms=self._deadline_ms
             )
-            self._catalogue.counted[place] = None if found is None else found.rows
         return self._catalogue.counted[place]
 
     def matching(self, one: Asked, conditions: Sequence[str]) -> Counted | None:
@@ -157,6 +192,32 @@ class _Counts:
                 deadline_ms=self._deadline_ms,
             )
         return self._asked[key]
+
+
+def _summed(sql: str, asks: Sequence[Asked], reads: Sequence[Read], counts: _Counts) -> Json:
+    """Return the table that is summed up from end to end, its rows, and how long these take."""
+    table = summed_up(sql, counts.engine.dialect)
+    for one in asks:
+        if one.table.lower() != table:
+            continue
+        whole = any(read.whole and read.relation == counts.place(one) for read in reads)
+        found = counts.counted(one)
+        if whole and found is not None:
+            return {"table": one.table, "rows": found.rows, "scan_ms": found.ms}
+    return {}
+
+
+def _children(sql: str, catalogue: Catalogue, counts: _Counts) -> list[Json]:
+    """Return the tables that are searched from end to end for each row that is changed."""
+    found: list[Json] = []
+    for key in asked_by(sql, counts.engine.dialect, catalogue.keys):
+        if key.served_by(catalogue.indexes):
+            continue
+        rows = counts.counted(Asked(key.table, key.schema))
+        if rows is not None:
+            facts = {"rows": rows.rows, "scan_ms": rows.ms, "columns": list(key.columns)}
+            found.append({"table": key.table, "schema": key.schema, **facts})
+    return found
 
 
 def _table_facts(one: Asked, counts: _Counts) -> Json:
@@ -208,6 +269,7 @@ def _candidate_facts(
         "by_value": bool(looked_up),
         "ordered": one.ordered,
         "fresh": one.fresh,
+        "beside": list(one.beside),
         "partner_share": _partner_share(asks_of, asks, counts) if asks_of.joined else None,
     }
 

@@ -15,7 +15,7 @@ import msgspec
 from homeostat.config import TuneConfig
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import IndexInfo, IndexSpec, Maintain
-from homeostat.engine.maintain import same_index
+from homeostat.engine.maintain import is_of, same_index
 from homeostat.engine.plan import walk
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Finding, Json
@@ -81,6 +81,8 @@ class CreateIndex:
         found = [one for one in evidence.get("candidates", ()) if one["name"] == best]
         if not found:
             return Declined("no index is known that would serve it")
+        if evidence.get("beside"):
+            return Declined("its OR needs several indexes, and one alone changes nothing")
         one = statement_of(finding, view)
         if one is None or not one.spent.calls:
             return Declined("the statement does not run at this moment")
@@ -175,7 +177,7 @@ class CreateIndex:
         one = view.statements.view(str(parameters["statement"]), start=0.0, end=view.at)
         if one is not None and one.plans:
             named = {node.index for _, node in walk(one.plans[-1].plan.root)}
-            if spec_of(parameters).name in named:
+            if any(is_of(name, spec_of(parameters)) for name in named if name):
                 return ""
         return "the planner does not use the index"
 

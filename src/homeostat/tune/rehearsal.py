@@ -18,7 +18,7 @@ from homeostat.config import Config, TuneConfig
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo, Explain, IndexSpec, Maintain
-from homeostat.engine.maintain import IndexTrial, try_index
+from homeostat.engine.maintain import IndexTrial, is_of, try_index
 from homeostat.engine.plan import walk
 from homeostat.errors import CloneRefusedError, DatabaseError
 from homeostat.logbook.rows import Json
@@ -157,7 +157,7 @@ def _try(
     deadline_ms = 1000 * tune.build_seconds_max
     index = try_index(maintain, spec, wire=wire, deadline_ms=deadline_ms)
     plans["after"] = _plan(explain, newest, wire, tune)
-    used = any(_takes(explain, call, wire, spec.name) for call in calls if call.key == statement)
+    used = any(_takes(explain, call, wire, spec) for call in calls if call.key == statement)
     after = replay(wire, calls, seconds=tune.replay_seconds)
     compared = compare_sides(calls, before, after)
     worse = frozenset(one.key for one in compared if is_worse(one, tune))
@@ -172,13 +172,13 @@ def _try(
     return Trial(clone, index, chosen, compared, used, known, failed)
 
 
-def _takes(explain: Explain, call: Call, wire: Wire, index: str) -> bool:
+def _takes(explain: Explain, call: Call, wire: Wire, spec: IndexSpec) -> bool:
     """Return whether the planner takes an index for a call."""
     try:
         plan = explain.estimate(call.sql, call.params, wire=wire)
     except DatabaseError:
         return False
-    return any(node.index == index for _, node in walk(plan.root))
+    return any(node.index and is_of(node.index, spec) for _, node in walk(plan.root))
 
 
 def _plan(explain: Explain, call: Call, wire: Wire, tune: TuneConfig) -> Json:
