@@ -27,8 +27,8 @@ N_PLUS_ONE = "N+1"
 UNKNOWN = "unknown"
 SCAN_SHARE_MIN = 0.03  # of the mean time: a scan that takes less is not what makes it slow
 ROW_MS_MAX = 0.2  # a row that takes longer to return is dear by itself; most take 1 to 30 us
-# a search for a foreign key takes about as long as a count; what takes many times as long is slow by
-# something else
+# a search for a foreign key takes about as long as a count; what takes many times as long is slow
+# by something else
 KEY_SHARE_MIN = 0.05
 CHANGED_MIN = 0.2  # rows of a call: where nothing is changed nothing is searched
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged

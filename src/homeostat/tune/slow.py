@@ -47,9 +47,9 @@ class SlowStatement:
         "`tune.cost_ms_per_second` or misses `monitor.promise_ms` in `tune.promise_missed_share` "
         "of its calls; or its mean passes `tune.mean_query_ms` (VISION: mean query > 1000 ms). "
         "Ranked by what it costs. The cause is told from evidence: missing index, stale "
-        "statistics, lock wait, plan change, I/O, too many rows, N+1; else unknown. A missing index "
-        "may be one that a foreign key needs where rows are deleted, or several for an OR; too many "
-        "rows may be those of a table that is summed up. "
+        "statistics, lock wait, plan change, I/O, too many rows, N+1; else unknown. A missing "
+        "index may be one that a foreign key needs where rows are deleted, or several for an OR; "
+        "too many rows may be those of a table that is summed up. "
         "`homeostat explain` shows its plan. Remedies: create-index, refresh-statistics."
     )
     after: str = "statements"
