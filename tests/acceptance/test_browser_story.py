@@ -83,13 +83,14 @@ class Story:
         live = self.page.locator("#live")
         expect(live).to_have_attribute("data-state", "live", timeout=RETURN_MS)
 
-    def remedy(self, number: int) -> Locator:
-        """Return a remedy's card."""
-        return self.page.locator(f"#remedy-{number}")
+    def remedy(self, title: str, times: int = 1) -> Locator:
+        """Return the card of the n-th remedy of this title, which is the newest."""
+        cards = self.page.locator("article[id^=remedy-]").filter(has_text=title)
+        expect(cards).to_have_count(times, timeout=CHAPTER_MS)
+        return cards.first
 
-    def ends(self, number: int, badge: str) -> str:
+    def ends(self, card: Locator, badge: str) -> str:
         """Wait until a remedy has reached a state; return its verdict."""
-        card = self.remedy(number)
         state = card.locator(".card-head .badge")
         expect(state).to_have_text(re.compile(f"^({ENDS}|{badge})$"), timeout=CHAPTER_MS)
         assert state.inner_text() == badge, f"{card.inner_text()}\n{self.running.text}"
@@ -153,11 +154,11 @@ def told(running: Demo, kind: str, times: int = 1) -> str:
 def see_the_index_kept(story: Story, running: Demo) -> None:
     found = story.finding("^list_online|list_online:")
     expect(found).to_contain_text("missing index", timeout=CHAPTER_MS)
-    expect(story.remedy(1)).to_contain_text("(started_ms) where ended_ms IS NULL")
-    verdict = story.ends(1, "Kept")
+    built = story.remedy("(started_ms) where ended_ms IS NULL")
+    verdict = story.ends(built, "Kept")
     assert "the new index was used" in verdict
     assert told(running, "kept") in verdict
-    expect(story.remedy(1).locator(".move").nth(1)).to_contain_text("on the clone list_online took")
+    expect(built.locator(".move").nth(1)).to_contain_text("on the clone list_online took")
     assert story.dots() == ["accent", "good"]
 
 
@@ -165,10 +166,11 @@ def see_the_first_growth_kept(story: Story, running: Demo) -> None:
     found = story.finding("pool of 4 connections is exhausted")
     expect(found).to_contain_text("held while idle", timeout=CHAPTER_MS)
     expect(found).to_contain_text("sync_partner_profile")
-    verdict = story.ends(2, "Kept")
+    grown = story.remedy("from 4 to 8")
+    verdict = story.ends(grown, "Kept")
     assert re.search(r"Mean latency [\d.,]+ \u2192 [\d.,]+ ms \(-\d[\d.]*%\)", verdict), verdict
     assert told(running, "kept", 2) in verdict
-    expect(story.remedy(2).locator(".strip-dot")).to_have_count(12)
+    expect(grown.locator(".strip-dot")).to_have_count(12)
     assert story.dots() == ["accent", "good"] * 2
     assert (story.number("Healed"), story.number("Undone")) == ("2", "0")
 
@@ -176,15 +178,16 @@ def see_the_first_growth_kept(story: Story, running: Demo) -> None:
 def see_the_second_end_without_effect(story: Story, running: Demo) -> None:
     holder = story.finding("wait for one lock holder|of the pool main wait for locks")
     expect(holder).to_contain_text(re.compile("nightly.report"), timeout=CHAPTER_MS)
-    verdict = story.ends(3, "Undone, did not help")
+    grown = story.remedy("from 8 to 16")
+    verdict = story.ends(grown, "Undone, did not help")
     assert re.search("nightly.report", verdict), verdict
     assert told(running, "ineffective") in verdict
-    expect(story.remedy(3).locator(".move").last).to_contain_text("Ineffective")
+    expect(grown.locator(".move").last).to_contain_text("Ineffective")
     assert story.dots() == [*["accent", "good"] * 2, "accent", "undone"]
 
 
 def see_the_third_wait(story: Story) -> None:
-    story.ends(4, "Waiting for you")
+    story.ends(story.remedy("from 8 to 16", 2), "Waiting for you")
     page = story.page
     expect(page.locator("h1")).to_have_text(
         "Grow the pool of persona-app from 8 to 16 connections?"
@@ -233,8 +236,9 @@ def test_the_story_is_seen_without_a_reload(
         see_the_third_wait(story)
         (approve_by_tab if "--engine" in arguments else approve_by_shortcut)(story.page)
         story.hears("is being rehearsed")
-        story.ends(4, "Kept")
-        expect(story.remedy(4).locator(".move").first).to_contain_text("approved by page")
+        grown = story.remedy("from 8 to 16", 2)
+        story.ends(grown, "Kept")
+        expect(grown.locator(".move").first).to_contain_text("approved by page")
         assert story.dots() == [*["accent", "good"] * 2, "accent", "undone", "accent", "good"]
         story.flawless()
         see_the_demo_end_and_come_back(story, running, data, arguments)

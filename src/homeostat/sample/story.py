@@ -6,6 +6,7 @@ is the operator's own doing. A chapter that the logbook already holds is not tol
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from homeostat.sample.troubles import DROPPED_INDEX, IDLE_HOLDERS, LOCK_HOLDER, 
 
 POLL_SECONDS = 0.25
 REST_SECONDS = 6.0
+CALM_SECONDS_MAX = 20.0
 CHAPTER_SECONDS_MAX = 90.0
 GROW_POOL, CREATE_INDEX = "grow-pool", "create-index"
 REMEDIES = (GROW_POOL, CREATE_INDEX, "refresh-statistics", "analyse-table")
@@ -148,11 +150,25 @@ class Story:
         self.say("trouble", "the nightly report is stopped, as a person would who was told its pid")
 
     def _waits_for_you(self) -> None:
+        self._calm()
         self.console.set_autonomy(GROW_POOL, "approve")
         self.say("autonomy", f"{GROW_POOL} is set to approve: from now on it asks first")
         self.say("trouble", "the partner gets slower still")
         self.switch(IDLE_HOLDERS, True, THIRD.idle_holders)
         self._until_over(GROW_POOL, patience_seconds=None)
+
+    def _calm(self) -> None:
+        """Wait until the pools are well: else what one trouble did is measured as the next one's.
+
+        A person who approves at once has the batches before the change begin with the backlog of
+        the lock holder, and its end is a fall that no change made.
+        """
+        self.switch(IDLE_HOLDERS, True, FIRST.idle_holders)
+        until = self.clock.monotonic() + CALM_SECONDS_MAX
+        while self.clock.monotonic() < until and not self._pause():
+            with contextlib.suppress(OperateError):  # it is being restarted; it is asked again
+                if not any(finding.rule in RULES for finding in self.console.findings()):
+                    return
 
     def _until_over(
         self, remedy: str, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX
