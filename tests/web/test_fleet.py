@@ -54,7 +54,7 @@ def names(text: str) -> list[str]:
 
 def test_groups_are_headed_and_what_needs_somebody_is_first(site: Site, fleet: str) -> None:
     text = site.page("/", cookie=fleet).text
-    assert re.findall(r"<h2>([^<]*)</h2>", text) == ["&lt;money&gt;", "shops"]
+    assert re.findall(r"<h2>([^<]*)</h2>", text) == ["&lt;money&gt;", "shops", "In no group"]
     shops = ["shop-jp", "shop-us", "shop-eu", "late"]
     assert names(text) == ["billing", *shops, "scratch"]
 
@@ -72,6 +72,36 @@ def test_a_label_leaves_the_others_out(site: Site, fleet: str) -> None:
     assert names(part) == ["billing", "shop-eu"]
     none = site.page("/?label=%3Cb%3E=x", cookie=fleet).text
     assert "No database has the label &lt;b&gt;=x" in none
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("state=waiting", ["shop-jp"]),
+        ("state=unreachable", ["late"]),
+        ("group=shops&state=ok", ["shop-jp", "shop-eu"]),
+        ("q=SHOP+us", ["shop-us"]),
+        ("q=region%3Deu", ["billing", "shop-eu"]),
+        ("q=nothing", []),
+    ],
+)
+def test_the_list_is_searched_and_filtered(
+    site: Site, fleet: str, query: str, left: list[str]
+) -> None:
+    assert names(site.page(f"/?{query}", cookie=fleet).text) == left
+    assert names(site.page(f"/databases?{query}", cookie=fleet).text) == left
+    asked = query.replace("q=", "words=")
+    groups = site.program("GET", f"/api/v1/fleet?{asked}").decode(list[Group])
+    found = [
+        name
+        for group in groups
+        for name in [one.name for one in group.databases] + [one.name for one in group.pending]
+    ]
+    assert found == left
+
+
+def test_a_state_that_there_is_not_is_refused(site: Site, fleet: str) -> None:
+    assert site.page("/?state=%3Cb%3E", cookie=fleet).status == 400
 
 
 def test_the_api_answers_with_the_same_groups(site: Site, fleet: str) -> None:

@@ -38,7 +38,7 @@ from homeostat.web.api.shapes import (
     WhichSeries,
     range_of,
 )
-from homeostat.web.fleet import Group, fleet
+from homeostat.web.fleet import Group, Wanted, fleet
 from homeostat.web.prometheus import MEDIA_TYPE, exposition
 from homeostat.web.stream import EventStream, Pump
 
@@ -70,7 +70,8 @@ class Reading:
 
         Databases that could not be attached yet are listed too, unless a label is asked for.
         """
-        return fleet(await self.call(self.console.status), query.label)
+        wanted = Wanted(query.label, query.group, query.state, query.words)
+        return fleet(await self.call(self.console.status), wanted)
 
     @route("GET", "/api/v1/findings")
     async def findings(self, query: WhichFindings) -> list[Finding]:

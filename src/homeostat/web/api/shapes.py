@@ -109,6 +109,15 @@ class WhichGroups(Given, frozen=True):
     label: Annotated[
         str, Meta(max_length=TEXT_MAX, description="`key=value`: only those that carry it.")
     ] = ""
+    group: Annotated[str, Meta(max_length=TEXT_MAX, description="Only those of this group.")] = ""
+    state: Annotated[
+        Literal["", "waiting", "unreachable", "trouble", "paused", "ok"],
+        Meta(description="Only those in this state; `waiting`: for a decision of a person."),
+    ] = ""
+    words: Annotated[
+        str,
+        Meta(max_length=TEXT_MAX, description="All of them in name, address, group or labels."),
+    ] = ""
 
 
 class WhichSeries(Given, frozen=True):

@@ -8,11 +8,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from homeostat.errors import SignInRequiredError
+from homeostat.errors import RequestError, SignInRequiredError
 from homeostat.web.auth import Visitor
-from homeostat.web.fleet import fleet
+from homeostat.web.fleet import STATES, Wanted, counts_of, fleet, groups_of
 from homeostat.web.pages.frame import Frame
 from homeostat.web.pages.templating import path_of
+
+WORDS_MAX = 100
 
 
 class HomePages:
@@ -34,15 +36,15 @@ class HomePages:
     async def home(self, request: Request, visitor: Visitor) -> Response:
         """GET /: the only database, or the list."""
         status = await self.frame.call(self.frame.console.status)
-        label = request.query_params.get("label", "")
-        if len(status.databases) == 1 and not status.pending and not label:
+        asked = _wanted(request)
+        if len(status.databases) == 1 and not status.pending and asked.is_all:
             return RedirectResponse(path_of(status.databases[0].key), 303)
-        return await self.frame.render("home.html", visitor, lambda: self._home(label))
+        return await self.frame.render("home.html", visitor, lambda: self._home(asked))
 
     async def databases(self, request: Request, visitor: Visitor) -> Response:
         """GET /databases: the list, as a part of the page."""
-        label = request.query_params.get("label", "")
-        return await self.frame.render("parts/databases.html", visitor, lambda: self._home(label))
+        asked = _wanted(request)
+        return await self.frame.render("parts/databases.html", visitor, lambda: self._home(asked))
 
     async def login(self, request: Request) -> Response:
         """GET /login?key=: turn a one-time link into a session."""
@@ -74,14 +76,31 @@ class HomePages:
             return HTMLResponse(self.frame.templates.get_template("enter.html").render())
         return RedirectResponse("/", 303)
 
-    def _home(self, label: str) -> dict[str, Any]:
+    def _home(self, wanted: Wanted) -> dict[str, Any]:
         console = self.frame.console
         sequence, _ = console.wait_for_change(-1, -1, 0.0)
         status = console.status()
         return {
             "status": status,
-            "fleet": fleet(status, label),
-            "label": label,
+            "fleet": fleet(status, wanted),
+            "wanted": wanted,
+            "counts": counts_of(status),
+            "total": len(status.databases) + len(status.pending),
+            "groups": groups_of(status),
             "sequence": sequence,
             "now": self.frame.clock.now(),
         }
+
+
+def _wanted(request: Request) -> Wanted:
+    """Return which databases an address asks for.
+
+    Raises:
+        RequestError: it names no state that there is.
+    """
+    given = request.query_params
+    state = given.get("state", "")
+    if state and state not in STATES:
+        raise RequestError(f"`state` is one of {', '.join(STATES)}.")
+    words = " ".join(given.get("q", "")[:WORDS_MAX].split())
+    return Wanted(given.get("label", ""), given.get("group", ""), state, words)
