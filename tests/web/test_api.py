@@ -30,7 +30,9 @@ from homeostat.errors import (
     OperateError,
     OperatorUnreachableError,
     ReportRefusedError,
+    ServerUnreachableError,
     TooManyRequestsError,
+    UnsupportedError,
 )
 from homeostat.logbook.rows import AuditEntry, Finding, RemedyRecord
 from homeostat.operate.views import CloneView, RemedyView, Series, Status, Tick
@@ -223,6 +225,8 @@ def test_a_wrong_parameter_is_named(site: Site, path: str) -> None:
         (DecisionRefusedError(), 409, "DecisionRefusedError"),
         (ConfigError("no such remedy"), 400, "ConfigError"),
         (LogbookFullError(), 503, "LogbookFullError"),
+        (ServerUnreachableError("the server is down"), 503, "ServerUnreachableError"),
+        (UnsupportedError("this engine cannot do it"), 409, "UnsupportedError"),
         (OperateError("broken"), 500, "OperateError"),
     ],
 )

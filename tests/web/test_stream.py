@@ -162,6 +162,25 @@ def test_there_are_only_so_many_streams(
         streams.pop().close()
 
 
+def test_one_visitor_cannot_take_all_streams(
+    console: FakeConsole, clock: ManualClock, tmp_path: Path
+) -> None:
+    config = WebConfig(streams_max=8, streams_per_visitor_max=2)
+    with running_site(console, tmp_path, clock=clock, config=config) as site:
+        streams = [Stream(site), Stream(site)]
+        until(lambda: site.pump.streams == 2)
+        refused = site.program("GET", "/api/v1/events")
+        assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+        assert "Close some pages" in refused.json()["error"]
+        cookie = site.sign_in()
+        head = site.request("HEAD", "/api/v1/events", headers={"cookie": cookie})
+        assert head.status == 200  # others are not kept out
+        streams.pop().close()
+        until(lambda: site.pump.streams == 1)
+        assert site.program("HEAD", "/api/v1/events").status == 200
+        streams.pop().close()
+
+
 def test_nobody_listening_costs_the_operator_nothing(site: Site, console: FakeConsole) -> None:
     stream = Stream(site, "/api/v1/events?after=0")
     put(console, 1)

@@ -76,6 +76,9 @@ class WebConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     session_hours: Annotated[float, Meta(gt=0), about("How long a sign-in lasts.")] = 168.0
     link_seconds: Annotated[Seconds, about("How long a sign-in link is good.")] = 600.0
     streams_max: Annotated[Count, about("Open event streams.")] = 32
+    streams_per_visitor_max: Annotated[
+        Count, about("Open event streams of one token or sign-in.")
+    ] = 12
 
 
 class DatabaseConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from homeostat.errors import (
     CloneRefusedError,
     ConfigError,
+    DatabaseError,
     DecisionRefusedError,
     HomeostatError,
     InvalidRequestError,
@@ -36,6 +37,7 @@ from homeostat.errors import (
     RoleTooLowError,
     SignInRequiredError,
     TooManyRequestsError,
+    UnsupportedError,
 )
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (RequestError, 400),
     (ConfigError, 400),
     (LogbookError, 503),
+    (UnsupportedError, 409),
+    (DatabaseError, 503),
 )
 MEANING = {
     400: "The request cannot be read, or what it asks for is not possible.",
@@ -84,9 +88,10 @@ MEANING = {
     422: "A parameter or the body is not what the route takes; the message names it.",
     429: "Too much is asked at once; Retry-After says when to come again.",
     500: "Anything else; the reason is in the operator's log, never in the answer.",
-    503: "The logbook cannot be used.",
+    503: "The logbook or the database cannot be used now; Retry-After says when to ask again.",
 }
 RETRY_SECONDS = "1"
+DATABASE_RETRY_SECONDS = "10"  # a server that is down is back after some seconds at the earliest
 BODY_SECONDS_MAX = 10.0
 UNEXPECTED = "Something failed inside Homeostat. The operator's log has the details."
 FOR_PROGRAMS = ("/api/", "/agent/", "/healthz", "/readyz", "/metrics")
@@ -131,7 +136,8 @@ def headers_of(error: Exception) -> dict[str, str]:
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     if status in {429, 503}:
-        headers["retry-after"] = RETRY_SECONDS
+        seconds = DATABASE_RETRY_SECONDS if isinstance(error, DatabaseError) else RETRY_SECONDS
+        headers["retry-after"] = seconds
     return headers
 
 
@@ -176,7 +182,7 @@ class Guard:
         """Return what to say about a failure."""
         status = status_of(error)
         message, kind = describe(error)
-        if status >= 500 and not isinstance(error, LogbookError):
+        if status >= 500 and not isinstance(error, LogbookError | DatabaseError):
             log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         elif status >= 500:
             log.warning("%s %s: %s", request.method, request.url.path, error)

@@ -20,7 +20,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import msgspec
@@ -58,6 +58,7 @@ class Pump:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.streams = 0
+        self.by_visitor: Counter[str] = Counter()
         self._ring: deque[Event] = deque(maxlen=RING_EVENTS_MAX)
         self._ring_after = sys.maxsize  # the ring holds every event past this one
         self._ticks: dict[str, tuple[int, bytes]] = {}  # database -> number, message
@@ -88,14 +89,17 @@ class Pump:
         if self._thread is not None:
             await run_in_threadpool(self._thread.join, 2 * PUMP_SECONDS)
 
-    def enter(self) -> None:
+    def enter(self, visitor: str) -> None:
         """Count a stream in."""
         self.streams += 1
+        self.by_visitor[visitor] += 1
         self._awake.set()
 
-    def leave(self) -> None:
+    def leave(self, visitor: str) -> None:
         """Count a stream out."""
         self.streams -= 1
+        self.by_visitor[visitor] -= 1
+        self.by_visitor += Counter()  # forgets who has none left
         if not self.streams and not self.stopping:
             self._awake.clear()
 
@@ -200,7 +204,13 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, pump: Pump, *, clock: Clock, after: int | None, database: str | None
+        self,
+        pump: Pump,
+        *,
+        clock: Clock,
+        after: int | None,
+        database: str | None,
+        visitor: str = "",
     ) -> None:
         """Prepare a stream.
 
@@ -209,11 +219,13 @@ class EventStream(Response):
             clock: stamps the beats.
             after: the last event that the client has; None: only what comes from now on.
             database: only this database's events and ticks, and those of none; None: all.
+            visitor: whose stream it is, to count them.
         """
         self.pump = pump
         self.clock = clock
         self.after = after
         self.database = database
+        self.visitor = visitor
         self.background = None
         self.body = b""
         self.status_code = 200
@@ -229,13 +241,13 @@ class EventStream(Response):
                 "headers": self.raw_headers,
             }
         )
-        self.pump.enter()
+        self.pump.enter(self.visitor)
         gone = asyncio.ensure_future(_until_gone(receive))
         writing = asyncio.ensure_future(self._write(send))
         try:
             await asyncio.wait({gone, writing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.pump.leave()
+            self.pump.leave(self.visitor)
             for task in (gone, writing):
                 task.cancel()
             results = await asyncio.gather(gone, writing, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import anyio
@@ -38,6 +39,7 @@ from homeostat.web.api.shapes import (
     WhichSeries,
     range_of,
 )
+from homeostat.web.auth import Visitor
 from homeostat.web.fleet import Group, Wanted, fleet
 from homeostat.web.prometheus import MEDIA_TYPE, exposition
 from homeostat.web.stream import EventStream, Pump
@@ -142,12 +144,15 @@ class Reading:
         media="text/event-stream",
         errors=(TooManyStreamsError,),
     )
-    async def events(self, request: Request, query: WhichEvents) -> Response:
+    async def events(self, request: Request, query: WhichEvents, visitor: Visitor) -> Response:
         """Return committed events as they come, as server-sent events; docs/reference/api.md."""
         last = request.headers.get("last-event-id")
         if last is not None and not (last.isascii() and last.isdigit() and int(last) <= WHOLE_MAX):
             raise InvalidRequestError("The header `Last-Event-ID` is the number of an event.")
-        if self.pump.streams >= self.config.streams_max:
+        who = visitor.session or _token_of(request)
+        if self.pump.by_visitor[who] >= self.config.streams_per_visitor_max or (
+            self.pump.streams >= self.config.streams_max
+        ):
             raise TooManyStreamsError
         if request.method == "HEAD":
             return Response(media_type=EventStream.media_type)
@@ -156,9 +161,16 @@ class Reading:
             clock=self.clock,
             after=query.after if last is None else int(last),
             database=query.database or None,
+            visitor=who,
         )
 
     @route("GET", "/api/v1/clones", errors=(NotFoundError,))
     async def clones(self, query: OneDatabase) -> list[CloneView]:
         """Return the copies that Homeostat made and that are still there, the newest first."""
         return await self.call_copies(self.console.clones, database=query.database or None)
+
+
+def _token_of(request: Request) -> str:
+    """Return what tells programs apart: a digest of their token, which stays a secret."""
+    token = request.headers.get("authorization", "").rpartition(" ")[2]
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeostat.errors import (
+    DatabaseError,
     HomeostatError,
     InvalidRequestError,
     LogbookError,
@@ -81,7 +82,8 @@ class ApiRoute:
         """Return every error that it may be answered with, but those of a program's mistakes."""
         found: list[type[HomeostatError]] = [RequestForbiddenError, InvalidRequestError]
         if self.role is not None:
-            found += [SignInRequiredError, RoleTooLowError, TooManyRequestsError, LogbookError]
+            found += [SignInRequiredError, RoleTooLowError, TooManyRequestsError]
+            found += [LogbookError, DatabaseError]
         if self.path_shape is not None:
             found.append(NotFoundError)
         if self.method == "POST":
