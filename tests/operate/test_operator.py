@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from homeostat.engine import Unsupported, open_engine
 from homeostat.engine.engine import Target
 from homeostat.engine.runtime_lock import runtime_directory
 from homeostat.errors import ConfigError
+from homeostat.main import prepare_data
 from homeostat.measure import Sample
 from homeostat.operate.operator import Operator
 from homeostat.operate.own_findings import STANDING_BY
@@ -176,3 +178,27 @@ def test_a_lock_that_the_server_dropped_is_missed_before_anything_is_changed(
                 assert (one.remedy().state, script.applied) == ("applying", 0)
         one.one.keep_lock()
         assert one.until_over().state == "kept"
+
+
+def test_what_is_read_while_it_stops_is_stored_before_the_file_is_closed(
+    sqlite_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = threading.Event()
+    probe = Interrupted()
+    data = tmp_path / "data"
+    prepare_data(data)
+    room = Room("dial", probes=(probe,))
+    operator = Operator(data, rooms=[room], config=CONFIG, clock=SystemClock())
+
+    def until_it_stops() -> None:
+        begun.set()
+        operator.stop_event.wait(SECONDS)
+        with contextlib.suppress(AssertionError):  # it is waited for, so this does not come
+            wait_until(lambda: not operator.attached, 0.5)
+
+    probe.then.append(until_it_stops)
+    operator.attach(str(sqlite_path))
+    operator.start()
+    assert begun.wait(SECONDS)
+    operator.stop()
+    assert "could not be stored" not in caplog.text

@@ -117,10 +117,11 @@ class Operator:
         self._scheduler.stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS_MAX)
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for one in self.attached.values():
             one.engine.cancel()  # a probe under way must not hold up the end
             one.desk.join(STOP_SECONDS_MAX)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._scheduler.join(STOP_SECONDS_MAX)  # what was read is still to be stored
         for one in self.attached.values():
             one.let_go()
         self.attached.clear()

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from homeostat.clock import Clock
@@ -79,6 +79,7 @@ class Scheduler:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _wake: threading.Event = field(default_factory=threading.Event)
     _errors: dict[tuple[str, str], str] = field(default_factory=dict)
+    _under_way: set[Future[None]] = field(default_factory=set)
 
     def add(self, routine: Routine) -> None:
         """Start a routine: every task is due now, then at its interval."""
@@ -139,6 +140,12 @@ class Scheduler:
         self._stopped = True
         self._wake.set()
 
+    def join(self, seconds: float) -> None:
+        """Wait for the tasks under way to end, at most so long."""
+        with self._lock:
+            under_way = set(self._under_way)
+        wait(under_way, timeout=seconds)
+
     def _take(self, entry: _Entry, now: float) -> bool:
         passed = math.floor((now - entry.start) / entry.task.interval_seconds) + 1
         entry.missed += passed - entry.count - 1  # the machine slept, or the clock jumped
@@ -159,7 +166,14 @@ class Scheduler:
         if self.executor is None:
             self._run(entry)
         else:
-            self.executor.submit(self._run, entry)
+            future = self.executor.submit(self._run, entry)
+            with self._lock:
+                self._under_way.add(future)
+            future.add_done_callback(self._ended)
+
+    def _ended(self, future: Future[None]) -> None:
+        with self._lock:
+            self._under_way.discard(future)
 
     def _run(self, entry: _Entry) -> None:
         key = (entry.routine, entry.task.name)
