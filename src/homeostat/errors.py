@@ -162,7 +162,7 @@ class NotADatabaseError(DatabaseError):
 
 
 class EncryptedDatabaseError(DatabaseError):
-    """The file is encrypted and the key is missing or wrong. Give the key by reference."""
+    """The file is encrypted and the key is missing or wrong. Give a reference to it as `key`."""
 
 
 class CorruptDatabaseError(DatabaseError):

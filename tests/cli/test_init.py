@@ -152,6 +152,25 @@ def test_a_password_that_is_typed_is_kept_for_its_owner_alone(
     assert (kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
+def test_the_key_of_an_encrypted_file_comes_by_reference(
+    homeostat: Run_, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "till.db"
+    wire = sqlite.connect(path, create=True, key="of-the-till")
+    wire.execute("CREATE TABLE goods (id INTEGER PRIMARY KEY)")
+    wire.close()
+    refused = homeostat("init", str(path))
+    assert refused.code == 1
+    assert "key" in refused.err
+    monkeypatch.setenv("TILL_KEY", "of-the-till")
+    said = homeostat("init", str(path), "--key-from", "env:TILL_KEY")
+    assert said.code == 0, said.err
+    assert "its key comes from env:TILL_KEY" in said.out
+    written = (data / "homeostat.toml").read_text()
+    assert "of-the-till" not in written
+    assert load(data / "homeostat.toml").databases["till"].key == "env:TILL_KEY"
+
+
 def test_names_come_from_files_and_databases() -> None:
     names = {
         "/srv/My Shop.sqlite3": "my-shop",

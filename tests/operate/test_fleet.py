@@ -103,6 +103,22 @@ def test_a_name_finds_its_database(operator: Operator, tmp_path: Path) -> None:
     assert states == {"one": "ok", "two": "paused"}
 
 
+def test_an_encrypted_file_is_observed_with_a_reference_to_its_key(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "till.db"
+    sqlite.connect(path, create=True, key="of-the-till").close()
+    monkeypatch.setenv("TILL_KEY", "of-the-till")
+    open_one = files(tmp_path, "open")
+    attach_all(operator, {**open_one, "till": DatabaseConfig(url=str(path))})
+    [pending] = operator.pending.values()
+    assert "encrypted" in pending.error
+    attach_all(operator, {"till": DatabaseConfig(url=str(path), key="env:TILL_KEY")})
+    assert operator.find("till").watch.error == ""
+    attach_all(operator, {"plain": DatabaseConfig(url=str(path), key="of-the-till"), **open_one})
+    assert "of-the-till" not in operator.pending["plain"].error
+
+
 def test_no_name_is_nobodys(operator: Operator, tmp_path: Path) -> None:
     path = tmp_path / "unnamed.db"
     sqlite.connect(path, create=True).close()

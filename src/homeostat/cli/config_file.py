@@ -48,7 +48,7 @@ def write_over(path: Path, text: str) -> Path | None:
     return old if there else None
 
 
-def add_database(path: Path, name: str, *, url: str, password: str) -> None:
+def add_database(path: Path, name: str, *, url: str, secret: str) -> None:
     """Put a database at the end of a file; what stands there is not touched.
 
     Raises:
@@ -65,7 +65,7 @@ def add_database(path: Path, name: str, *, url: str, password: str) -> None:
             where=f"{path}: databases.{name}",
         )
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    section = section_text(name, url=url, password=password, observe=True)
+    section = section_text(name, url=url, secret=secret, observe=True)
     whole = f"{text.rstrip()}\n\n{section}".lstrip()
     tomllib.loads(whole)
     _put(path, whole)

@@ -22,13 +22,13 @@ HEAD = """\
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-def new_text(name: str, *, url: str, password: str, promise_ms: float) -> str:
+def new_text(name: str, *, url: str, secret: str, promise_ms: float) -> str:
     """Return a whole file for one database; it is only observed.
 
     Args:
         name: what people call it.
         url: without a password.
-        password: a reference to the password; empty: none.
+        secret: a reference to the password, or to the key of a file; empty: none.
         promise_ms: the promised p99 of an operation.
     """
     parts = [
@@ -37,19 +37,19 @@ def new_text(name: str, *, url: str, password: str, promise_ms: float) -> str:
         _setting(OperateConfig, "autonomy", "observe"),
         "[monitor]",
         _setting(MonitorConfig, "promise_ms", promise_ms),
-        section_text(name, url=url, password=password),
+        section_text(name, url=url, secret=secret),
     ]
     return "\n".join(parts)
 
 
-def section_text(name: str, *, url: str, password: str, observe: bool = False) -> str:
+def section_text(name: str, *, url: str, secret: str, observe: bool = False) -> str:
     """Return the section of one database; `observe`: only observed, whatever holds for others."""
-    secret = _setting(DatabaseConfig, "password", password or "env:NAME", off=not password)
+    kind = "password" if "://" in url else "key"
     return "\n".join(
         [
             f"[databases.{name}]",
             _setting(DatabaseConfig, "url", url),
-            *([secret] if "://" in url else []),
+            _setting(DatabaseConfig, kind, secret or "env:NAME", off=not secret),
             _setting(DatabaseConfig, "group", "", off=True),
             _setting(DatabaseConfig, "autonomy", "observe", off=not observe),
         ]

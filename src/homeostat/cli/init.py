@@ -67,13 +67,14 @@ class Seen:
 
     Attributes:
         url: with the whole path of a file.
-        password: a reference; empty: none is needed, or libpq finds it.
+        secret: a reference to the password, or to the key of a file; empty: none is needed, or
+            libpq finds it.
         typed: the password that a person typed; empty: nobody did.
     """
 
     url: str
     look: FirstLook
-    password: str
+    secret: str
     typed: str
 
 
@@ -97,6 +98,11 @@ class Seen:
     metavar="REFERENCE",
     help="Where its password is: env:NAME, file:PATH, command:PROGRAM or pgpass.",
 )
+@click.option(
+    "--key-from",
+    metavar="REFERENCE",
+    help="Where the key of an encrypted SQLite file is: env:NAME, file:PATH or command:PROGRAM.",
+)
 @click.option("--add", is_flag=True, help="Add the database to a homeostat.toml that is there.")
 @click.option(
     "--replace", is_flag=True, help="Write a homeostat.toml that is there anew; the old is kept."
@@ -109,6 +115,7 @@ def init(
     name: str | None,
     promise_ms: float | None,
     password_from: str | None,
+    key_from: str | None,
     add: bool,  # noqa: FBT001  # click calls it so
     replace: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
@@ -130,7 +137,7 @@ def init(
     path = data_directory(data) / CONFIG_FILE
     if not (add or replace):
         config_file.refuse_existing(path)
-    seen = _look(url, password_from, asking)
+    seen = _look(url, password_from, key_from, asking)
     said = name or asking.text("What do people call it", name_of(seen.url))
     promise = promise_ms
     if promise is None and not add:
@@ -154,7 +161,7 @@ def _number(answer: str) -> float:
     return value
 
 
-def _look(url: str, password_from: str | None, asking: Asking) -> Seen:
+def _look(url: str, password_from: str | None, key_from: str | None, asking: Asking) -> Seen:
     """Look at the database; a password that it wants is asked for."""
     from homeostat.engine import Target, open_engine  # noqa: PLC0415  # the drivers
     from homeostat.engine.first_look import first_look  # noqa: PLC0415
@@ -165,6 +172,8 @@ def _look(url: str, password_from: str | None, asking: Asking) -> Seen:
     typed = ""
     while True:
         options = {"password": reference} if reference else {}
+        if key_from is not None:
+            options["key"] = Secret.parse(key_from).reference
         try:
             engine = open_engine(Target(url, options=options))
             break
@@ -178,7 +187,7 @@ def _look(url: str, password_from: str | None, asking: Asking) -> Seen:
     finally:
         engine.close()
     if look.dialect == "sqlite":
-        return Seen(look.label, look, "", "")
+        return Seen(look.label, look, options.get("key", ""), "")
     return Seen(url, look, reference, typed)
 
 
@@ -187,16 +196,20 @@ def _write(
 ) -> InitReport:
     """Write the file, and the password's beside it; return what to tell."""
     missing = grants_of(
-        seen.url, role="monitor", name=seen.look.role, managed=None, password=seen.password
+        seen.url,
+        role="monitor",
+        name=seen.look.role,
+        managed=None,
+        password=seen.secret if seen.look.dialect == "postgresql" else "",
     )
-    reference, kept = seen.password, None
+    reference, kept = seen.secret, None
     if seen.typed:
         reference = config_file.keep_secret(path.parent, name, seen.typed)
     promise = promise_ms or MonitorConfig().promise_ms
-    text = new_text(name, url=seen.url, password=reference, promise_ms=promise)
+    text = new_text(name, url=seen.url, secret=reference, promise_ms=promise)
     try:
         if add:
-            config_file.add_database(path, name, url=seen.url, password=reference)
+            config_file.add_database(path, name, url=seen.url, secret=reference)
         elif replace:
             kept = config_file.write_over(path, text)
         else:
@@ -236,7 +249,8 @@ def _lines(report: InitReport, screen: Screen) -> list[str]:
         lines.append(f"kept the old file as {report.kept}")
     lines.append(f"wrote {report.file} for {report.name}")
     if report.password:
-        lines.append(f"its password comes from {report.password}")
+        what = "key" if report.dialect == "sqlite" else "password"
+        lines.append(f"its {what} comes from {report.password}")
     to_act = f"to let it act, change one line there, below [{report.act_section}]:"
     lines += [
         f"it will observe and change nothing; {to_act}",

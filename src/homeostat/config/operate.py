@@ -84,7 +84,8 @@ class WebConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class DatabaseConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A database that `homeostat up` attaches when it is given no URL; NAME is what people call it.
 
-    `password` is a reference: `env:NAME`, `file:PATH`, `command:PROGRAM ...` or `pgpass`.
+    `password` and `key` are references: `env:NAME`, `file:PATH`, `command:PROGRAM ...`, or for a
+    password `pgpass`.
     """
 
     url: Annotated[str, about("A path, `sqlite:///path` or `postgresql://...`, no password in it.")]
@@ -95,6 +96,13 @@ class DatabaseConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=T
         about("What remedies may do here, at most; without it as `[operate]` says."),
     ] = None
     password: Annotated[str, about("Where the password is, as a reference to a secret.")] = ""
+    key: Annotated[
+        str,
+        about(
+            "SQLite: where the key of an encrypted file is, as a reference to a secret (never the "
+            "key itself); empty: the file is not encrypted."
+        ),
+    ] = ""
     pooler: Annotated[
         str,
         about(

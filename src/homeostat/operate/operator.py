@@ -150,7 +150,11 @@ class Operator:
             url,
             application_name=self._application_name(self.owner.pid),
             statement_timeout_ms=probe_ms,
-            options={"password": settings.password} if settings.password else {},
+            options={
+                name: reference
+                for name, reference in (("password", settings.password), ("key", settings.key))
+                if reference
+            },
             clone=clone,
             clock=self.clock,
             pooler=PoolerTarget(
