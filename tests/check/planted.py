@@ -19,7 +19,9 @@ class Planted:
         where: stands in the finding's `where`.
         mend: stands in its `mend_sql`.
         plant: statements that make it.
-        load: statements that are run again after mending, when statistics have been reset.
+        load: statements that an application runs; again after mending, counted anew.
+        then: statements after the load, when what is normal has been counted.
+        again: statements that make it on a clone, where a dump does not carry it over.
     """
 
     name: str
@@ -28,10 +30,47 @@ class Planted:
     mend: str
     plant: Sequence[str] = ()
     load: Sequence[str] = ()
+    then: Sequence[str] = ()
+    again: Sequence[str] = ()
 
 
 SCANS = ("SELECT total FROM planted.orders WHERE customer = '42'",) * 60
 SORTS = ("SELECT count(*) FROM (SELECT * FROM planted.words ORDER BY word OFFSET 1) w",) * 51
+REGRESSING = "SELECT id FROM planted.marks WHERE flag = 1 ORDER BY id LIMIT 1"
+LITTLE_MEMORY = """DO $$ BEGIN EXECUTE
+    format('ALTER DATABASE %I SET work_mem = ''64kB''', current_database()); END $$"""
+INVALID = (
+    "INSERT INTO planted.invalid VALUES (2, 1)",
+    "-CREATE UNIQUE INDEX CONCURRENTLY invalid_value ON planted.invalid (value)",
+    "DELETE FROM planted.invalid WHERE id = 2",
+)
+BLOAT = (
+    "TRUNCATE planted.bloated",
+    (
+        "INSERT INTO planted.bloated"
+        " SELECT lpad(i::text, 400, '0'), i FROM generate_series(1, 35000) i"
+    ),
+    "DELETE FROM planted.bloated WHERE value % 10 <> 0",
+    "VACUUM (ANALYZE) planted.bloated",
+)
+STALE = (
+    "TRUNCATE planted.stale",
+    "ANALYZE planted.stale",
+    "INSERT INTO planted.stale SELECT i, i FROM generate_series(1, 20000) i",
+)
+DEAD = (
+    "TRUNCATE planted.dead",
+    "INSERT INTO planted.dead SELECT i, i FROM generate_series(1, 50000) i",
+    "ANALYZE planted.dead",
+    "DELETE FROM planted.dead WHERE id % 2 = 0",
+)
+MARKS = (
+    "TRUNCATE planted.marks",
+    "INSERT INTO planted.marks SELECT i, i % 2 FROM generate_series(200001, 200100) i",
+    "ANALYZE planted.marks",
+)
+# its statistics say that every second row of the order fits: now none of the first 200,000 does
+REGRESS = "INSERT INTO planted.marks SELECT i, 0 FROM generate_series(1, 200000) i"
 _QUIET = "WITH (autovacuum_enabled = off)"
 
 IN_A_DATABASE: tuple[Planted, ...] = (
@@ -50,12 +89,12 @@ IN_A_DATABASE: tuple[Planted, ...] = (
     Planted(
         "index twice",
         "index_duplicate",
-        'planted."Twice again"',
-        'DROP INDEX CONCURRENTLY planted."Twice again";',
+        'planted."twice_when Again"',
+        'DROP INDEX CONCURRENTLY planted."twice_when Again";',
         [
             'CREATE TABLE planted."Twice" (id int PRIMARY KEY, "When" timestamptz)',
             'CREATE INDEX twice_when ON planted."Twice" ("When" DESC)',
-            'CREATE INDEX "Twice again" ON planted."Twice" ("When" DESC)',
+            'CREATE INDEX "twice_when Again" ON planted."Twice" ("When" DESC)',
         ],
     ),
     Planted(
@@ -76,28 +115,25 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "REINDEX INDEX CONCURRENTLY planted.invalid_value;",
         [
             "CREATE TABLE planted.invalid (id int PRIMARY KEY, value int)",
-            "INSERT INTO planted.invalid VALUES (1, 1), (2, 1)",
-            "-CREATE UNIQUE INDEX CONCURRENTLY invalid_value ON planted.invalid (value)",
-            "DELETE FROM planted.invalid WHERE id = 2",
+            "INSERT INTO planted.invalid VALUES (1, 1)",
+            *INVALID,
         ],
+        again=INVALID,
     ),
     Planted(
         "bloated index",
         "index_bloat",
         "planted.bloated_pkey",
         "REINDEX INDEX CONCURRENTLY planted.bloated_pkey;",
-        [
-            "CREATE TABLE planted.bloated (id text PRIMARY KEY, value int)",
-            (
-                "INSERT INTO planted.bloated"
-                " SELECT lpad(i::text, 80, '0'), i FROM generate_series(1, 150000) i"
-            ),
-            "DELETE FROM planted.bloated WHERE value % 10 <> 0",
-            "VACUUM (ANALYZE) planted.bloated",
-        ],
+        ["CREATE TABLE planted.bloated (id text PRIMARY KEY, value int)", *BLOAT],
+        again=BLOAT,
     ),
     Planted(
-        "bloated table", "table_bloat", "planted.bloated", "VACUUM (FULL, ANALYZE) planted.bloated;"
+        "bloated table",
+        "table_bloat",
+        "planted.bloated",
+        "VACUUM (FULL, ANALYZE) planted.bloated;",
+        again=BLOAT,
     ),
     Planted(
         "missing index",
@@ -121,10 +157,12 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "SET work_mem = ",
         [
             "CREATE TABLE planted.words (id int PRIMARY KEY, word text)",
-            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 100000) i",
+            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 30000) i",
             "ANALYZE planted.words",
+            LITTLE_MEMORY,
         ],
         SORTS,
+        again=[LITTLE_MEMORY],
     ),
     Planted(
         "stale statistics",
@@ -133,9 +171,9 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "ANALYZE planted.stale;",
         [
             f"CREATE TABLE planted.stale (id int PRIMARY KEY, value int) {_QUIET}",
-            "ANALYZE planted.stale",
-            "INSERT INTO planted.stale SELECT i, i FROM generate_series(1, 20000) i",
+            *STALE,
         ],
+        again=STALE,
     ),
     Planted(
         "dead rows",
@@ -144,10 +182,9 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "VACUUM (ANALYZE) planted.dead;",
         [
             f"CREATE TABLE planted.dead (id int PRIMARY KEY, value int) {_QUIET}",
-            "INSERT INTO planted.dead SELECT i, i FROM generate_series(1, 50000) i",
-            "ANALYZE planted.dead",
-            "DELETE FROM planted.dead WHERE id % 2 = 0",
+            *DEAD,
         ],
+        again=DEAD,
     ),
     Planted(
         "sequence at its end",
@@ -213,6 +250,7 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "planted",
         "REVOKE CREATE ON SCHEMA planted FROM PUBLIC;",
         ["GRANT CREATE ON SCHEMA planted TO PUBLIC"],
+        again=["GRANT CREATE ON SCHEMA planted TO PUBLIC"],
     ),
     Planted(
         "table open to all",
@@ -223,6 +261,7 @@ IN_A_DATABASE: tuple[Planted, ...] = (
             "CREATE TABLE planted.open (id int PRIMARY KEY)",
             "GRANT SELECT, UPDATE ON planted.open TO PUBLIC",
         ],
+        again=["GRANT SELECT, UPDATE ON planted.open TO PUBLIC"],
     ),
     Planted(
         "function with its owner's rights",
@@ -243,15 +282,14 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "ANALYZE planted.marks;",
         [
             f"CREATE TABLE planted.marks (id int PRIMARY KEY, flag int) {_QUIET}",
-            "INSERT INTO planted.marks SELECT i, i % 2 FROM generate_series(200001, 201000) i",
             "CREATE INDEX marks_flag ON planted.marks (flag)",
-            "ANALYZE planted.marks",
+            *MARKS,
         ],
+        (REGRESSING,) * 60,
+        then=[REGRESS],
+        again=MARKS,
     ),
 )
-REGRESSING = "SELECT id FROM planted.marks WHERE flag = 1 ORDER BY id LIMIT 1"
-# its statistics say that every second row of the order fits: now none of the first 200,000 does
-REGRESS = "INSERT INTO planted.marks SELECT i, 0 FROM generate_series(1, 200000) i"
 
 
 def _set(name: str, value: str, rule: str) -> Planted:

@@ -16,10 +16,11 @@ from homeostat.config import CheckConfig, Config, MonitorConfig
 from homeostat.driver import postgres
 from homeostat.driver.tokens import COMMENT, tokens
 from homeostat.errors import DatabaseError
-from tests.check.planted import IN_A_SERVER, REGRESSING, Planted
+from tests.check.planted import IN_A_SERVER, Planted
 from tests.servers import OURS, PostgresServer, spawn_as_postgres, wait_until
 
 DAYS_30 = 30 * 86_400.0
+WATCH_SECONDS = 1.0
 
 
 class Later(SystemClock):
@@ -29,29 +30,44 @@ class Later(SystemClock):
         return super().now() + DAYS_30
 
 
-def plant(server: PostgresServer, database: str, problems: Sequence[Planted]) -> None:
-    """Plant the problems; a statement that begins with `-` is one that has to fail."""
+def spoil_database(server: PostgresServer, database: str, problems: Sequence[Planted]) -> None:
+    """Plant the problems, run what an application would, and let it get worse."""
     server.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", database=database)
     server.execute("CREATE SCHEMA planted", database=database)
     for problem in problems:
-        for statement in problem.plant:
-            # a session each: what one has counted arrives when it ends
-            with suppress(DatabaseError) if statement[0] == "-" else nullcontext():
-                server.execute(statement.removeprefix("-"), database=database)
+        run(server, database, problem.plant)
+    load(server, database, problems)
+    for problem in problems:
+        run(server, database, problem.then)
+
+
+def run(server: PostgresServer, database: str, statements: Sequence[str]) -> None:
+    """Run statements; one that begins with `-` has to fail."""
+    for statement in statements:
+        # a session each: what one has counted arrives when it ends
+        with suppress(DatabaseError) if statement[0] == "-" else nullcontext():
+            server.execute(statement.removeprefix("-"), database=database)
 
 
 def load(server: PostgresServer, database: str, problems: Sequence[Planted]) -> None:
     """Count statements anew, and run those that problems are about, as an application would."""
+    statements = [statement for problem in problems for statement in problem.load]
+    if not statements:
+        return
     wire = postgres.connect(server.url(database))
     try:
         wire.execute("SELECT pg_stat_statements_reset()")
-        for problem in problems:
-            for statement in problem.load:
-                wire.execute(statement)
-        for _ in range(60):
-            wire.execute(REGRESSING)
+        for statement in statements:
+            wire.execute(statement)
     finally:
         wire.close()
+
+
+def look_at(server: PostgresServer, database: str, problems: Sequence[Planted]) -> Report:
+    """Check a database while a statement that got slower goes on, if that is a problem of it."""
+    slower = [one.load[-1] for one in problems if one.rule == "regressed_statement"]
+    with repeated(server, database, slower[0]) if slower else nullcontext():
+        return looked(server.url(database), watch=WATCH_SECONDS if slower else 0.0)
 
 
 @contextmanager

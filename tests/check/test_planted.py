@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from tests.check import planted, planting
+from tests.check import cloning, planted, planting
+from tests.check.planted import Planted
 from tests.servers import OURS, PostgresServer, running_server, versions
 
 VERSIONS = [
@@ -22,26 +23,46 @@ def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
         yield running
 
 
-@pytest.mark.slow
-def test_problems_of_a_database_are_found_and_mended(server: PostgresServer) -> None:
+@pytest.fixture(scope="module")
+def spoiled(server: PostgresServer) -> str:
+    """Return the name of a database in which everything is planted."""
     name = server.create_database()
-    url = server.url(name)
+    planting.spoil_database(server, name, planted.IN_A_DATABASE)
+    return name
+
+
+@pytest.mark.slow
+def test_problems_of_a_database_are_found_and_mended_on_a_clone(
+    server: PostgresServer, spoiled: str
+) -> None:
     problems = planted.IN_A_DATABASE
-    planting.plant(server, name, problems)
-    planting.load(server, name, problems)
-    server.execute(planted.REGRESS, database=name)
-    with planting.repeated(server, name, planted.REGRESSING):
-        report = planting.looked(url, watch=3)
+    report = planting.look_at(server, spoiled, problems)
     missed = [one.name for one in problems if planting.finds(report, one) is None]
     assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
 
-    for one in report.findings:
-        planting.mend(one, partial(server.execute, database=name))
-    planting.load(server, name, problems)
-    with planting.repeated(server, name, planted.REGRESSING):
-        after = planting.looked(url, watch=3)
-    left = [one.name for one in problems if planting.finds(after, one) is not None]
-    assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
+    rows, schema = cloning.rows_of(server, spoiled), cloning.schema_of(server, spoiled)
+    with cloning.clone_of(server, spoiled) as clone:
+        cloning.carried(server, clone, problems)
+        assert cloning.rows_of(server, clone) == rows
+        outcome = cloning.mended(server, clone, problems)
+        assert outcome == cloning.Outcome(missed=[], left=[], new=[])
+        assert cloning.rows_of(server, clone) == rows
+    assert cloning.rows_of(server, spoiled) == rows
+    assert cloning.schema_of(server, spoiled) == schema
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("problem", planted.IN_A_DATABASE, ids=lambda one: one.name)
+def test_each_mend_alone_makes_its_finding_go_on_a_clone(
+    problem: Planted, server: PostgresServer, spoiled: str
+) -> None:
+    rows = cloning.rows_of(server, spoiled)
+    with cloning.clone_of(server, spoiled) as clone:
+        cloning.carried(server, clone, [problem])
+        outcome = cloning.mended(server, clone, [problem])
+        assert outcome == cloning.Outcome(missed=[], left=[], new=[])
+        assert cloning.rows_of(server, clone) == rows
+    assert cloning.rows_of(server, spoiled) == rows
 
 
 @pytest.mark.slow

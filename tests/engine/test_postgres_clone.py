@@ -15,10 +15,17 @@ from homeostat.driver import postgres
 from homeostat.engine import Target, Unsupported, open_engine
 from homeostat.engine.facets import Clone
 from homeostat.engine.postgres_clone import PREFIX, with_database
-from homeostat.engine.postgres_programs import find_programs
 from homeostat.errors import CloneRefusedError, NotFoundError, RightMissingError
 from tests.engine.shapes import ORDERS, make_postgres
-from tests.servers import NEWEST, PostgresServer, versions, wait_until
+from tests.servers import (
+    NEWEST,
+    OURS,
+    PostgresServer,
+    binaries,
+    client_programs,
+    versions,
+    wait_until,
+)
 
 HOUR = 3600.0
 TRICKY = "tab\t, newline\n, \\\\ and 'quotes' \\N"
@@ -67,7 +74,9 @@ def clone_of(pg_server: PostgresServer) -> Iterator[Opener]:
     engines = []
 
     def opened(source: str, *, clock: ManualClock | None = None, **changes: object) -> Clone:
-        config = CloneConfig(**{"url": pg_server.url(), **changes})  # type: ignore[arg-type]
+        programs = str(client_programs(pg_server.version))
+        given = {"url": pg_server.url(), "programs": programs, **changes}
+        config = CloneConfig(**given)  # type: ignore[arg-type]
         engines.append(open_engine(Target(source, clone=config, clock=clock or SystemClock())))
         facet = engines[-1].clone
         assert not isinstance(facet, Unsupported)
@@ -85,6 +94,7 @@ def clones_on(server: PostgresServer) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
+@pytest.mark.every_postgres
 def test_a_clone_holds_everything_and_the_source_is_untouched(
     pg_database: str, pg_server: PostgresServer, clone_of: Opener
 ) -> None:
@@ -127,15 +137,15 @@ def test_a_clone_may_be_on_a_newer_server_than_its_source_but_not_need_newer_pro
         assert str(wire.execute("SHOW server_version_num").scalar()) >= "180000"
         assert wire.execute('SELECT count(*) FROM "Spend ing"').scalar() == ORDERS
     facet.drop(made.name)
-    programs = find_programs("")
-    if programs is not None and programs.major < int(NEWEST):
-        with pytest.raises(CloneRefusedError, match=f"Install the client programs of {NEWEST}"):
-            clone_of(newest.url(), url=newest.url()).create(
-                owner="run 9", expires_seconds=HOUR, bytes_max=PLENTY
-            )
+    older = binaries(OURS)
+    with pytest.raises(CloneRefusedError, match=f"Install the client programs of {NEWEST}"):
+        clone_of(newest.url(), url=newest.url(), programs=str(older)).create(
+            owner="run 9", expires_seconds=HOUR, bytes_max=PLENTY
+        )
     assert not clones_on(newest)
 
 
+@pytest.mark.every_postgres
 def test_a_sample_is_whole_by_its_foreign_keys(
     pg_database: str, pg_server: PostgresServer, clone_of: Opener
 ) -> None:
