@@ -17,7 +17,7 @@ from homeostat.check.database import DatabaseCheck
 from homeostat.check.report import Report
 from homeostat.driver import sqlite
 from tests.check.sqlite_files import CLEAN, PLANTED, fill_with_blobs, fill_with_tables
-from tests.check.sqlite_mends import copied, found, looked, made, mended
+from tests.check.sqlite_mends import GOOD, tried
 
 SECONDS_GOAL = 60.0
 
@@ -48,15 +48,10 @@ def _planted(directory: Path, version: str) -> Iterator[Figure]:
         progress(name)
         place = directory / f"planted{number}"
         place.mkdir()
-        path = made(planted, place / "app.db")
-        finding = found(looked(path, planted.config), planted.rule, planted.where)
-        if finding is None or planted.mend not in finding.mend_sql:
+        outcome = tried(planted, place / "app.db", place / "clones")
+        if not outcome.found:
             missed.append(name)
-            continue
-        copy = copied(path, place / "copy")
-        mended(copy, finding.mend_sql.replace(str(path), str(copy)))
-        where = finding.where.replace(str(path), str(copy))
-        if found(looked(copy, planted.config), planted.rule, where) is not None:
+        elif outcome != GOOD:
             left.append(name)
     count = len(PLANTED)
     for what, wrong in (("found", missed), ("mended", [*missed, *left])):

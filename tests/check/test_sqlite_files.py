@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
 import shutil
@@ -24,9 +23,7 @@ from homeostat.errors import (
     NotADatabaseError,
 )
 from tests.check.sqlite_files import fill, fill_with_blobs, fill_with_tables, new_shop
-
-ENDINGS = ("", "-wal", "-shm", "-journal")
-Print = dict[str, tuple[str, int, int]]
+from tests.check.sqlite_mends import Print, printed
 
 # writes until it is told to stop, leaving its transaction open at each print
 WRITER = """
@@ -60,20 +57,13 @@ sys.exit(homeostat.cli.main(["check", sys.argv[2], "--json"]))
 """
 
 
-def printed(path: Path, *, endings: tuple[str, ...] = ENDINGS) -> Print:
-    """Return digest, size and time of change of a file and of what belongs to it."""
-    found = {}
-    for ending in endings:
-        one = Path(f"{path}{ending}")
-        if one.exists():
-            stat = one.stat()
-            digest = hashlib.sha256(one.read_bytes()).hexdigest()
-            found[ending] = (digest, stat.st_size, stat.st_mtime_ns)
-    return found
-
-
 def looked(path: Path, config: Config | None = None) -> Report:
     return DatabaseCheck(config).run(str(path))
+
+
+def contents(path: Path) -> Print:
+    """Return what is printed of the file and its log; the index of the log is the readers'."""
+    return {ending: one for ending, one in printed(path).items() if ending in {"", "-wal"}}
 
 
 @contextmanager
@@ -123,9 +113,9 @@ def test_a_writer_in_the_middle_of_its_transaction_loses_nothing(path: Path) -> 
     assert writer.stdout is not None
     try:
         assert writer.stdout.readline() == "in the middle\n"
-        before = printed(path, endings=("", "-wal"))
+        before = contents(path)
         report = looked(path)
-        assert printed(path, endings=("", "-wal")) == before
+        assert contents(path) == before
         assert "integrity" not in {one.rule for one in report.findings}
         writer.stdin.write("\n")
         writer.stdin.flush()
@@ -146,9 +136,9 @@ def test_a_log_that_a_killed_process_left_stays_beside_the_file(path: Path, tmp_
     for ending in ("", "-wal"):
         shutil.copyfile(f"{tmp_path / 'live.db'}{ending}", f"{path}{ending}")
     wire.close()
-    before = printed(path, endings=("", "-wal"))
+    before = contents(path)
     looked(path)
-    assert printed(path, endings=("", "-wal")) == before
+    assert contents(path) == before
     again = sqlite.connect(path, mode="foreign", readonly=True)
     assert again.execute("SELECT count(*) FROM customer WHERE id = 9999").scalar() == 1
     again.close()

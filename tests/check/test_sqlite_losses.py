@@ -7,18 +7,15 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from homeostat.config import CheckConfig, Config
 from homeostat.driver import sqlite
-from homeostat.driver.tokens import quoted
 from homeostat.errors import DatabaseError
 from tests.check.sqlite_files import PLANTED, Planted, filled, script
-from tests.check.sqlite_mends import found, looked, made
+from tests.check.sqlite_mends import found, looked, lost, made, rows_of
 
-Rows = dict[str, list[tuple[Any, ...]]]
 LOSING = (
     "text in a number",
     "fraction in a whole number",
@@ -59,22 +56,6 @@ def in_the_shell(path: Path, parts: list[str]) -> None:
     subprocess.run(
         ["sqlite3", str(path)], input=sql, text=True, capture_output=True, check=False, timeout=60
     )
-
-
-def rows_of(path: Path) -> Rows:
-    with closing(sqlite.connect(path, mode="foreign")) as wire:
-        names = wire.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").rows
-        return {
-            str(name): list(wire.execute(f"SELECT * FROM {quoted(str(name))}").rows)
-            for (name,) in names
-            if not str(name).startswith("sqlite_")
-        }
-
-
-def lost(before: Rows, after: Rows) -> list[tuple[Any, ...]]:
-    """Return the rows that are no longer there, not even behind a number in another table."""
-    left = {row[cut:] for rows in after.values() for row in rows for cut in (0, 1)}
-    return [row for rows in before.values() for row in rows if row not in left]
 
 
 def mend_of(planted: Planted, path: Path) -> list[str]:
