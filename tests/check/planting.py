@@ -92,12 +92,16 @@ def repeated(server: PostgresServer, database: str, statement: str) -> Iterator[
         thread.join()
 
 
-def looked(url: str, *, watch: float = 0.0, monitor: MonitorConfig | None = None) -> Report:
+def looked(
+    url: str,
+    *,
+    watch: float = 0.0,
+    monitor: MonitorConfig | None = None,
+    config: Config | None = None,
+) -> Report:
     """Check as if statistics had counted for a month."""
-    config = Config(
-        check=CheckConfig(watch_seconds=watch), monitor=monitor or MonitorConfig()
-    )  # fmt: skip
-    return DatabaseCheck(config, clock=Later()).run(url)
+    usual = Config(check=CheckConfig(watch_seconds=watch), monitor=monitor or MonitorConfig())
+    return DatabaseCheck(config or usual, clock=Later()).run(url)
 
 
 def finds(report: Report, problem: Planted) -> Finding | None:

@@ -13,7 +13,7 @@ from tests.servers import PostgresServer
 
 
 def deleted_rows(path: Path) -> Path:
-    """Make a file most of whose pages are free."""
+    """Make a file most of whose pages are free, with the same index twice."""
     wire = sqlite.connect(path, create=True)
     wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT) STRICT")
     wire.execute(
@@ -21,6 +21,8 @@ def deleted_rows(path: Path) -> Path:
         " INSERT INTO note SELECT i, hex(randomblob(500)) FROM n"
     )
     wire.execute("DELETE FROM note WHERE id > 10")
+    wire.execute("CREATE INDEX note_text ON note (text)")
+    wire.execute("CREATE INDEX note_text_again ON note (text)")
     wire.close()
     return path
 
@@ -44,6 +46,20 @@ def test_findings_are_json_as_documented_and_exit_code_1(
     main(["check", str(path), "--json"])
     after = json.loads(capsys.readouterr().out)
     assert "free_pages" not in {one["rule"] for one in after["findings"]}
+
+
+def test_what_is_worth_knowing_and_no_trouble_is_listed_with_exit_code_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "app.db"
+    wire = sqlite.connect(path, create=True)
+    wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT) STRICT")
+    wire.execute("PRAGMA journal_mode = DELETE")
+    wire.close()
+    assert main(["check", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "PRAGMA journal_mode = WAL;" in said
+    assert "1 finding, none above info: healthy" in said
 
 
 def test_the_report_is_written_beside_what_is_printed(

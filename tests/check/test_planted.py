@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.check import cloning, planted, planting
+from homeostat.check import postgres_machine
+from homeostat.check.registry import checks_of
+from homeostat.config import MonitorConfig
+from tests.check import cloning, cramped, planted, planting
 from tests.check.planted import Planted
 from tests.servers import OURS, PostgresServer, running_server, versions
 
@@ -112,3 +117,36 @@ def test_ids_near_their_end_are_found_and_mended() -> None:
         after = planting.looked(server.url())
         left = [one.name for one in planted.IN_THE_IDS if planting.finds(after, one)]
         assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_server_that_does_not_fit_its_machine_is_found_and_mended(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cramped.small_machine(tmp_path)
+    monkeypatch.setattr(postgres_machine, "MEMORY_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(postgres_machine, "BLOCK_DEVICES", tmp_path / "block")
+    with cramped.cramped_server(version) as server:
+        with cramped.clients(server):
+            report = planting.looked(server.url(), config=cramped.CONFIG)
+        missed = [one.name for one in cramped.PROBLEMS if planting.finds(report, one) is None]
+        assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
+
+        cramped.amended(server, report)
+        roomy = msgspec.structs.replace(cramped.CONFIG, monitor=MonitorConfig())
+        after = planting.looked(server.url(), config=roomy)
+        left = [one.name for one in cramped.PROBLEMS if planting.finds(after, one) is not None]
+        assert not left, [(one.rule, one.where, one.mend_sql) for one in after.findings]
+
+
+def test_every_rule_of_postgresql_has_been_planted() -> None:
+    all_ = (
+        *planted.IN_A_DATABASE,
+        *planted.IN_A_SERVER,
+        *planted.IN_SESSIONS,
+        *planted.IN_THE_IDS,
+        *cramped.PROBLEMS,
+        planted.IN_FILES,
+    )
+    assert {one.rule for one in all_} == {one.rule for one in checks_of("postgresql")}

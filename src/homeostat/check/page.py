@@ -15,8 +15,8 @@ from pathlib import Path
 
 import jinja2
 
-from homeostat.check.report import Cost, Finding, Report
-from homeostat.check.words import size, span
+from homeostat.check.report import Report
+from homeostat.check.words import cost_words, evidence_words
 from homeostat.errors import ConfigError
 from homeostat.measure import Severity
 
@@ -35,7 +35,7 @@ def render(report: Report) -> str:
         report=report,
         counts=[(str(one), counts[str(one)]) for one in reversed(Severity) if counts[str(one)]],
         at=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.database.at)),
-        evidence=evidence_lines,
+        evidence=evidence_words,
         cost=cost_words,
         version=version("homeostat"),
     )
@@ -60,34 +60,3 @@ def write_page(report: Report, path: Path) -> None:
     except OSError as error:
         message = "The report cannot be written. Give a place that you may write to."
         raise ConfigError(message, where=str(path), detail=error.strerror or "") from None
-
-
-def cost_words(cost: Cost) -> str:
-    """Return what a finding costs: `12 MB taken for nothing`, `3.4 % of one session's time`."""
-    if cost.kind == "bytes":
-        return f"{size(cost.amount)} taken for nothing"
-    if cost.kind == "time":
-        return f"{cost.amount / 10:.2g} % of one session's time"
-    return f"a risk, {100 * min(1.0, cost.amount):.0f} of 100 near"
-
-
-def evidence_lines(finding: Finding) -> list[tuple[str, str]]:
-    """Return names and values as people read them: sizes, lengths of time, shares, numbers."""
-    return [
-        (name.replace("_", " "), _said(name, value))
-        for name, value in finding.evidence.items()
-        if value is not None
-    ]
-
-
-def _said(name: str, value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    unit = name.rpartition("_")[2]
-    if unit == "bytes":
-        return size(value)
-    if unit == "seconds":
-        return span(value)
-    if unit == "share":
-        return f"{100 * value:.1f} %"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"

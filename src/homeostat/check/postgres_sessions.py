@@ -13,7 +13,8 @@ from homeostat.check.postgres_catalogue import Row
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import listed, span
 from homeostat.driver.redact import redact
-from homeostat.measure import Severity
+from homeostat.engine import Unsupported
+from homeostat.measure import Severity, Unknown
 
 CONNECTIONS_SHARE_CRITICAL = 0.95
 QUERY_CHARACTERS_MAX = 200
@@ -21,25 +22,29 @@ END_RISK = "What the session has not committed is lost; its application gets an 
 
 
 def _connections(look: Look) -> Iterator[Finding]:
-    row = look.row("connections")
-    share = row["used"] / row["used_max"]
+    inspect = look.engine.inspect
+    assert not isinstance(inspect, Unsupported)  # noqa: S101  every PostgreSQL has it
+    with look.budget.working():
+        activity = inspect.activity()
+    used, used_max = activity.connections, activity.connections_max
+    if isinstance(used, Unknown) or isinstance(used_max, Unknown):
+        return
+    share = used / max(1.0, used_max)
     if share < look.config.monitor.connections_share_warning:
         return
+    idle = used - sum(1 for one in activity.sessions if one.state != "idle")
+    if isinstance(activity.waiting, Unknown):
+        cause = "unknown: this role does not see what the sessions of others do"
+    elif idle > used / 2:
+        cause = f"{idle:.0f} of them are idle: pools are larger than their use"
+    else:
+        cause = "sessions hold their connection and work"
     yield Finding(
         severity=Severity.CRITICAL if share >= CONNECTIONS_SHARE_CRITICAL else Severity.HIGH,
-        what=f"{row['used']:.0f} of {row['used_max']:.0f} connections are taken",
+        what=f"{used:.0f} of {used_max:.0f} connections are taken",
         where="max_connections",
-        cause=(
-            f"{row['idle']:.0f} of them are idle: pools are larger than their use"
-            if row["idle"] > row["used"] / 2
-            else "sessions hold their connection and work"
-        ),
-        evidence={
-            "used": row["used"],
-            "used_max": row["used_max"],
-            "idle": row["idle"],
-            "active": row["active"],
-        },
+        cause=cause,
+        evidence={"used": used, "used_max": used_max, "idle": idle},
         mend_sql=(
             "-- Make the applications' pools smaller, or put PgBouncer (pool_mode = transaction) "
             "before the server. Meanwhile this ends what was idle for 10 minutes:\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from homeostat.check.check import Check
+from homeostat.check.disk import nearly_full
 from homeostat.check.look import Look
 from homeostat.check.postgres_machine import Machine, machine
 from homeostat.check.report import Cost, Finding
@@ -17,6 +19,8 @@ RANDOM_PAGE_COST_HIGH = 3.0  # the default of 4 is for spinning disks
 BUFFERS_SHARE = 0.25  # of memory, for shared_buffers (manual, "Memory")
 CACHE_SHARE = 0.6  # of memory, for effective_cache_size: what the system's cache is worth
 CACHE_SHARE_LOW = 0.15
+WORK_MEM_LEAST = 4.0 * 1024**2  # PostgreSQL's default: less has most sorts go to disk
+CONNECTIONS_LEAST = 10
 PAGES_SHARE_REQUESTED = 0.5  # checkpoints begun by WAL, not by time
 RELOAD = "SELECT pg_reload_conf();"
 
@@ -107,6 +111,21 @@ def _memory(look: Look) -> Iterator[Finding]:
     yield from _random_page_cost(look, here)
 
 
+def _disk(look: Look) -> Iterator[Finding]:
+    here, directory = machine(look), settings(look).get("data_directory")
+    if isinstance(here, Unknown) or directory is None:
+        reason = here.reason if isinstance(here, Unknown) else "this role may not see where it is"
+        mend = "Run the check on the server itself, as a member of pg_read_all_settings."
+        look.miss("the free disk", reason=reason, mend=mend)
+        return
+    yield from nearly_full(
+        look,
+        Path(directory),
+        fails="the server stops because it cannot write WAL",
+        evidence={"database_bytes": look.row("database")["bytes"]},
+    )
+
+
 def _shared_buffers(look: Look, here: Machine) -> Iterator[Finding]:
     limits, bytes_ = look.config.check, setting_bytes(look, "shared_buffers")
     share = bytes_ / here.memory_bytes
@@ -142,7 +161,14 @@ def _work_mem(look: Look, here: Machine) -> Iterator[Finding]:
     buffers = setting_bytes(look, "shared_buffers")
     if each * sessions + buffers <= here.memory_bytes:
         return
-    target = max(4.0 * 1024**2, (here.memory_bytes - buffers) / sessions / 2)
+    target = max(WORK_MEM_LEAST, (here.memory_bytes - buffers) / sessions / 2)
+    if target < each:
+        mend = f"ALTER SYSTEM SET work_mem = '{_round_megabytes(target)}';\n{RELOAD}"
+        risk = "Large sorts go to disk: give those statements more by SET LOCAL work_mem."
+    else:
+        fewer = max(CONNECTIONS_LEAST, int((here.memory_bytes - buffers) / each / 2))
+        mend = f"ALTER SYSTEM SET max_connections = {fewer};\n-- Then restart the server."
+        risk = "A restart; clients past that number are refused: put a pooler before the server."
     yield Finding(
         severity=Severity.WARNING,
         what=f"work_mem of {size(each)} for {sessions:.0f} connections is more than the memory",
@@ -157,8 +183,8 @@ def _work_mem(look: Look, here: Machine) -> Iterator[Finding]:
             "shared_buffers_bytes": buffers,
             "memory_bytes": here.memory_bytes,
         },
-        mend_sql=f"ALTER SYSTEM SET work_mem = '{_round_megabytes(target)}';\n{RELOAD}",
-        risk="Large sorts go to disk: give those statements more by SET LOCAL work_mem.",
+        mend_sql=mend,
+        risk=risk,
         cost=Cost(kind="risk", amount=min(1.0, each * sessions / here.memory_bytes / 4)),
     )
 
@@ -314,6 +340,16 @@ CHECKS = (
             "memory and the disks of the machine. Judged only where the server runs on this one."
         ),
         judge=_memory,
+    ),
+    Check(
+        rule="disk_nearly_full",
+        dialect="postgresql",
+        sees="the disk under the server",
+        help=(
+            "The disk that holds the server's data is filled past `[monitor] disk_share_warning`. "
+            "When WAL cannot be written the server stops. Judged only where it runs on this one."
+        ),
+        judge=_disk,
     ),
     Check(
         rule="checkpoints",

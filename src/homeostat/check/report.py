@@ -84,8 +84,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def healthy(self) -> bool:
-        """Return whether nothing was found."""
-        return not self.findings
+        """Return whether nothing above `info` was found (docs/decisions/check-exit-code.md)."""
+        return all(one.severity is Severity.INFO for one in self.findings)
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from homeostat.check.check import Check
+from homeostat.check.disk import nearly_full
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
-from homeostat.engine.disk import disk_readings
 from homeostat.measure import Severity
 
 PAGE_BYTES = 4096  # SQLite's default since 3.12: the page of file systems and memory
@@ -137,29 +137,12 @@ def _open_to_others(look: Look) -> Iterator[Finding]:
 
 
 def _disk(look: Look) -> Iterator[Finding]:
-    path = Path(look.engine.identity().label)
-    readings = disk_readings(path.resolve().parent)
-    used, free = readings["disk.used_share"], readings["disk.free_bytes"]
-    if not isinstance(used, float) or not isinstance(free, float):
-        look.miss("the free disk", reason=str(used), mend="Check as a user who may see the disk.")
-        return
-    monitor = look.config.monitor
-    if used < monitor.disk_share_warning:
-        return
     row = look.row("file")
-    yield Finding(
-        severity=(Severity.CRITICAL if used >= monitor.disk_share_critical else Severity.WARNING),
-        what=f"the disk under the file is {used:.0%} full; {free / 1e6:,.3g} MB are free",
-        where=str(path.parent),
-        cause="unknown: look with `du -x` for what has grown",
-        evidence={
-            "used_share": used,
-            "free_bytes": free,
-            "file_bytes": row["pages"] * row["page_bytes"],
-        },
-        mend_sql="-- Free space on the disk or enlarge it, before writes fail with SQLITE_FULL.",
-        risk="None for the database.",
-        cost=Cost(kind="risk", amount=used),
+    yield from nearly_full(
+        look,
+        Path(look.engine.identity().label).resolve().parent,
+        fails="writes fail with SQLITE_FULL",
+        evidence={"file_bytes": row["pages"] * row["page_bytes"]},
     )
 
 

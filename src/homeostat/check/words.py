@@ -1,6 +1,12 @@
-"""Sizes and lengths of time as people say them."""
+"""Sizes, lengths of time, evidence and costs as people say them."""
 
 from __future__ import annotations
+
+from homeostat.check.report import Cost, Finding
+
+NEARNESS = ((1.0, "here now"), (0.7, "near"), (0.4, "some way off"), (0.0, "far off"))
+SESSION_MS = 1000.0  # a session that is busy all the time, in milliseconds a second
+SHARE_LEAST = 0.001
 
 
 def size(count: float) -> str:
@@ -23,3 +29,42 @@ def listed(names: list[str], *, most: int = 5) -> str:
     """Return names with commas; those past the first few are counted."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def cost_words(cost: Cost) -> str:
+    """Return what a finding costs: `12 MB taken for nothing`, `3.4 % of one session's time`."""
+    if cost.kind == "bytes":
+        return f"{size(cost.amount)} taken for nothing"
+    if cost.kind == "risk":
+        return f"a risk that is {next(said for near, said in NEARNESS if cost.amount >= near)}"
+    sessions = cost.amount / SESSION_MS
+    if not sessions:
+        return "time, how much was not measured"
+    if sessions >= 1:
+        return f"{sessions:.3g} times one session's whole time"
+    if sessions < SHARE_LEAST:
+        return f"less than {100 * SHARE_LEAST:g} % of one session's time"
+    return f"{100 * sessions:.2g} % of one session's time"
+
+
+def evidence_words(finding: Finding) -> list[tuple[str, str]]:
+    """Return names and values as people read them: sizes, lengths of time, shares, numbers."""
+    return [
+        (name.replace("_", " "), _said(name, value))
+        for name, value in finding.evidence.items()
+        if value is not None
+    ]
+
+
+def _said(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    unit = name.rpartition("_")[2]
+    if unit == "bytes":
+        return size(value)
+    if unit == "seconds":
+        return span(value)
+    if unit == "share":
+        return f"{100 * value:.1f} %"
+    count = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    return f"{count} ms" if unit == "ms" else count

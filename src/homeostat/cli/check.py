@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from homeostat.check.report import Finding, Report
+from homeostat.check.words import cost_words, evidence_words
 from homeostat.cli.address import ask_password, refuse_secrets
 from homeostat.cli.failure import explain_failure
 from homeostat.cli.options import examples, json_option, print_json
-from homeostat.cli.text import Screen, clean, counted, emit, number
+from homeostat.cli.text import Screen, clean, counted, emit
 from homeostat.cli.waiting import waiting
 
 FOUND = 1
@@ -64,7 +65,7 @@ def check(
     behind, and uses at most 3 % of a core. What it could not see is listed with the grant that
     would show it.
 
-    Exit codes: 0 healthy, 1 there are findings, 2 it could not look.
+    Exit codes: 0 healthy (nothing above info), 1 there are findings, 2 it could not look.
     """
     refuse_secrets(url)
     if password:
@@ -103,27 +104,32 @@ def report_lines(report: Report, screen: Screen) -> list[str]:
     if report.unseen:
         lines += ["", screen.paint("not seen", "bold")]
         for gap in report.unseen:
-            lines.append(f"  {screen.fit(f'{gap.what}: {gap.reason}', taken=2)}")
+            lines += screen.wrap(f"{gap.what}: {gap.reason}", indent=2)
             lines.append(f"    to see it: {clean(gap.mend)}")
     lines += ["", _summary(report)]
     return lines
 
 
 def _finding_lines(place: int, one: Finding, screen: Screen) -> list[str]:
-    severity = screen.paint(str(one.severity), COLOURS[one.severity])
-    taken = len(str(place)) + len(one.severity) + 3
-    evidence = ", ".join(
-        f"{name} {number(value) if isinstance(value, float | int) else value}"
-        for name, value in one.evidence.items()
-        if value is not None
-    )
+    first, *rest = screen.wrap(f"{place}. {one.severity} {one.what}", indent=0, hanging=3)
+    painted = screen.paint(str(one.severity), COLOURS[one.severity])
+    evidence = ", ".join(f"{name} {value}" for name, value in evidence_words(one))
+    told = {
+        "where": f"{one.where} ({one.rule})",
+        "cause": one.cause,
+        "costs": cost_words(one.cost),
+        "seen": evidence,
+    }
     return [
-        f"{place}. {severity} {screen.fit(one.what, taken=taken)}",
-        f"   {screen.fit(f'where: {one.where} ({one.rule})', taken=3)}",
-        f"   {screen.fit(f'cause: {one.cause}', taken=3)}",
-        f"   {screen.fit(f'seen: {evidence}', taken=3)}",
+        first.replace(str(one.severity), painted, 1),
+        *rest,
+        *(
+            line
+            for name, text in told.items()
+            for line in screen.wrap(f"{name}: {text}", indent=3, hanging=10)
+        ),
         *_mend_lines(one),
-        f"   {screen.fit(f'risk of mending: {one.risk}', taken=3)}",
+        *screen.wrap(f"risk of mending: {one.risk}", indent=3, hanging=10),
     ]
 
 
@@ -136,6 +142,8 @@ def _mend_lines(one: Finding) -> list[str]:
 def _summary(report: Report) -> str:
     head = report.database
     found = counted(len(report.findings), "finding") if report.findings else "nothing found"
+    if report.findings and report.healthy:
+        found += ", none above info: healthy"
     unseen = f", {len(report.unseen)} not seen" if report.unseen else ""
     return (
         f"{found}{unseen}; {counted(head.checks, 'check')} in {head.seconds:.1f} s, "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,25 @@ class Screen:
     def fit(self, text: str, *, taken: int = 0) -> str:
         """Return the text cleaned, and shortened to what is left of a line."""
         return shorten(text, None if self.width is None else self.width - taken)
+
+    def wrap(self, text: str, *, indent: int = 0, hanging: int | None = None) -> list[str]:
+        """Return the text cleaned, on as many lines as it takes; one where nothing is shortened.
+
+        Args:
+            text: any.
+            indent: spaces before it.
+            hanging: spaces before its second and later lines; None: as before the first.
+        """
+        before, after = " " * indent, " " * (indent if hanging is None else hanging)
+        if self.width is None:
+            return [before + clean(text)]
+        return textwrap.wrap(
+            clean(text),
+            max(self.width, WIDTH_MIN),
+            initial_indent=before,
+            subsequent_indent=after,
+            break_on_hyphens=False,
+        )
 
     def when(self, at: float) -> str:
         """Return a time as local time and how long ago: `14:03:11 (3 min ago)`."""
