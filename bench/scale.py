@@ -7,6 +7,9 @@ for the disk. Latency runs from the moment an operation was to begin, so what is
 generator itself counts too; a quantile is at most 6.25 % too high. The data is larger than the
 engine's cache (`cache_mb`); the kernel's cache holds what the engine's does not, except for
 `scale.cold`, during which it is made to drop every page of the files once a second.
+
+The peer is the same traffic through the bare driver (`bench.scale_peer`), in turns with ours;
+`scale.disk` is what one sync of a file beside the data takes meanwhile, the least of every commit.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from pathlib import Path
 from bench.harness import Figure, Options, main, progress
 from bench.processes import RunningOperator, operator, wait_for
 from bench.scale_cost import costs
-from bench.scale_load import POOL, Load, Source, milliseconds, quantiles
+from bench.scale_disk import syncs
+from bench.scale_load import POOL, Load, Source, milliseconds, quantiles, together
 from bench.scale_place import ENGINES, Ground, Place, forgetting, ground
 
 PROMISED_MS = 50.0
@@ -28,6 +32,7 @@ SIZES = (1_000, 10_000, 100_000)
 SIZES_QUICK = (50, 500, 5_000)
 RATE_MAX = 20_000.0  # of the traffic generator
 STEP = 1.5  # the rate grows by it until it is too high
+TURNS = 4  # of ours and of the bare driver, one after the other
 HALVINGS = 3  # then the gap is halved so often
 
 
@@ -65,12 +70,27 @@ def at_rate(
     seconds = options.given.seconds or (2.0 if options.quick else 30.0)
     about = {"rate": rate, "users": source.users, "size_mb": round(place.size_mb),
              "cache_mb": place.cache_mb, "pool": POOL, "cores": os.cpu_count()}  # fmt: skip
-    progress(f"{place.engine}: {rate:g} operations a second for {seconds:g} s")
-    cpu = running.cpu_seconds()
-    load = source.run(rate=rate, seconds=seconds)
-    about["operator_cpu_share"] = round((running.cpu_seconds() - cpu) / seconds, 3)
+    turns = 1 if options.quick else TURNS
+    progress(
+        f"{place.engine}: {rate:g} operations a second for {seconds:g} s, then the bare driver"
+    )
+    ours, bare, cpu = [], [], 0.0
+    with syncs(place.disk) as disk:
+        for number in range(2 * turns):
+            if number % 4 in {0, 3}:  # in turns, each as often the first: checkpoints come and go
+                began = running.cpu_seconds()
+                ours.append(source.run(rate=rate, seconds=seconds / turns))
+                cpu += running.cpu_seconds() - began
+            else:
+                bare.append(source.run_bare(rate=rate, seconds=seconds / turns))
+    load, peer = together(ours), together(bare)
+    about["operator_cpu_share"] = round(cpu / seconds, 3)
     wait_for(lambda: running.client.status().databases[0].p99_ms is not None, 10, "the operator")
-    yield latency("scale.all", load, place, {**about, **shares(load)})
+    yield latency("scale.all", load, place, {**about, **shares(load)}, peer=peer)
+    yield Figure(
+        "scale.disk", milliseconds(disk, 0.99), "ms", engine=place.engine,
+        parameters={**quantiles(disk), "count": disk.count},
+    )  # fmt: skip
     with forgetting(place.files):
         progress(f"{place.engine}: the same while the kernel forgets")
         cold = source.run(rate=rate, seconds=seconds)
@@ -88,10 +108,19 @@ def shares(load: Load) -> dict[str, float]:
             "application_cpu_share": round(load.cpu_share, 3)}  # fmt: skip
 
 
-def latency(name: str, load: Load, place: Place, about: dict[str, object]) -> Figure:
-    """Return p99 of all operations, with the other quantiles."""
+def latency(
+    name: str, load: Load, place: Place, about: dict[str, object], *, peer: Load | None = None
+) -> Figure:
+    """Return p99 of all operations, with the other quantiles, and the peer's."""
+    value = milliseconds(load.whole, 0.99)
+    words, ratio = "", None
+    if peer is not None:
+        least = milliseconds(peer.whole, 0.99)
+        words, ratio = f"bare driver {least:.1f} ms", value / least
+        about = {**about, "peer": {**quantiles(peer.whole), "lost": peer.lost,
+                                   "cpu_share": round(peer.cpu_share, 3)}}  # fmt: skip
     return Figure(
-        name, milliseconds(load.whole, 0.99), "ms", engine=place.engine,
+        name, value, "ms", peer=words, ratio=ratio, engine=place.engine,
         parameters={**quantiles(load.whole), **about},
     )  # fmt: skip
 
@@ -128,7 +157,7 @@ def by_users(
     """Yield what an operation costs at each number of users, against the least."""
     places = {users: made.get(users) or on.place(users) for users in sizes}
     progress(f"{on.dialect}: cost of an operation")
-    found = costs(places, turns=5 if options.quick else 25, calls=200 if options.quick else 1_000)
+    found = costs(places, turns=4 if options.quick else 25, calls=200 if options.quick else 1_000)
     cpu_first, wall_first = found[sizes[0]].medians()
     for users in sizes:
         times = f"x{users // sizes[0]}"

@@ -6,9 +6,11 @@ none, so a run that has any does not hold.
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +52,20 @@ class Load:
         return self.lost == 0 and milliseconds(self.whole, 0.99) <= p99_ms
 
 
+def together(loads: Sequence[Load]) -> Load:
+    """Return several runs as one."""
+    latency: dict[str, Histogram] = {}
+    for load in loads:
+        for name, one in load.latency.items():
+            latency.setdefault(name, Histogram()).merge(one)
+    return Load(
+        latency=latency,
+        completed=statistics.mean(load.completed for load in loads),
+        lost=sum(load.lost for load in loads),
+        cpu_share=statistics.mean(load.cpu_share for load in loads),
+    )
+
+
 def milliseconds(latency: Histogram, q: float) -> float:
     """Return a quantile, at most 6.25 % too high; infinite if nothing ended."""
     value = latency.quantile(q)
@@ -79,9 +95,16 @@ class Source:
 
     def run(self, *, rate: float, seconds: float) -> Load:
         """Run traffic for a time after the warm-up."""
+        ours = ["homeostat.sample.traffic", "-", "--json", "--data", str(self.data)]
+        return self._run(ours, rate=rate, seconds=seconds)
+
+    def run_bare(self, *, rate: float, seconds: float) -> Load:
+        """Run the same traffic through the driver alone."""
+        return self._run(["bench.scale_peer"], rate=rate, seconds=seconds)
+
+    def _run(self, module: list[str], *, rate: float, seconds: float) -> Load:
         command = [
-            sys.executable, "-m", "homeostat.sample.traffic", "-", "--json",
-            "--data", str(self.data), "--rate", f"{rate:g}",
+            sys.executable, "-m", *module, "--rate", f"{rate:g}",
             "--seconds", f"{seconds + self.warm_seconds + LAST_SECONDS:g}",
             "--pool", str(POOL), "--people", str(self.users),
         ]  # fmt: skip

@@ -39,6 +39,7 @@ class Place:
         url: where it is.
         engine: with its version.
         files: the directory that holds its files.
+        disk: a directory beside them, for files of the benchmark's own.
         size_mb: of the data, in 10**6 bytes.
         cache_mb: what the engine keeps of it at most.
     """
@@ -46,6 +47,7 @@ class Place:
     url: str
     engine: str
     files: Path
+    disk: Path
     size_mb: float
     cache_mb: float
 
@@ -68,7 +70,10 @@ class Ground:
             with closing(sqlite.connect(path)) as wire:
                 version = wire.execute("SELECT sqlite_version()").scalar()
             size = path.stat().st_size
-            return Place(str(path), f"sqlite {version}", path.parent, size / 1e6, SQLITE_CACHE_MB)
+            return Place(
+                str(path), f"sqlite {version}", path.parent, path.parent, size / 1e6,
+                SQLITE_CACHE_MB,
+            )  # fmt: skip
         url = self._server.url(self._server.create_database())
         seed(url, users=users)
         with closing(postgres.connect(url)) as wire:
@@ -79,8 +84,9 @@ class Ground:
                                  "WHERE datname = current_database()").rows[0]  # fmt: skip
         files = self._server.data / "base" / str(found[0])
         return Place(
-            url, f"postgresql {version}", files, int(str(found[1])) / 1e6, SHARED_BUFFERS_MB
-        )
+            url, f"postgresql {version}", files, self._directory, int(str(found[1])) / 1e6,
+            SHARED_BUFFERS_MB,
+        )  # fmt: skip
 
 
 @contextmanager

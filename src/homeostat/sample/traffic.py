@@ -260,7 +260,7 @@ class Traffic:
         self._database.execute(request.part.operation, params, caller=caller)
 
 
-class _Commands:
+class Commands:
     """Lines of standard input, read without ever blocking the traffic."""
 
     def __init__(self, descriptor: int) -> None:
@@ -310,7 +310,7 @@ def _say(what: object) -> None:
 
 def serve(
     traffic: Traffic,
-    commands: _Commands,
+    commands: Commands,
     *,
     stop: threading.Event,
     parent: Parent,
@@ -360,7 +360,7 @@ def main(argv: list[str] | None = None) -> int:
     if given.json:  # who reads it knows of the operator; a warning of the agent is in the way
         logging.getLogger("homeostat").addHandler(logging.NullHandler())
     clock = SystemClock()
-    commands = _Commands(sys.stdin.fileno())
+    commands = Commands(sys.stdin.fileno())
     name_process("persona-traffic")
     try:
         url = commands.first() if given.url == "-" else given.url
