@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from homeostat.access.async_alone import Alone
 from homeostat.access.async_bulk import AsyncBulk
 from homeostat.access.async_queue import AsyncQueue
 from homeostat.access.async_session import AsyncSession
@@ -57,6 +58,7 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         self._threads = Threads(core.pool.limits.limit_max + 2)
         self._now = core.executor.now
         self._queue = AsyncQueue(core.pool, self._threads, now=self._now)
+        self._alone = Alone(core.executor, self._queue, self._threads)
         self._not_short: set[str] = set()
 
     # -- operations -------------------------------------------------------------------------
@@ -199,10 +201,11 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             if asked.found is not None:
                 executor.count(operation, caller, self._now() - arrival, len(asked.found.rows))
                 return asked.found
+        attempt = self._alone.way(operation, caller, settings, otherwise=self._attempt)
         tries = 1 + settings.retries
         while True:
             try:
-                rows = await self._attempt(operation, params, caller, settings, arrival, began)
+                rows = await attempt(operation, params, caller, settings, arrival, began)
             except HomeostatError as error:
                 tries -= 1
                 began = self._now()
@@ -214,8 +217,6 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
                 executor.count(operation, caller, self._now() - arrival, failed=True)
                 raise
             else:
-                changed = len(rows.rows) + rows.changed
-                executor.count(operation, caller, self._now() - arrival, changed)
                 if asked is not None:
                     asked.ended(rows)
                 return rows
@@ -255,9 +256,12 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             return rows
 
         try:
-            return await self._threads.run(work, stop=lease.wire.cancel)
+            rows = await self._threads.run(work, stop=lease.wire.cancel)
         finally:
             await self._queue.give_back(session)
+        changed = len(rows.rows) + rows.changed
+        executor.count(operation, caller, self._now() - arrival, changed)
+        return rows
 
     @asynccontextmanager
     async def _session(

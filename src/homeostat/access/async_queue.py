@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from homeostat.access.caller import Caller
-from homeostat.access.leak import place
+from homeostat.access.leak import NOWHERE, place
 from homeostat.access.lease import Lease, Waiter
 from homeostat.access.pool import Pool
 from homeostat.access.session import Session
@@ -22,12 +22,14 @@ class AsyncQueue:
         self._threads = threads
         self._now = now
 
-    async def acquire(self, name: str, caller: Caller, seconds: float, arrival: float) -> Lease:
+    async def acquire(
+        self, name: str, caller: Caller, seconds: float, arrival: float, *, busy: bool = False
+    ) -> Lease:
         """Take a connection, after everyone who came earlier; see `Pool.acquire`."""
-        lease = self._pool.take_idle(name, busy=False)
+        lease = self._pool.take_idle(name, busy=busy)
         if lease is not None:
             return lease
-        waiter = LoopWaiter(name, arrival, criticality=caller.criticality)
+        waiter = LoopWaiter(name, arrival, busy=busy, criticality=caller.criticality)
         lease = self._pool.enter(waiter, may_wait=seconds)
         if lease is not None:
             return lease
@@ -62,8 +64,9 @@ class LoopWaiter(Waiter):
 
     __slots__ = ("_future", "_loop")
 
-    def __init__(self, name: str, arrival: float, *, criticality: str) -> None:
-        super().__init__(name, arrival, busy=False, criticality=criticality, taken_at=place())
+    def __init__(self, name: str, arrival: float, *, busy: bool, criticality: str) -> None:
+        taken_at = NOWHERE if busy else place()
+        super().__init__(name, arrival, busy=busy, criticality=criticality, taken_at=taken_at)
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self.event = _Waking(self)

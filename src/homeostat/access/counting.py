@@ -67,15 +67,21 @@ class Counting:
         settings: ExecutionSettings,
         seconds: float,
         rows: int,
+        *,
+        alone_seconds: float | None = None,
     ) -> None:
-        """Count one call that did not wait, and keep it for the operator if it is chosen."""
+        """Count one call, and keep it for the operator if it is chosen.
+
+        `alone_seconds`: without the wait for a connection; None: it did not wait.
+        """
         expected_ms = operation.expected_ms
         late = expected_ms is not None and seconds * 1000 > expected_ms
         tally = self.statistics.record(
             operation.name, caller.segment, seconds * 1e6, rows, late=late
         )
         if tally is not None and self.statistics.sampler.on:
-            call = self._seen(operation, params, caller, settings, seconds, rows)
+            alone = seconds if alone_seconds is None else alone_seconds
+            call = self._seen(operation, params, caller, settings, alone, rows)
             self.statistics.keep(tally, call)
 
     def count(
