@@ -7,6 +7,7 @@ did not happen.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.access import Database, ExecutionSettings, Operation
+from homeostat.access import AsyncDatabase, Database, ExecutionSettings, Operation
 from homeostat.errors import DiskFullError, PoolTimeoutError
 from tests.faults.processes import running
 from tests.faults.writers import OPERATIONS, Writers, check, open_wire, patient, prepare, writing
@@ -30,7 +31,15 @@ LOST = ["ConnectionLostError", "CommitUnknownError"]
 AWAY = [*LOST, "ServerUnreachableError", "ServerStartingError"]
 SILENT = [*AWAY, "DeadlineExceededError", "PoolTimeoutError", "OverloadedError"]
 SLEEP_BESIDE = 0.5  # how long a fault lasts that has no end of its own
-KEYED = pytest.mark.parametrize("keyed", [True, False], ids=["with-key", "without-key"])
+HOW = pytest.mark.parametrize(  # each form and each way every time, all four with --full
+    ("keyed", "in_loop"),
+    [
+        pytest.param(True, False, id="with-key"),
+        pytest.param(False, True, id="without-key-in-loop"),
+        pytest.param(False, False, id="without-key", marks=pytest.mark.long),
+        pytest.param(True, True, id="with-key-in-loop", marks=pytest.mark.long),
+    ],
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -64,11 +73,11 @@ def beside(condition: Callable[[], object] | None = None) -> None:
         wait_until(condition, 20)
 
 
-@KEYED
+@HOW
 def test_connections_cut_again_and_again(
-    far: Callable[[], Database], pg_database: str, pg_proxy: Proxy, *, keyed: bool
+    far: Callable[[], Database], pg_database: str, pg_proxy: Proxy, *, keyed: bool, in_loop: bool
 ) -> None:
-    with writing(far(), keyed=keyed) as writers:
+    with writing(far(), keyed=keyed, in_loop=in_loop) as writers:
         for _ in range(5):
             writers.more()
             pg_proxy.cut()
@@ -76,12 +85,27 @@ def test_connections_cut_again_and_again(
     check(writers, pg_database, errors=SILENT)
 
 
-@pytest.mark.parametrize(("direction", "keyed"), [("up", False), ("down", True), ("down", False)])
+@pytest.mark.parametrize(
+    ("direction", "keyed", "in_loop"),
+    [
+        ("up", False, False),
+        ("down", True, True),
+        ("down", False, False),
+        pytest.param("up", False, True, marks=pytest.mark.long),
+        pytest.param("down", False, True, marks=pytest.mark.long),
+    ],
+)
 def test_the_network_cut_one_way(
-    far: Callable[[], Database], pg_database: str, pg_proxy: Proxy, direction: str, *, keyed: bool
+    far: Callable[[], Database],
+    pg_database: str,
+    pg_proxy: Proxy,
+    direction: str,
+    *,
+    keyed: bool,
+    in_loop: bool,
 ) -> None:
     """Towards the server nothing happens any more; from it, what happened is not told."""
-    with writing(far(), keyed=keyed) as writers:
+    with writing(far(), keyed=keyed, in_loop=in_loop) as writers:
         writers.more()
         pg_proxy.freeze(direction)
         beside(lambda: writers.errors)
@@ -91,10 +115,10 @@ def test_the_network_cut_one_way(
     check(writers, pg_database, errors=SILENT)
 
 
-@KEYED
+@HOW
 @pytest.mark.parametrize("how", ["pg_terminate_backend", "pg_cancel_backend"])
 def test_statements_and_sessions_are_killed(
-    pg_server: PostgresServer, pg_database: str, how: str, *, keyed: bool
+    pg_server: PostgresServer, pg_database: str, how: str, *, keyed: bool, in_loop: bool
 ) -> None:
     prepare(pg_database)
     name = pg_database.rsplit("/", 1)[1]
@@ -105,7 +129,7 @@ def test_statements_and_sessions_are_killed(
     with Database.open(
         pg_database, pool=4, agent=None, operations=OPERATIONS, application="shop"
     ) as database:
-        with writing(database, keyed=keyed) as writers:
+        with writing(database, keyed=keyed, in_loop=in_loop) as writers:
             for _ in range(20):
                 writers.more(3)
                 pg_server.execute(kill)
@@ -115,12 +139,22 @@ def test_statements_and_sessions_are_killed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("keyed", [pytest.param(True, marks=pytest.mark.long), False])
-def test_the_server_restarts_and_crashes(pg_own_server: PostgresServer, *, keyed: bool) -> None:
+@pytest.mark.parametrize(
+    ("keyed", "in_loop"),
+    [
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.long),
+        pytest.param(True, True, marks=pytest.mark.long),
+        pytest.param(False, True, marks=pytest.mark.long),
+    ],
+)
+def test_the_server_restarts_and_crashes(
+    pg_own_server: PostgresServer, *, keyed: bool, in_loop: bool
+) -> None:
     url = pg_own_server.url()
     prepare(url)
     with Database.open(url, pool=4, agent=None, operations=OPERATIONS) as database:
-        with writing(database, keyed=keyed) as writers:
+        with writing(database, keyed=keyed, in_loop=in_loop) as writers:
             writers.more()
             pg_own_server.restart()
             writers.more()
@@ -130,8 +164,10 @@ def test_the_server_restarts_and_crashes(pg_own_server: PostgresServer, *, keyed
         check(writers, url, errors=AWAY)
 
 
-@KEYED
-def test_the_pooler_restarts(pg_server: PostgresServer, pg_database: str, *, keyed: bool) -> None:
+@HOW
+def test_the_pooler_restarts(
+    pg_server: PostgresServer, pg_database: str, *, keyed: bool, in_loop: bool
+) -> None:
     prepare(pg_database)
     with (
         running_pgbouncer(pg_server, database="pool_size=2") as pooler,
@@ -139,7 +175,7 @@ def test_the_pooler_restarts(pg_server: PostgresServer, pg_database: str, *, key
             pooler.url(pg_database), pool=4, agent=None, operations=OPERATIONS
         ) as database,
     ):
-        with writing(database, keyed=keyed) as writers:
+        with writing(database, keyed=keyed, in_loop=in_loop) as writers:
             for _ in range(3):
                 writers.more()
                 pooler.restart()
@@ -187,6 +223,14 @@ def filled(database: Database) -> int:
     raise AssertionError
 
 
+async def full_in_a_loop(core: Database) -> None:
+    database = AsyncDatabase(core)
+    for _ in range(3):
+        with pytest.raises(DiskFullError):
+            await database.execute(BIG, {"text": os.urandom(200_000).hex()})
+    database._threads.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 def test_the_disk_is_full(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -205,6 +249,7 @@ def test_the_disk_is_full(dialect: str, tmp_path: Path, request: pytest.FixtureR
         filler.write_bytes(b"x" * 2_000_000)
         with Database.open(url, pool=2, agent=None, operations=[BIG]) as database:
             acknowledged = filled(database)
+            asyncio.run(full_in_a_loop(database))
             assert database.pool.in_use == 0
             with database.session() as session:
                 assert session.execute("SELECT count(*) FROM note").scalar() == acknowledged

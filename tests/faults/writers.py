@@ -5,6 +5,7 @@ Every text is asked for once, so what the table holds of it tells what really ha
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 from collections import Counter
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homeostat.access import Database, ExecutionSettings, Operation
+from homeostat.access import AsyncDatabase, Database, ExecutionSettings, Operation
 from homeostat.driver import postgres, sqlite
 from homeostat.driver.wire import Wire
 from homeostat.errors import CommitUnknownError, HomeostatError
@@ -84,12 +85,15 @@ class Writers:
         try:
             self.database.execute("note.add", {"text": text}, idempotency_key=key)
         except HomeostatError as error:
-            self.errors[type(error).__name__] += 1
-            into = self.unknown if isinstance(error, CommitUnknownError) else self.refused
-            into.add(text)
-            return False
+            return self._failed(text, error)
         self.acknowledged.add(text)
         return True
+
+    def _failed(self, text: str, error: HomeostatError) -> bool:
+        self.errors[type(error).__name__] += 1
+        into = self.unknown if isinstance(error, CommitUnknownError) else self.refused
+        into.add(text)
+        return False
 
     def more(self, count: int = 20) -> None:
         """Wait until so many more were acknowledged."""
@@ -97,14 +101,48 @@ class Writers:
         wait_until(lambda: len(self.acknowledged) >= before + count, SECONDS, "more writes")
 
 
+class LoopWriters(Writers):
+    """The same as tasks of one event loop."""
+
+    async def main(self, count: int) -> None:
+        """Write as many tasks."""
+        database = AsyncDatabase(self.database)
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                group.create_task(self._work(database, f"w{number}"))
+        database._threads.close()
+
+    async def _work(self, database: AsyncDatabase, name: str) -> None:
+        number = 0
+        while not self.stop.is_set():
+            if await self._add(database, f"{name}-{number}") or not self.keyed:
+                number += 1
+            else:
+                await asyncio.sleep(0.002)
+
+    async def _add(self, database: AsyncDatabase, text: str) -> bool:
+        key = text if self.keyed else None
+        try:
+            await database.execute("note.add", {"text": text}, idempotency_key=key)
+        except HomeostatError as error:
+            return self._failed(text, error)
+        self.acknowledged.add(text)
+        return True
+
+
 @contextmanager
-def writing(database: Database, *, keyed: bool, count: int = 4) -> Iterator[Writers]:
-    """Run writers during the context; they have ended after it."""
+def writing(
+    database: Database, *, keyed: bool, count: int = 4, in_loop: bool = False
+) -> Iterator[Writers]:
+    """Run writers during the context, blocking or from asyncio; they have ended after it."""
     writers = Writers(database, keyed)
     threads = [
         threading.Thread(target=writers.work, args=(f"w{number}",), daemon=True)
         for number in range(count)
     ]
+    if in_loop:
+        writers = tasks = LoopWriters(database, keyed)
+        threads = [threading.Thread(target=lambda: asyncio.run(tasks.main(count)), daemon=True)]
     for thread in threads:
         thread.start()
     try:
