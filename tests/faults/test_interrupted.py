@@ -7,47 +7,23 @@ audit chain holds.
 
 from __future__ import annotations
 
-import itertools
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from homeostat.clock import SystemClock
-from homeostat.driver import sqlite
-from homeostat.logbook import Logbook
 from homeostat.logbook.rows import RemedyRecord
-from homeostat.operate.choose import UNDER_WAY
 from tests.faults.application import POOL
+from tests.faults.killing import around, at_each, commits, end_of, logbook, operated
 from tests.faults.processes import Process, running
-from tests.servers import PostgresServer, wait_until
+from tests.servers import wait_until
 
-SECONDS = 45.0
+GROW = "grow-pool"
 WHOLE_PLAYS = 3
-PLAYS_AT_ONCE = 3  # most of a play is waiting for windows
-REMEDY_PARTS = {"save_remedy", "save_step", "set_value"}
-
-
-@contextmanager
-def logbook(data: Path) -> Iterator[Logbook]:
-    book = Logbook.open(data / "logbook.db", clock=SystemClock(), readonly=True)
-    try:
-        yield book
-    finally:
-        book.close()
-
-
-def ended(data: Path) -> RemedyRecord | None:
-    """Return the first growth when it is over."""
-    if not (data / "operator.json").exists():
-        return None
-    with logbook(data) as book:
-        found = [record for record in book.remedies() if record.key == "grow-pool"]
-        done = found and found[-1].state not in UNDER_WAY
-        return found[-1] if done else None
+PLAYS_AT_ONCE = 3
+REMEDY_PARTS = frozenset({"save_remedy", "save_step", "set_value"})
 
 
 def play(url: str, data: Path, kill: tuple[str, ...], *, serial: bool) -> RemedyRecord:
@@ -60,14 +36,8 @@ def play(url: str, data: Path, kill: tuple[str, ...], *, serial: bool) -> Remedy
             running("tests.faults.application", url, str(data), *more)
         )
         application.ready()
-        victim = stack.enter_context(running("tests.faults.victim", url, str(data), *kill))
-        if kill:
-            assert victim.wait(SECONDS) == -9, "it did not reach the commit it was to die at"
-            successor = stack.enter_context(running("tests.faults.victim", url, str(data)))
-            successor.ready()
-        wait_until(lambda: ended(data), SECONDS, "the end of the remedy")
-        record = ended(data)
-        assert record is not None
+        stack.enter_context(operated("tests.faults.victim", url, str(data), kill=kill))
+        record = end_of(data, GROW)
         check(record, application, data)
         return record
 
@@ -84,27 +54,6 @@ def check(record: RemedyRecord, application: Process, data: Path) -> None:
         if record.applied is not None:
             assert steps["apply"].undo == {"values": {}}, "the undo of a redone move was lost"
     assert record.state in {"kept", "ineffective", "reverted"}, (record.state, record.verdict)
-
-
-def remedy_commits(data: Path) -> list[int]:
-    lines = [line.split() for line in (data / "commits").read_text().splitlines()]
-    return [int(words[0]) for words in lines if REMEDY_PARTS & set(words[1:])]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Return what makes an empty database; each can have one operator only."""
-    if request.param == "postgresql":
-        server: PostgresServer = request.getfixturevalue("pg_server")
-        return lambda: server.url(server.create_database())
-    numbers = itertools.count()
-
-    def new_file() -> str:
-        path = tmp_path / f"app-{next(numbers)}.db"
-        sqlite.connect(path, create=True).close()
-        return str(path)
-
-    return new_file
 
 
 @pytest.mark.slow
@@ -133,7 +82,7 @@ def kill_everywhere(
         if record.state == ending:
             break
     assert record.state == ending, record.verdict
-    points = remedy_commits(tmp_path / "whole")
+    points = commits(tmp_path / "whole", REMEDY_PARTS)
     assert len(points) >= (11 if serial else 8), "moves commit intent and observation apart"
     if serial:
         points = points[-4:]  # up to the verdict, the commits are those of the other ending
@@ -143,11 +92,4 @@ def kill_everywhere(
         found = play(new_url(), data, (when, str(number)), serial=serial)
         assert found.state in {ending, "reverted"}, (when, number, found.verdict)
 
-    with ThreadPoolExecutor(PLAYS_AT_ONCE) as executor:
-        plays = [
-            executor.submit(killed, when, number)
-            for number in points
-            for when in ("before", "after")
-        ]
-        for one in plays:
-            one.result()
+    at_each(around(points), killed, at_once=PLAYS_AT_ONCE)

@@ -6,26 +6,16 @@ was kept and else what they were, no clone and no helper table is left, and no r
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from homeostat.driver import sqlite
 from homeostat.driver.wire import Wire
 from homeostat.logbook.rows import RemedyRecord
-from tests.faults.processes import running
-from tests.faults.test_index_interrupted import (
-    PLAYS_AT_ONCE,
-    SECONDS,
-    clones,
-    ended,
-    traffic,
-)
-from tests.servers import PostgresServer, wait_until
+from tests.faults.killing import around, at_each, commits, end_of, operated
+from tests.faults.tuned import clones, traffic
 from tests.tune.application import Work, open_wire
 from tests.tune.shop import customer, fill
 
@@ -33,6 +23,7 @@ VICTIM = "tests.faults.index_victim"
 KEYS = {"sqlite": "refresh-statistics", "postgresql": "analyse-table"}
 SOURCE = "SELECT count(*), sum(id), sum(customer_id), sum(total) FROM orders"
 STATISTICS = "SELECT * FROM sqlite_stat1 ORDER BY 1, 2, 3"
+PLAYS_AT_ONCE = 4
 POINTS_MIN = 7  # moves commit intent and observation apart
 CLOSED = Work(
     "closed_of",
@@ -88,9 +79,7 @@ def statistics_of(url: str) -> list[tuple[object, ...]]:
 
 def check(url: str, data: Path, rows: tuple[object, ...], before: object) -> None:
     key = KEYS["postgresql" if "://" in url else "sqlite"]
-    wait_until(lambda: ended(data, key), SECONDS, "the end of the remedy")
-    record = ended(data, key)
-    assert record is not None
+    record = end_of(data, key)
     assert record.state in {"kept", "reverted", "ineffective"}, (record.state, record.verdict)
     wire = open_wire(url)
     try:
@@ -114,44 +103,17 @@ def play(url: str, data: Path, kill: tuple[str, ...] = ()) -> None:
     data.mkdir(mode=0o700)
     rows, work = mislead(url), NEWEST if "://" in url else CLOSED
     before = statistics_of(url)
-    with traffic(url, data, [work]), running(VICTIM, url, str(data), *kill) as victim:
-        if not kill:
-            check(url, data, rows, before)
-            return
-        assert victim.wait(SECONDS) == -9, "it did not reach the commit it was to die at"
-        with running(VICTIM, url, str(data)) as successor:
-            successor.ready()
-            check(url, data, rows, before)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Return what makes an empty database; each can have one operator only."""
-    if request.param == "postgresql":
-        server: PostgresServer = request.getfixturevalue("pg_server")
-        return lambda: server.url(server.create_database())
-    numbers = itertools.count()
-
-    def new_file() -> str:
-        path = tmp_path / f"app-{next(numbers)}.db"
-        sqlite.connect(path, create=True).close()
-        return str(path)
-
-    return new_file
+    with traffic(url, data, [work]), operated(VICTIM, url, str(data), kill=kill):
+        check(url, data, rows, before)
 
 
 @pytest.mark.long
 def test_killed_at_every_commit(new_url: Callable[[], str], tmp_path: Path) -> None:
     play(new_url(), tmp_path / "whole")
-    points = len((tmp_path / "whole" / "commits").read_text().splitlines())
-    assert points >= POINTS_MIN
-    with ThreadPoolExecutor(PLAYS_AT_ONCE) as executor:
-        for number in range(1, points + 1):
-            urls = [new_url(), new_url()]
-            ends = [
-                executor.submit(play, url, tmp_path / f"{when}-{number}", (when, str(number)))
-                for url, when in zip(urls, ("before", "after"), strict=True)
-                if (when, number) != ("after", points)  # then all is done
-            ]
-            for one in ends:
-                one.result()
+    points = commits(tmp_path / "whole")
+    assert len(points) >= POINTS_MIN
+
+    def killed(when: str, number: int) -> None:
+        play(new_url(), tmp_path / f"{when}-{number}", (when, str(number)))
+
+    at_each(around(points)[:-1], killed, at_once=PLAYS_AT_ONCE)  # after the last, all is done

@@ -15,8 +15,9 @@ from homeostat.driver import sqlite
 from homeostat.errors import DatabaseLockedError
 from homeostat.main import prepare_data
 from homeostat.operate.operator import Operator
+from tests.faults.killing import ended, logbook
 from tests.faults.processes import Process, running
-from tests.faults.test_interrupted import check, ended, logbook
+from tests.faults.test_interrupted import GROW, check
 from tests.servers import PostgresServer, wait_until
 
 SECONDS = 45.0
@@ -67,12 +68,12 @@ def test_a_thawed_operator_changes_nothing_postgresql(pg_database: str, tmp_path
         application, holder = frozen_while_verifying(stack, pg_database, data)
         wait_until(lambda: lease_is_over(data), SECONDS, "the end of the lease")
         stack.enter_context(running("tests.faults.victim", pg_database, str(data))).ready()
-        wait_until(lambda: ended(data), SECONDS, "the successor to finish the remedy")
-        record = ended(data)
+        wait_until(lambda: ended(data, GROW), SECONDS, "the successor to finish the remedy")
+        record = ended(data, GROW)
         os.kill(holder.pid, signal.SIGCONT)
         assert "lost" in holder.line()
         assert holder.wait(SECONDS) == 0
-        assert ended(data) == record
+        assert ended(data, GROW) == record
         assert record is not None
         check(record, application, data)
 
@@ -89,8 +90,8 @@ def test_a_thawed_operator_changes_nothing_sqlite(sqlite_path: Path, tmp_path: P
         os.kill(holder.pid, signal.SIGCONT)
         assert "lost" in holder.line()
         assert holder.wait(SECONDS) == 0
-        wait_until(lambda: ended(data), SECONDS, "the successor to finish the remedy")
-        record = ended(data)
+        wait_until(lambda: ended(data, GROW), SECONDS, "the successor to finish the remedy")
+        record = ended(data, GROW)
         assert record is not None
         check(record, application, data)
 

@@ -27,6 +27,13 @@ class PoolConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
             "queue elsewhere."
         ),
     ] = 0.85
+    leaked_share_max: Annotated[
+        Share,
+        about(
+            "Share of a pool that was leaked (taken and not given back) above which it is not "
+            "grown: what leaks would take the new connections too."
+        ),
+    ] = 0.2
     growth: Annotated[float, Meta(gt=1), about("Factor of one growth step.")] = 2.0
     limit_max: Annotated[Count, about("No pool grows past this.")] = 64
     server_reserve: Annotated[

@@ -130,7 +130,7 @@ class GrowPool(_SizePool):
             return Declined("the pool is not exhausted at this moment")
         elsewhere = self._elsewhere(view, window)
         if not elsewhere and agent is not None:
-            elsewhere = _differing(view, agent.application)
+            elsewhere = self._leaked(finding, agent) or _differing(view, agent.application)
         if elsewhere:
             return Declined(elsewhere)
         if agent is None:
@@ -180,6 +180,19 @@ class GrowPool(_SizePool):
         if (window.cpu_share or 0.0) >= self.config.cpu_share_max:
             return "the CPU is used up: more connections would only queue for it"
         return ""
+
+    def _leaked(self, finding: Finding, agent: AgentView) -> str:
+        """Return what of the pool is leaked, if that is too much of it to grow; else nothing."""
+        pools = [one for one in agent.report.pools if one.name == finding.name]
+        held = [leak for pool in pools for leak in pool.leaks if not leak.lost]
+        if not held or len(held) <= self.config.leaked_share_max * max(p.limit for p in pools):
+            return ""
+        first = held[0]
+        where = first.stack[0] if first.stack else "an unknown place"
+        return (
+            f"{first.name} leaks connections, taken at {where}: it would leak those of a larger "
+            "pool too; mend the leak"
+        )
 
     def _room(self, view: View, application: str, limit: int) -> tuple[int, str]:
         """Return the highest limit for each pool of the application, and what sets it."""

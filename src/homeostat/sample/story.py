@@ -25,6 +25,7 @@ CHAPTER_SECONDS_MAX = 90.0
 GROW_POOL, CREATE_INDEX = "grow-pool", "create-index"
 REMEDIES = (GROW_POOL, CREATE_INDEX, "refresh-statistics", "analyse-table")
 RULES = ("pool-exhausted", "lock-holder", "connection-leak", "data-growing")
+FOR_YOU = ("connection-leak", "data-growing")  # findings that a person mends
 SLOW = "slow-statement"
 SUFFERING = ("list_online", "list_notices", "find_reading")  # what troubles make slow
 FIRST, SECOND, THIRD = STORY
@@ -80,6 +81,7 @@ class Story:
     with_index: bool = True
     _remedies_told: tuple[str, ...] = REMEDIES
     _told: set[tuple[str, object]] = field(default_factory=set)
+    _found: list[Finding] = field(default_factory=list)
 
     def tell(self) -> None:
         """Tell what is left of the story, then return with the troubles off."""
@@ -102,6 +104,13 @@ class Story:
         self.switch(trouble, True, strength)
         while not self._pause():
             self._news()
+            mend = next((one.mend for one in self._found if one.rule in FOR_YOU), "")
+            if mend and self._is_news("mend", trouble):
+                self.say("mend", mend)
+                self.say("story", "that is for a person: no remedy acts on it. The trouble and the")
+                self.say(
+                    "", "traffic go on until Ctrl-C, which leaves nothing of the trouble behind"
+                )
 
     def _chapters_left(self) -> list[Callable[[], None]]:
         """Return the chapters that the logbook does not hold, in order."""
@@ -200,9 +209,8 @@ class Story:
             findings = self.console.findings()
         except OperateError:
             return []
-        for finding in findings:
-            if not is_told(finding, self._remedies_told):
-                continue
+        self._found = [one for one in findings if is_told(one, self._remedies_told)]
+        for finding in self._found:
             if self._is_news("finding", finding.id):
                 self.say("found", finding.what)
                 self.say("cause", finding.cause)

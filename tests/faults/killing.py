@@ -1,0 +1,85 @@
+"""What the enumerations of kills share: who dies, who follows, at which points, and how it ended.
+
+A remedy is run whole once, which tells its commits; then once more for each of them, killed there,
+with a successor that ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from homeostat.clock import SystemClock
+from homeostat.logbook import Logbook
+from homeostat.logbook.rows import RemedyRecord
+from homeostat.operate.choose import UNDER_WAY
+from tests.faults.processes import running
+from tests.servers import wait_until
+
+SECONDS = 60.0
+Point = tuple[str, int]  # `before` or `after`, and the number of the commit
+
+
+@contextmanager
+def logbook(data: Path) -> Iterator[Logbook]:
+    """Read the logbook of whoever runs on a data directory."""
+    book = Logbook.open(data / "logbook.db", clock=SystemClock(), readonly=True)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def last(data: Path, key: str) -> RemedyRecord | None:
+    """Return the last remedy of a kind; None while there is none."""
+    if not (data / "operator.json").exists():
+        return None
+    with logbook(data) as book:
+        return next((one for one in reversed(book.remedies()) if one.key == key), None)
+
+
+def ended(data: Path, key: str) -> RemedyRecord | None:
+    """Return the last remedy of a kind when it is over."""
+    found = last(data, key)
+    return found if found is not None and found.state not in UNDER_WAY else None
+
+
+def end_of(data: Path, key: str, *, seconds: float = SECONDS) -> RemedyRecord:
+    """Wait for the end of a remedy and return it."""
+    wait_until(lambda: ended(data, key), seconds, "the end of the remedy")
+    found = ended(data, key)
+    assert found is not None
+    return found
+
+
+@contextmanager
+def operated(
+    module: str, *arguments: str, kill: tuple[str, ...] = (), seconds: float = SECONDS
+) -> Iterator[None]:
+    """Run an operator until the end of the block; with `kill` one that died, and its successor."""
+    with ExitStack() as stack:
+        victim = stack.enter_context(running(module, *arguments, *kill))
+        if kill:
+            assert victim.wait(seconds) == -9, "it did not reach the point it was to die at"
+            stack.enter_context(running(module, *arguments)).ready()
+        yield
+
+
+def commits(data: Path, parts: frozenset[str] = frozenset()) -> list[int]:
+    """Return the numbers of the commits that were noted, or of those that saved a part."""
+    lines = [line.split() for line in (data / "commits").read_text().splitlines()]
+    return [int(words[0]) for words in lines if not parts or parts & set(words[1:])]
+
+
+def around(numbers: Sequence[int]) -> list[Point]:
+    """Return the points before and after each commit."""
+    return [(when, number) for number in numbers for when in ("before", "after")]
+
+
+def at_each(points: Sequence[Point], play: Callable[[str, int], object], *, at_once: int) -> None:
+    """Play each point, so many at once: most of a play is waiting for windows."""
+    with ThreadPoolExecutor(at_once) as executor:
+        for one in [executor.submit(play, *point) for point in points]:
+            one.result()
