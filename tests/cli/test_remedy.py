@@ -44,6 +44,12 @@ def test_the_story_has_five_moves_with_the_measured_numbers(
     assert "homeostat remedy revert 3" in out
 
 
+def test_what_was_seen_to_be_nothing_is_not_told(homeostat: Run_, operator: Described) -> None:
+    evidence = {"limit": 2, "held_while_idle_by": "", "use_share": 0.99}
+    operator.view = view(remedy(evidence=evidence))
+    assert "evidence: limit 2, use 99%" in homeostat("remedy", "show", "3").out
+
+
 def test_a_story_that_goes_on_says_how_far_it_is(homeostat: Run_, operator: Described) -> None:
     record = remedy(state="rehearsing", applied=None, ended=None, verdict="", result={})
     steps = [step(1, "rehearse", state="intent", observed=None)]

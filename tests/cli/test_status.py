@@ -38,7 +38,10 @@ def test_the_pooler_has_a_line_of_its_own(homeostat: Run_, operator: Described) 
         "use_share": 0.98, "waiting": 6.0, "wait_ms": 12.0,
     }  # fmt: skip
     operator.status = status(database(pools=[pool]))
-    assert "PgBouncer, shop: 3.9 of 4 in use, 6 waiting 12 ms" in homeostat("status").out
+    assert (
+        "\n    pooler    PgBouncer, shop: 3.9 of 4 in use, 6 waiting 12 ms"
+        in homeostat("status").out
+    )
     gone = {**dict.fromkeys(pool), "name": "shop", "agent": "pgbouncer"}
     operator.status = status(database(pools=[gone]))
     assert "unknown: PgBouncer's console does not answer" in homeostat("status").out

@@ -112,14 +112,15 @@ def _database(
 
 def _pooler(pool: Json, screen: Screen) -> str:
     """Return the line about the PgBouncer before a database."""
+    head = "    pooler    "
     if pool["limit"] is None:
-        return screen.fit("    pooler    unknown: PgBouncer's console does not answer")
+        return head + screen.fit("unknown: PgBouncer's console does not answer", taken=len(head))
     used, waits = pool["in_use_mean"], pool["waiting"]
     said = f"PgBouncer, {pool['name']}: {_value(used, '')} of {number(pool['limit'])} in use"
     said += f", {_value(waits, '')} waiting"
     if waits and pool["wait_ms"] is not None:
         said += f" {number(pool['wait_ms'])} ms"
-    return screen.fit(f"    pooler    {said}")
+    return head + screen.fit(said, taken=len(head))
 
 
 def _latency(database: DatabaseStatus, screen: Screen) -> list[str]:

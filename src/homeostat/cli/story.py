@@ -203,8 +203,12 @@ def _ended(remedy: RemedyRecord, step: Step | None, screen: Screen) -> list[str]
 
 
 def facts(given: Json, screen: Screen) -> str:
-    """Return JSON as words: `limit 16, wait 404 ms, use 99%` reads better than braces."""
-    return ", ".join(_fact(key, value, screen) for key, value in given.items()) or "none"
+    """Return JSON as words: `limit 16, wait 404 ms, use 99%` reads better than braces.
+
+    Empty texts say nothing and are left out.
+    """
+    said = [_fact(key, value, screen) for key, value in given.items() if value != ""]
+    return ", ".join(said) or "none"
 
 
 def _fact(key: str, value: Any, screen: Screen) -> str:
