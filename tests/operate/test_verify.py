@@ -150,3 +150,22 @@ def test_trend_probability_is_uniform_without_a_trend() -> None:
     falls = [trend_probability([chance.random() for _ in range(6)]) <= 0.05 for _ in range(2000)]
     assert 0.01 <= statistics.mean(falls) <= 0.06
     assert trend_probability([6, 5, 4, 3, 2, 1]) == pytest.approx(1 / 720)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "words"),
+    [
+        (60_000.0, 31.0, "better", "rows read a call 60,000 -> 31"),
+        (60_000.0, 60_100.0, "no effect", "as much is read as before"),
+        (None, 31.0, "better", "mean"),  # what is not known speaks neither for it nor against it
+    ],
+)
+def test_what_is_to_spare_reading_is_kept_only_where_less_is_read(
+    before: float | None, after: float, outcome: str, words: str
+) -> None:
+    demand = Demand("mean time", "ms", 0.3, "the index was used", reads="rows read a call")
+    old = [Batch(40.0 + number, 20.0, 0.0, before) for number in range(COUNT)]
+    new = [Batch(2.0 + number / 10, 20.0, 1.0, after) for number in range(COUNT)]
+    verdict = compare(old, new, demand)
+    assert verdict.outcome == outcome
+    assert words in verdict.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,7 @@ def test_a_missing_index_is_built_and_kept(place: tuple[str, Config], tmp_path: 
         if record.state == "kept":
             break
     assert record.state == "kept", record.verdict
+    read = re.search(r"rows read a call ([\d,]+) -> ([\d.]+)", record.verdict)
+    assert read is not None, record.verdict
+    assert float(read[1].replace(",", "")) >= 60_000  # all orders, of which a customer has thirty
+    assert float(read[2]) < 60

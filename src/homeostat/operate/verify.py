@@ -5,7 +5,8 @@ seconds are much less so. On top of the exact rank-sum test stand four guards, e
 can only make the answer more cautious:
 
 - the mechanism: the change must be seen at work (a new limit used above the old one) in most
-  batches, else an improvement came from elsewhere and counts as none;
+  batches, else an improvement came from elsewhere and counts as none; and where it is to spare
+  reading, less must be read, as far as that is known of both sides;
 - the load: when it fell, an improvement proves nothing; when it rose, harm proves nothing;
 - the trend: when the batches before were already getting better, the trouble was ending by itself;
 - the jump: the fall across the change must be larger than any between neighbouring batches, since
@@ -45,11 +46,13 @@ class Batch:
         load: what was asked for in the stretch, per second.
         mechanism: how much the change itself was at work, e.g. the share of time above the old
             limit; 0 before the change.
+        reads: what was read for one call, in the demand's own unit; None: not known.
     """
 
     value: float
     load: float
     mechanism: float = 0.0
+    reads: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Demand:
             only has to do no harm).
         mechanism_min: level in a batch that counts as at work.
         harm_max: relative rise of the median batch that counts as harm.
+        reads: what the change spares reading of, for sentences; empty: nothing. It must fall by
+            `reduction_min` too.
         load_drift_share: change of the load past which nothing can be told; a run takes it from
             `operate.load_drift_share`.
     """
@@ -86,6 +91,7 @@ class Demand:
     mechanism: str
     mechanism_min: float = 0.05
     harm_max: float = 0.2
+    reads: str = ""
     load_drift_share: float = 0.3
 
 
@@ -148,6 +154,9 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
         f"{demand.name} {_number(old_median)} -> {_number(new_median)} {demand.unit} "
         f"({change_in_words(change)})"
     )
+    read = _read(before, after) if demand.reads else None
+    if read is not None:
+        numbers += f", {demand.reads} {_number(read[0])} -> {_number(read[1])}"
     fell = rank_sum_probability(new, old)
     rose = rank_sum_probability(old, new)
     outcome: Outcome = "no effect"
@@ -164,6 +173,8 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
         reason = f"at least -{demand.reduction_min:.0%} was asked for (p = {fell:.4f})"
     elif seen <= MECHANISM_BATCHES_SHARE:
         reason = f"it fell, but not by this: {demand.mechanism} not seen"
+    elif read is not None and read[1] > (1 - demand.reduction_min) * read[0]:
+        reason = "it fell, but not by this: as much is read as before"
     else:
         outcome, reason = _credit(before, after, demand, fell)
     return Verdict(outcome, f"{numbers}: {reason}", old_median, new_median, probability, seen)
@@ -191,6 +202,13 @@ def _credit(
     if _fall(old[-1], new[0]) <= JUMP_FACTOR * max(_largest_fall(old), _largest_fall(new)):
         return "cannot tell", "but it falls as much between batches without any change"
     return "better", f"{demand.mechanism} (p = {probability:.4f})"
+
+
+def _read(before: Sequence[Batch], after: Sequence[Batch]) -> tuple[float, float] | None:
+    """Return what a call read before and after, medians of the batches; None: not known."""
+    old = [batch.reads for batch in before if batch.reads is not None]
+    new = [batch.reads for batch in after if batch.reads is not None]
+    return (statistics.median(old), statistics.median(new)) if old and new else None
 
 
 def _fall(earlier: float, later: float) -> float:

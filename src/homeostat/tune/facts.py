@@ -118,12 +118,7 @@ def facts_of(
     params = newest_parameters(view)
     asks = asked(view.sql, engine.dialect, catalogue.tables, views=catalogue.views, params=params)
     counts = _Counts(engine, catalogue, params, config.explain_ms)
-    named = {counts.place(one) for one in asks}
-    reads = [
-        one if one.relation in named else replace(one, relation=catalogue.parts[one.relation])
-        for one in reads_of(plan)
-        if one.relation in named or one.relation in catalogue.parts
-    ]
+    reads = _reads(plan, asks, counts, catalogue)
     tables: dict[str, Json] = {}
     for one in asks:
         if counts.place(one) not in {read.relation for read in reads}:
@@ -140,6 +135,33 @@ def facts_of(
         "summed": _summed(view.sql, asks, reads, counts),
         "children": _children(view.sql, catalogue, counts),
     }
+
+
+def rows_read(
+    engine: Engine, view: StatementView, plan: Plan, catalogue: Catalogue, config: TuneConfig
+) -> float | None:
+    """Return how many rows a call reads by its plan, each table once; None: it cannot be told."""
+    params = newest_parameters(view)
+    asks = asked(view.sql, engine.dialect, catalogue.tables, views=catalogue.views, params=params)
+    counts = _Counts(engine, catalogue, params, config.explain_ms)
+    reads = _reads(plan, asks, counts, catalogue)
+    found: list[float | None] = []
+    for one in asks:
+        mine = [read for read in reads if read.relation == counts.place(one)]
+        if mine:
+            found.append(_rows_read(one, mine, counts))
+    known = [rows for rows in found if rows is not None]
+    return sum(known) if known and len(known) == len(found) else None
+
+
+def _reads(plan: Plan, asks: Sequence[Asked], counts: _Counts, catalogue: Catalogue) -> list[Read]:
+    """Return the plan's reads of what is asked; those of a part are reads of its whole."""
+    named = {counts.place(one) for one in asks}
+    return [
+        one if one.relation in named else replace(one, relation=catalogue.parts[one.relation])
+        for one in reads_of(plan)
+        if one.relation in named or one.relation in catalogue.parts
+    ]
 
 
 class _Counts:

@@ -32,6 +32,7 @@ from homeostat.operate.remedy import (
 from homeostat.operate.rule import View, brief
 from homeostat.operate.verify import Batch, Demand
 from homeostat.tune.causes import MISSING_INDEX
+from homeostat.tune.probes import ROWS_READ
 from homeostat.tune.rehearsal import rehearse_index, remove_leftovers
 from homeostat.tune.slow import SLOW, statement_of
 
@@ -51,7 +52,7 @@ class CreateIndex:
         "clone with captured reads and writes, which must show more than "
         "`tune.index_benefit_share` net of writes, equal results, and no statement slower by more "
         "than `tune.worse_share`; built CONCURRENTLY (SQLite: within `tune.stall_ms_max`); kept "
-        "only when the statement itself became faster with the index in use."
+        "only when the statement itself became faster with the index in use and fewer rows read."
     )
     rules: Sequence[str] = (SLOW,)
     undo: Undo = "exact"
@@ -63,13 +64,14 @@ class CreateIndex:
 
     @property
     def demand(self) -> Demand:
-        """The statement's mean time must fall, with the index in use."""
+        """The statement's mean time must fall, with the index in use and fewer rows read."""
         return Demand(
             name="mean time of the statement",
             unit="ms",
             reduction_min=self.config.index_benefit_share,
             mechanism="the new index was used",
             mechanism_min=USES_MIN,
+            reads="rows read a call",
         )
 
     def propose(self, finding: Finding, view: View) -> Proposal | Declined:
@@ -162,7 +164,10 @@ class CreateIndex:
         rate = one.spent.calls / one.seconds
         uses = _uses(parameters, view, start=min(start, end - COUNTED_SECONDS), end=end)
         mechanism = sum(uses) / len(uses) / rate if uses else 0.0
-        return Batch(one.mean_ms, rate, min(1.0, mechanism))
+        subject = view.subject("statement", one.key)
+        read = view.recent.between(ROWS_READ, subject, start=start, end=end)
+        reads = [value for value in read if isinstance(value, float)]
+        return Batch(one.mean_ms, rate, min(1.0, mechanism), reads[-1] if reads else None)
 
     def explain(self, parameters: Json, view: View) -> str:
         """Say whether the planner takes the index at all.

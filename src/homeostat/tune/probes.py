@@ -18,13 +18,14 @@ from homeostat.errors import StatementError
 from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject, Unknown
 from homeostat.operate.probe import Watched
 from homeostat.operate.statements import AGENTS, StatementView
-from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue
+from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue, rows_read
 from homeostat.tune.slow import slow_now
 
 FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
 SHOWN_MAX = 20
 SERIES_MAX = 3 * SHOWN_MAX  # which are the costliest changes with time
 
+ROWS_READ = "statement.rows_read"
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("statements.slow", "count", Kind.GAUGE, Bad.UP, "Statements that cost too much."),
     MetricSpec(
@@ -60,6 +61,15 @@ METRICS: tuple[MetricSpec, ...] = (
         Bad.NONE,
         "Uses of an index that Homeostat built: scans (PostgreSQL), or calls of statements whose "
         "plan names it (SQLite).",
+    ),
+    MetricSpec(
+        ROWS_READ,
+        "count",
+        Kind.GAUGE,
+        Bad.UP,
+        "Rows that a call of a slow or just mended statement reads: counted in the tables by what "
+        "its plan looks up, anew when the plan changes.",
+        max_series=SERIES_MAX,
     ),
 )
 
@@ -145,6 +155,7 @@ class FollowProbe:
             return
         read_server(watched)
         plans = self._plans(watched)
+        yield from self._read(watched, plans)
         if watched.identity.dialect == "postgresql":
             yield from self._scans(watched)
         else:
@@ -167,6 +178,23 @@ class FollowProbe:
                 watched.statements.note_plan(one.key, plan, watched.at)
                 found.append((one, plan))
         return found
+
+    def _read(self, watched: Watched, plans: list[tuple[StatementView, Plan]]) -> Iterable[Sample]:
+        """Yield how many rows the plans of followed statements read a call; counts new plans."""
+        known: dict[str, tuple[str, float | None]] = watched.memory.setdefault("read", {})
+        followed = watched.statements.followed(watched.at)
+        for one, plan in plans:
+            if one.key not in followed:
+                continue
+            shape, rows = known.get(one.key, ("", None))
+            if shape != plan.shape:
+                catalogue = read_catalogue(watched.engine)
+                if catalogue is not None:
+                    rows = rows_read(watched.engine, one, plan, catalogue, self.config.tune)
+                known[one.key] = (plan.shape, rows)
+            value = Unknown("its plan does not tell what it reads") if rows is None else rows
+            subject = Subject(watched.identity.key, kind="statement", name=one.key)
+            yield Sample(subject, ROWS_READ, watched.at, value)
 
     def _scans(self, watched: Watched) -> Iterable[Sample]:
         """Yield how often the server scanned each index of ours, per second."""
