@@ -270,15 +270,20 @@ def wanted(urls: Sequence[str], config: Config, data: Path) -> dict[str, Databas
 def introduction(running: Running, data: Path, config: Config) -> list[str]:
     """Return what is said at the start: what is watched, where, and what it may do."""
     lines = []
-    for one in running.console.status().databases:
-        lines.append(f"watching {one.label} ({one.dialect} {one.version})")
-        if one.autonomy == "observe":
-            lines.append(
-                "it observes and changes nothing; to let it act: `--autonomy auto`, or in "
-                f'{data / CONFIG_FILE}: [operate] autonomy = "auto"'
-            )
-        elif one.autonomy != config.operate.autonomy:
-            lines.append(f"autonomy: {one.autonomy}")
+    databases = running.console.status().databases
+    observing = [one for one in databases if one.autonomy == "observe"]
+    for one in databases:
+        called = f"{one.name}: " if one.name else ""
+        lines.append(f"watching {called}{one.label} ({one.dialect} {one.version})")
+        if one.autonomy not in {"observe", config.operate.autonomy}:
+            lines.append(f"  autonomy: {one.autonomy}")
+    if observing:
+        which = "it" if len(databases) == 1 else f"{len(observing)} of {len(databases)}"
+        verbs = "observes and changes" if which == "it" else "are only observed and changed in"
+        lines.append(
+            f"{which} {verbs} nothing; to let it act: `--autonomy auto`, or in "
+            f'{data / CONFIG_FILE}: [operate] autonomy = "auto"'
+        )
     lines += [
         f"not attached yet: {one.label}: {one.error}" for one in running.console.status().pending
     ]

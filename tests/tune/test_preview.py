@@ -63,7 +63,9 @@ def check_told(one: Shop) -> None:
     wait_until(lambda: one.clones() == 0, 10, "the end of the copy")
     at = one.operator.clock.now()
     found = one.console.proposals(one.one.row.key, start=at - 3600, end=at + 1)
-    said = "\n".join(report_lines(found, Screen(width=None, colours=False, now=at), suffix=""))
+    said = "\n".join(
+        report_lines(found, Screen(width=None, colours=False, now=at), name="shop", suffix="")
+    )
     assert "on a copy    orders_of " in said
     assert "captured calls replayed" in said
 

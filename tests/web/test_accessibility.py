@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +47,9 @@ def violations(page: Page) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [f"/db/{KEY}{name}" for name in rich.PAGES] + ["/search?q=a"])
+@pytest.mark.parametrize(
+    "path", [f"/db/{KEY}{name}" for name in rich.PAGES] + ["/search?q=a", "/?q=shop"]
+)
 def test_axe_finds_nothing_in_light_dark_and_on_a_phone(site: Site, page: Page, path: str) -> None:
     page.goto(f"{site.server.url}{path}")
     page.evaluate(OPEN_ALL)
@@ -61,6 +64,25 @@ def test_axe_finds_nothing_in_light_dark_and_on_a_phone(site: Site, page: Page, 
     )
     assert levels.count(1) == 1
     assert page.evaluate("document.getAnimations().length") == 0
+
+
+@pytest.mark.long
+def test_axe_finds_nothing_where_there_is_nothing_to_show_or_something_failed(
+    view: OpenView, tmp_path: Path
+) -> None:
+    pages = [f"/db/{KEY}{name}" for name in rich.PAGES if name.count("/") < 2]  # not one of none
+    with running_site(FakeConsole(time.time), tmp_path) as empty:
+        one = view(empty.access.new_link(), still=True)
+        for path in (*pages, "/?q=nothing", "/nothing", f"/db/{KEY}/report?days=0"):
+            one.page.set_viewport_size({"width": 1280, "height": 800})
+            one.page.goto(f"{empty.server.url}{path}")
+            for scheme in ("light", "dark"):
+                one.page.emulate_media(color_scheme=scheme)
+                assert violations(one.page) == [], path
+            one.page.set_viewport_size({"width": 390, "height": 844})
+            assert one.page.evaluate("document.documentElement.scrollWidth") == 390, path
+            assert violations(one.page) == [], path
+        one.problems.clear()  # the console tells of pages that failed, as they should
 
 
 def test_a_view_changes_without_reload_and_back_leads_back(site: Site, page: Page) -> None:

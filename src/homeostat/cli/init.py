@@ -21,9 +21,9 @@ from homeostat.cli.config_text import name_of, new_text
 from homeostat.cli.grants import grants_of
 from homeostat.cli.options import data_option, examples, json_option, print_json, suffix_of
 from homeostat.cli.shapes import GrantsReport, InitReport
-from homeostat.cli.text import Screen, clean, counted, emit
+from homeostat.cli.text import Screen, clean, counted, emit, size_text
 from homeostat.config import MonitorConfig, data_directory
-from homeostat.errors import AuthenticationError
+from homeostat.errors import AuthenticationError, EncryptedDatabaseError
 from homeostat.secret import Secret
 
 if TYPE_CHECKING:
@@ -177,6 +177,14 @@ def _look(url: str, password_from: str | None, key_from: str | None, asking: Ask
         try:
             engine = open_engine(Target(url, options=options))
             break
+        except EncryptedDatabaseError as error:
+            if key_from is not None:
+                raise
+            message = (
+                "The file is encrypted. Give where its key is with --key-from: env:NAME, "
+                "file:PATH or command:PROGRAM."
+            )
+            raise EncryptedDatabaseError(message, where=error.where) from None
         except AuthenticationError as error:
             if password_from is not None or typed or not asking.person:
                 raise
@@ -240,7 +248,7 @@ def _write(
 
 def _lines(report: InitReport, screen: Screen) -> list[str]:
     engine = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[report.dialect]
-    size = f"{report.bytes / 1e6:,.3g} MB"
+    size = size_text(report.bytes)
     seen = f"found {engine} {report.version}: {size}, {counted(report.tables, 'table')}"
     lines = [seen + (f", as {clean(report.role)}" if report.role else "")]
     if report.note:

@@ -204,5 +204,6 @@ def _row(database: DatabaseStatus, screen: Screen) -> str:
     counts = (
         f"{database.healed:>8}{database.reverted:>9}{database.waiting:>8}{database.findings:>6}"
     )
-    label = screen.fit(database.name or database.label, taken=66)
+    group = f", in {database.group}" if database.group else ""
+    label = screen.fit((database.name or database.label) + group, taken=66)
     return f"  {state}{p99:>9} /{promise:>8}{counts}  {label}"

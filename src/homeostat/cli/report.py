@@ -17,15 +17,16 @@ from homeostat.cli.options import (
     print_json,
     suffix_of,
 )
-from homeostat.cli.text import Screen, counted, duration, emit, number
+from homeostat.cli.text import Screen, duration, emit, number, size_text
 from homeostat.errors import NotFoundError
 from homeostat.operate.insights import FoundRow, Proposals, ProposedRow, Tried
-from homeostat.operate.views import Status
+from homeostat.operate.views import DatabaseStatus, Status
 
 DAY_SECONDS = 86_400.0
 DAYS_MAX = 400
 WOULD = frozenset({"observed", "waiting"})
 INDENT = 13
+MAY = {"observe": "only observes", "approve": "asks first", "auto": "acts by itself"}
 
 
 @examples(
@@ -48,33 +49,42 @@ def report(database: str | None, days: int, data: str | None, as_json: bool) -> 
     """
     screen = Screen.of(sys.stdout)
     client = Client(place(data))
-    key = _chosen(client.status(), database)
+    one = _chosen(client.status(), database)
     now = screen.now
-    found = client.proposals(key, start=now - days * DAY_SECONDS, end=now)
+    found = client.proposals(one.key, start=now - days * DAY_SECONDS, end=now)
     if as_json:
         print_json(found)
         return
-    emit(report_lines(found, screen, suffix=suffix_of(data)))
+    emit(report_lines(found, screen, name=one.name or one.label, suffix=suffix_of(data)))
 
 
-def _chosen(status: Status, database: str | None) -> str:
+def _chosen(status: Status, database: str | None) -> DatabaseStatus:
     if database is not None:
-        return find_database(status, database)
+        key = find_database(status, database)
+        return next(one for one in status.databases if one.key == key)
     if len(status.databases) != 1:
         raise NotFoundError(
             "Several databases are attached, or none. Name one with --database; "
             "`homeostat status` lists them."
         )
-    return status.databases[0].key
+    return status.databases[0]
 
 
-def report_lines(found: Proposals, screen: Screen, *, suffix: str) -> list[str]:
-    """Return the report as lines of text; `suffix` is what every command needs appended."""
+def report_lines(found: Proposals, screen: Screen, *, name: str, suffix: str) -> list[str]:
+    """Return the report as lines of text.
+
+    Args:
+        found: what the operator says.
+        screen: where it goes.
+        name: what people call the database.
+        suffix: what every command needs appended.
+    """
     would = [one for one in found.proposed if one.state in WOULD]
     done = [one for one in found.proposed if one.state not in WOULD]
     span = duration(found.end - max(found.start, found.since))
+    levels = " or ".join(MAY.get(one, one) for one in found.autonomy.split(", "))
     lines = [
-        screen.fit(f"the last {span} of {found.database}; each remedy here may: {found.autonomy}"),
+        screen.fit(f"the last {span} of {name}; each remedy here {levels}"),
         "",
         screen.paint(f"would have been done: {len(would) or 'nothing'}", "bold"),
     ]
@@ -84,7 +94,7 @@ def report_lines(found: Proposals, screen: Screen, *, suffix: str) -> list[str]:
         lines += ["", screen.paint(f"was done or tried: {len(done)}", "bold")]
     for one in done:
         lines += _offer(one, screen)
-    lines += ["", screen.paint(f"found: {counted(len(found.found), 'rule')}", "bold")]
+    lines += ["", screen.paint(f"found: {len(found.found) or 'nothing'}", "bold")]
     lines += [line for row in found.found for line in _found(row, screen)]
     asked = next((one for one in would if one.decision), None)
     if asked is not None:
@@ -116,7 +126,7 @@ def tried_words(tried: Tried) -> str:
     if tried.build_seconds is not None:
         parts.append(f"build {number(tried.build_seconds)} s")
     if tried.index_bytes is not None:
-        parts.append(f"size {number(tried.index_bytes / 1e6)} MB")
+        parts.append(f"size {size_text(tried.index_bytes)}")
     if tried.replayed is not None:
         parts.append(f"{tried.replayed} of {tried.captured} captured calls replayed")
     return ("" if tried.ok else "not worth it: ") + ", ".join(parts)
