@@ -225,8 +225,36 @@ def test_a_postgresql_index_is_built_once_rebuilt_and_dropped(
     assert index(server, "Odd name") is None
     assert index(server, "x") is None
     maintain(server).refresh_statistics(["Order", "Other Shop.Order", "event"], wire=work)
-    with pytest.raises(UnsupportedError):
-        maintain(server).read_statistics(wire=work)
+
+
+def test_statistics_of_a_postgresql_table_are_put_back_exactly(
+    server: Engine, work: PostgresWire
+) -> None:
+    work.execute(
+        "CREATE TABLE mood (id int PRIMARY KEY, kind text, tags text[], span int4range, odd text)"
+    )
+    work.execute(
+        "INSERT INTO mood SELECT i, 'it''s ' || i % 7, ARRAY['a', 'b' || i % 5], int4range(i, i + "
+        "9), CASE WHEN i % 3 = 0 THEN md5(i::text) END FROM generate_series(1, 2000) i"
+    )
+    work.execute("CREATE INDEX mood_kind ON mood (kind)")
+    work.execute("ALTER TABLE mood ALTER odd SET STATISTICS 0")
+    facet = maintain(server)
+    facet.refresh_statistics(["mood"], wire=work)
+    if work.server_version < 180_000:
+        with pytest.raises(UnsupportedError, match="up to 17"):
+            facet.read_statistics("mood", wire=work)
+        return
+    before = facet.read_statistics("mood", wire=work)
+    work.execute("ALTER TABLE mood ALTER odd SET STATISTICS 100")
+    work.execute("INSERT INTO mood SELECT i, 'new', NULL FROM generate_series(2001, 9000) i")
+    facet.refresh_statistics(["mood"], wire=work)
+    assert facet.read_statistics("mood", wire=work) != before
+    facet.write_statistics(before, wire=work)
+    assert facet.read_statistics("mood", wire=work) == before
+    work.execute("CREATE STATISTICS both_of (dependencies) ON kind, odd FROM mood")
+    with pytest.raises(UnsupportedError, match="extended"):
+        facet.read_statistics("mood", wire=work)
 
 
 def test_a_build_that_fails_leaves_no_invalid_index(server: Engine, work: PostgresWire) -> None:

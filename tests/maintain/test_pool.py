@@ -298,6 +298,12 @@ class FakeHands:
     def captured(self) -> Sequence[tuple[str, CallSample]]:
         raise AssertionError("a pool needs no captured calls")
 
+    def keep_undo(self, body: bytes) -> None:
+        raise AssertionError(f"a pool keeps no values: {body!r}")
+
+    def kept_undo(self) -> bytes | None:
+        raise AssertionError("a pool keeps no values")
+
     def settings_of(self, application: str) -> Settings:
         assert application == "shop"
         return self.settings

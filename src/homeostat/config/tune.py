@@ -163,5 +163,10 @@ class CapturesConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=T
     call_bytes_max: Annotated[Count, about("A larger call is not kept.")] = 100_000
     calls_per_statement_max: Annotated[Count, about("Newest calls kept of a statement.")] = 200
     keep_hours: Annotated[
-        float, Meta(gt=0), about("Calls are deleted after so long (parameters are user data).")
+        float,
+        Meta(gt=0),
+        about(
+            "Calls, and statistics kept to be put back, are deleted after so long (they hold user "
+            "data)."
+        ),
     ] = 24.0

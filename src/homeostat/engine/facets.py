@@ -279,18 +279,22 @@ class Maintain(Protocol):
         """ANALYZE the tables (on SQLite: on a clone only, see `read_statistics`)."""
         ...
 
-    def read_statistics(self, *, wire: Wire) -> dict[str, list[list[object]]]:
-        """Return the planner's statistics rows by statistics table (SQLite), JSON-ready.
+    def read_statistics(self, table: str = "", *, wire: Wire) -> dict[str, list[list[object]]]:
+        """Return the planner's statistics rows by statistics table, JSON-ready.
+
+        SQLite: of all tables. PostgreSQL, from 18 on: of the one that is named, in `public`; they
+        hold values of users.
 
         Raises:
-            UnsupportedError: PostgreSQL up to 17 cannot give or take them exactly.
+            UnsupportedError: PostgreSQL up to 17 cannot give or take them exactly, and no version
+                those of a table in parts, or with extended statistics.
         """
         ...
 
     def write_statistics(self, rows: dict[str, list[list[object]]], *, wire: Wire) -> None:
-        """Replace the planner's statistics rows by these, in one transaction (SQLite).
+        """Replace the planner's statistics rows by these, in one transaction.
 
-        Other connections use them after `ANALYZE sqlite_schema` or when they are opened again.
+        SQLite: other connections use them after `ANALYZE sqlite_schema` or when opened again.
         """
         ...
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
+from homeostat.engine import postgres_statistics
 from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo, ViewInfo
 from homeostat.engine.maintain import PART_NAME_CHARACTERS, definition_of, refuse_other
 from homeostat.engine.statements import statement
-from homeostat.errors import DatabaseError, HomeostatError, StatementError, UnsupportedError
+from homeostat.errors import HomeostatError, StatementError
 from homeostat.measure import Unknown
 
 # a build waits for transactions older than it; nobody queues behind it meanwhile, so this is longer
@@ -165,13 +166,15 @@ class PostgresMaintain:
                     schema, name = PUBLIC, table
                 wire.execute(f"ANALYZE {quoted(schema)}.{quoted(name)}")
 
-    def read_statistics(self, *, wire: Wire) -> dict[str, list[list[object]]]:
-        """Refuse: see `_no_exact_statistics`."""
-        raise _no_exact_statistics(wire)
+    def read_statistics(self, table: str = "", *, wire: Wire) -> postgres_statistics.Statistics:
+        """Return the statistics of a table of the schema `public` (from version 18 on)."""
+        place = f"{PUBLIC}.{quoted(table)}"
+        return postgres_statistics.read(wire, schema=PUBLIC, name=table, place=place)
 
-    def write_statistics(self, rows: dict[str, list[list[object]]], *, wire: Wire) -> None:  # noqa: ARG002
-        """Refuse: see `_no_exact_statistics`."""
-        raise _no_exact_statistics(wire)
+    def write_statistics(self, rows: postgres_statistics.Statistics, *, wire: Wire) -> None:
+        """Put back what `read_statistics` returned."""
+        schema, name = rows[postgres_statistics.RELATION][0][:2]
+        postgres_statistics.write(wire, rows, schema=str(schema), name=str(name))
 
     def _reading(self, wire: Wire | None) -> AbstractContextManager[Wire]:
         return self._transaction() if wire is None else nullcontext(wire)
@@ -234,14 +237,6 @@ def _drop(schema: str, name: str, wire: Wire) -> None:
 def _kind(schema: str, name: str, wire: Wire) -> object:
     asked = "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:name)"
     return wire.execute(asked, {"name": f"{quoted(schema)}.{quoted(name)}"}).scalar()
-
-
-def _no_exact_statistics(wire: Wire) -> DatabaseError:
-    message = (
-        "PostgreSQL up to 17 cannot give or take its statistics exactly. Use refresh_statistics; "
-        "it cannot be undone."
-    )
-    return UnsupportedError(message, where=wire.label)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> TableInfo:

@@ -112,14 +112,17 @@ class SqliteMaintain:
         for table in tables:
             wire.execute(f"ANALYZE {quoted(table)}")
 
-    def read_statistics(self, *, wire: Wire) -> dict[str, list[list[object]]]:
-        """Return the rows of sqlite_stat1 and sqlite_stat4; a table that is not there is left out.
+    def read_statistics(self, table: str = "", *, wire: Wire) -> dict[str, list[list[object]]]:
+        """Return the rows of sqlite_stat1 and sqlite_stat4; one that is not there is left out.
+
+        They are those of all tables, whichever is named.
 
         Rows are JSON-ready: the samples, which are bytes, stand as `{"hex": ...}`.
         """
+        del table
         return {
-            table: [[_as_json(value) for value in row] for row in wire.execute(_all(table)).rows]
-            for table in _there(wire)
+            one: [[_as_json(value) for value in row] for row in wire.execute(_all(one)).rows]
+            for one in _there(wire)
         }
 
     def write_statistics(self, rows: dict[str, list[list[object]]], *, wire: Wire) -> None:

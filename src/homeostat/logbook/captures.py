@@ -36,6 +36,12 @@ _SCHEMA = (
         body BLOB NOT NULL
     )""",
     "CREATE INDEX IF NOT EXISTS capture_statement ON capture (database, statement, id)",
+    """CREATE TABLE IF NOT EXISTS undo (
+        run INTEGER PRIMARY KEY,
+        database TEXT NOT NULL,
+        at REAL NOT NULL,
+        body BLOB NOT NULL
+    )""",
 )
 
 
@@ -114,6 +120,35 @@ class CaptureStore:
             if isinstance(at, float) and isinstance(body, bytes)
         ]
 
+    def keep_undo(self, database: str, run: int, body: bytes) -> None:
+        """Keep what a run needs to undo its change and what may hold values; it goes by age.
+
+        Raises:
+            DatabaseError: it was not kept.
+        """
+        now = self._clock.now()
+        with self._lock:
+            self._wire.execute(
+                "INSERT OR REPLACE INTO undo (run, database, at, body) "
+                "VALUES (:run, :database, :at, :body)",
+                {"run": run, "database": database, "at": now, "body": body},
+            )
+            self._forget_undo(now)
+
+    def undo_of(self, database: str, run: int) -> bytes | None:
+        """Return what was kept for a run, or None when it went."""
+        with self._lock:
+            self._forget_undo(self._clock.now())
+            found = self._wire.execute(
+                "SELECT body FROM undo WHERE database = :database AND run = :run",
+                {"database": database, "run": run},
+            ).scalar()
+        return found if isinstance(found, bytes) else None
+
+    def _forget_undo(self, now: float) -> None:
+        oldest = now - self._config.keep_hours * 3600
+        self._wire.execute("DELETE FROM undo WHERE at < :oldest", {"oldest": oldest})
+
     def forget(self, database: str) -> None:
         """Drop all calls of a database.
 
@@ -123,6 +158,9 @@ class CaptureStore:
         with self._lock:
             self._wire.execute(
                 "DELETE FROM capture WHERE database = :database", {"database": database}
+            )
+            self._wire.execute(
+                "DELETE FROM undo WHERE database = :database", {"database": database}
             )
             self._bytes = self._sum()
 
@@ -146,6 +184,7 @@ class CaptureStore:
             )
         oldest = self._clock.now() - config.keep_hours * 3600
         self._wire.execute("DELETE FROM capture WHERE at < :oldest", {"oldest": oldest})
+        self._forget_undo(self._clock.now())
         self._bytes = self._sum()
         while self._bytes > config.bytes_max:
             self._wire.execute(

@@ -111,6 +111,18 @@ class Hands(Protocol):
         """Return captured calls of the database with their statements' keys, the oldest first."""
         ...
 
+    def keep_undo(self, body: bytes) -> None:
+        """Keep what the run needs to undo its change, where it may hold values: encrypted, bounded.
+
+        Raises:
+            HomeostatError: it was not kept, so nothing may be changed.
+        """
+        ...
+
+    def kept_undo(self) -> bytes | None:
+        """Return what was kept; None: it went with `captures.keep_hours`."""
+        ...
+
     def settings_of(self, application: str) -> Settings:
         """Return the settings that agents of an application are to have."""
         ...

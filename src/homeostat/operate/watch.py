@@ -269,6 +269,17 @@ class WatchHands:
         """Return captured calls of the database with their statements' keys, the oldest first."""
         return self.watch.captured()
 
+    def keep_undo(self, body: bytes) -> None:
+        """Keep what the run needs to undo its change, encrypted."""
+        if self.watch.captures is None:
+            raise LogbookError("Nothing can be kept encrypted here. Give the operator its file.")
+        self.watch.captures.keep_undo(self.watch.identity.key, self.run, body)
+
+    def kept_undo(self) -> bytes | None:
+        """Return what was kept, or None when it went."""
+        captures = self.watch.captures
+        return None if captures is None else captures.undo_of(self.watch.identity.key, self.run)
+
     def settings_of(self, application: str) -> Settings:
         """Return the settings that agents of an application are to have."""
         return self.watch.desired.of(application)

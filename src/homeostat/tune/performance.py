@@ -9,7 +9,7 @@ from homeostat.operate.room import Room
 from homeostat.tune.index_remedy import CreateIndex
 from homeostat.tune.probes import METRICS, FollowProbe, StatementProbe
 from homeostat.tune.slow import SlowStatement
-from homeostat.tune.statistics_remedy import AnalyseTables, RefreshStatistics
+from homeostat.tune.statistics_remedy import AnalyseTables, AnalyseUndoably, RefreshStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class PerformanceOperations:
             remedies=(
                 CreateIndex(config=tune),
                 RefreshStatistics(config=tune),
+                AnalyseUndoably(config=tune),
                 AnalyseTables(config=tune),
             ),
         )

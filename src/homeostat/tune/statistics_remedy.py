@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from homeostat.config import TuneConfig
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import Clone, Maintain
-from homeostat.errors import DatabaseError
+from homeostat.errors import DatabaseError, UnsupportedError
 from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Unknown
 from homeostat.operate.remedy import (
@@ -39,6 +41,8 @@ from homeostat.tune.replay import choose, compare_sides, replay
 from homeostat.tune.slow import SLOW, statement_of
 
 RELOAD = "homeostat_reload"  # made and dropped in one transaction: it raises the schema's version
+UNDO_BYTES_MAX = 5_000_000  # of statistics that are kept to be put back: some 100 wide columns
+GIVES_STATISTICS = 18  # from this version of PostgreSQL on statistics can be put back
 FRESH_FACTOR = 2.0  # statistics this near to the rows that were counted are the new ones
 
 
@@ -181,20 +185,100 @@ class RefreshStatistics(_Refresh):
 
 
 @dataclass(frozen=True, slots=True)
+class AnalyseUndoably(_Refresh):
+    """PostgreSQL from 18 on: ANALYZE; the statistics that were there before are put back."""
+
+    dialect: str = "postgresql"
+    key: str = "analyse-table-undoably"
+    help: str = (
+        "PostgreSQL from 18 on: runs ANALYZE on a table whose statistics misjudge a slow "
+        "statement, and puts back the old ones where that did not help "
+        "(`pg_restore_attribute_stats`). They hold values of users, so they are kept in the "
+        "encrypted file of captured calls, for `captures.keep_hours`. Kept only when the statement "
+        "became faster with another plan."
+    )
+    undo: Undo = "exact"
+    rehearsal: Rehearsal = "none"
+    rehearsal_reason: str = (
+        "A restored clone has statistics of its own, so it cannot show what the stale ones do."
+    )
+
+    def propose(self, finding: Finding, view: View) -> Proposal | Declined:
+        """Propose it where old statistics can be put back."""
+        if view.identity.dialect == self.dialect and not _gives_statistics(view):
+            return Declined("PostgreSQL up to 17 cannot put its statistics back")
+        return _Refresh.propose(self, finding, view)
+
+    def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
+        """Look whether what is there could be put back."""
+        try:
+            size = len(self._read(parameters, hands))
+        except UnsupportedError as error:
+            return Rehearsed(ok=False, reason=f"it could not be undone: {error}")
+        if size > UNDO_BYTES_MAX:
+            return Rehearsed(ok=False, reason=f"its statistics are too large to keep: {size} bytes")
+        reason = f"not rehearsed: ANALYZE reads a sample; {size} bytes are kept to undo it"
+        return Rehearsed(ok=True, reason=reason)
+
+    def undo_of(self, parameters: Json, hands: Hands) -> Json:
+        """Keep the statistics that are there, encrypted; return only that they were kept."""
+        hands.keep_undo(self._read(parameters, hands))
+        return {"kept": True}
+
+    def apply(self, parameters: Json, hands: Hands) -> None:
+        """Run ANALYZE."""
+        seconds = self.config.build_seconds_max
+        with hands.work(run=hands.run, lock="statistics", seconds=seconds) as wire:
+            _maintain(hands).refresh_statistics([str(parameters["table"])], wire=wire)
+
+    def revert(self, parameters: Json, undo: Json, hands: Hands) -> None:  # noqa: ARG002
+        """Put back the statistics that were there before."""
+        body = hands.kept_undo()
+        if body is None:
+            message = "The old statistics are kept for [captures] keep_hours, which have passed."
+            raise DatabaseError(message)
+        with hands.work(run=hands.run, lock="statistics") as wire:
+            _maintain(hands).write_statistics(msgspec.json.decode(body), wire=wire)
+
+    def observe_undone(self, parameters: Json, undo: Json, hands: Hands) -> Seen:  # noqa: ARG002
+        """Look whether the statistics are those that were there before."""
+        body = hands.kept_undo()
+        if body is None:
+            return "cannot tell"
+        return "done" if self._read(parameters, hands) == body else "not done"
+
+    def _read(self, parameters: Json, hands: Hands) -> bytes:
+        with hands.engine.transaction() as wire:
+            rows = _maintain(hands).read_statistics(str(parameters["table"]), wire=wire)
+        return msgspec.json.encode(rows)
+
+
+def _gives_statistics(view: View) -> bool:
+    return int(view.identity.version.partition(".")[0]) >= GIVES_STATISTICS
+
+
+@dataclass(frozen=True, slots=True)
 class AnalyseTables(_Refresh):
     """PostgreSQL: ANALYZE."""
 
     dialect: str = "postgresql"
     key: str = "analyse-table"
     help: str = (
-        "PostgreSQL: runs ANALYZE on a table whose statistics misjudge a slow statement. It cannot "
-        "be undone exactly, so it is done by itself only when `operate.remedies` names it."
+        "PostgreSQL up to 17: runs ANALYZE on a table whose statistics misjudge a slow statement. "
+        "It cannot be undone exactly, so it is done by itself only when `operate.remedies` names "
+        "it."
     )
     undo: Undo = "none"
     rehearsal: Rehearsal = "none"
     rehearsal_reason: str = (
         "A restored clone has statistics of its own, so it cannot show what the stale ones do."
     )
+
+    def propose(self, finding: Finding, view: View) -> Proposal | Declined:
+        """Propose it where old statistics cannot be put back."""
+        if view.identity.dialect == self.dialect and _gives_statistics(view):
+            return Declined("it can be undone here, which analyse-table-undoably does")
+        return _Refresh.propose(self, finding, view)
 
     def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:  # noqa: ARG002
         """Return that nothing was rehearsed."""
