@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from homeostat.driver import sqlite
+from homeostat.driver.sqlite_patience import set_wal
 from homeostat.errors import (
     ConfigError,
     ConstraintError,
@@ -61,6 +62,8 @@ def test_missing_directory_is_named(tmp_path: Path) -> None:
 def test_directory_and_device(tmp_path: Path) -> None:
     refused(tmp_path, NotADatabaseError, "This is a directory")
     refused(Path("/dev/null"), NotADatabaseError, "device")
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", NotADatabaseError, "pipe")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,9 @@ def test_file_without_rights(shared_directory: Path) -> None:
     assert as_nobody(path).startswith("ReadOnlyDatabaseError")
     assert as_nobody(path, mode="foreign", readonly=True) == "none"
     path.chmod(0o000)
-    assert "may not read the file" in as_nobody(path)
+    said = as_nobody(path)
+    assert said.startswith("PermissionRefusedError")
+    assert "may not read the file" in said
     shared_directory.chmod(0o700 if os.geteuid() == 0 else 0)
     try:
         assert "directory of the path may not be entered" in as_nobody(path)
@@ -292,3 +297,23 @@ def test_file_that_another_library_has_open(sqlite_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.count("through another library") == 2
+
+
+def test_file_that_is_moved_away_while_it_is_open(sqlite_path: Path) -> None:
+    wire = sqlite.connect(sqlite_path)
+    wire.execute("CREATE TABLE t (a)")
+    wire.execute("PRAGMA journal_mode = DELETE")
+    sqlite_path.rename(sqlite_path.with_name("moved.db"))
+    with pytest.raises(ReadOnlyDatabaseError, match="moved or replaced while it was open"):
+        wire.execute("INSERT INTO t VALUES (1)")
+    wire.close()
+    again = sqlite.connect(sqlite_path.with_name("moved.db"))
+    assert again.execute("SELECT count(*) FROM t").scalar() == 0
+    again.close()
+
+
+def test_place_that_cannot_hold_a_log_is_refused() -> None:
+    wire = sqlite.connect(sqlite.MEMORY)  # it answers as a file system without shared memory does
+    with pytest.raises(StorageError, match="cannot hold a database in WAL mode"):
+        set_wal(wire)
+    wire.close()
