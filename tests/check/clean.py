@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from homeostat.clock import ManualClock
 from homeostat.sample.seed import seed
+from tests.check import trade
 from tests.servers import PostgresServer, spawn_as_postgres
 
 _KEPT = (
@@ -44,6 +46,47 @@ _PARTITIONED = (
     "INSERT INTO event_note SELECT id, at, kind FROM event",
     "VACUUM (ANALYZE)",
     "SELECT count(*) FROM event WHERE kind = 'k7' AND at >= '2026-01-01'",
+)
+_DOCUMENTS = (
+    (
+        "CREATE TABLE document (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " body jsonb NOT NULL, made timestamptz NOT NULL DEFAULT now())"
+    ),
+    "CREATE INDEX document_body ON document USING gin (body jsonb_path_ops)",
+    (
+        "INSERT INTO document (body) SELECT jsonb_build_object('kind', 'k' || i % 40, 'n', i)"
+        " FROM generate_series(1, 12000) i"
+    ),
+    "VACUUM (ANALYZE)",
+    """SELECT count(*) FROM document WHERE body @> '{"kind": "k7", "n": 7}'""",
+)
+_TENANTS = tuple(
+    statement.format(f"tenant_{number}")
+    for number in range(3)
+    for statement in (
+        "CREATE SCHEMA {}",
+        "CREATE TABLE {0}.member (id int PRIMARY KEY, name text NOT NULL)",
+        (
+            "CREATE TABLE {0}.task (id int PRIMARY KEY, member_id int NOT NULL"
+            " REFERENCES {0}.member, done boolean NOT NULL)"
+        ),
+        "CREATE INDEX task_open ON {0}.task (member_id) INCLUDE (done)",
+        "INSERT INTO {0}.member SELECT i, 'm' || i FROM generate_series(1, 2000) i",
+        "INSERT INTO {0}.task SELECT i, 1 + i % 2000, i % 3 = 0 FROM generate_series(1, 11000) i",
+        "VACUUM (ANALYZE) {0}.task",
+        "VACUUM (ANALYZE) {0}.member",
+    )
+)
+_SERIES = (
+    "CREATE TABLE measured (at timestamptz NOT NULL, sensor int NOT NULL, value float8 NOT NULL)",
+    "ALTER TABLE measured ADD PRIMARY KEY (sensor, at)",
+    "CREATE INDEX measured_at ON measured USING brin (at)",
+    (
+        "INSERT INTO measured SELECT timestamptz '2026-01-01' + i * interval '1 s', i % 20, i"
+        " FROM generate_series(1, 40000) i"
+    ),
+    "VACUUM (ANALYZE)",
+    "SELECT avg(value) FROM measured WHERE sensor = 7 AND at < '2026-01-01 01:00:00+00'",
 )
 ODD = (
     'CREATE SCHEMA "Sales 2026"',
@@ -137,6 +180,16 @@ def _with_pgbench(server: PostgresServer, name: str) -> None:
     server.execute("CREATE EXTENSION pg_stat_statements", database=name)
 
 
+def _with_trade(server: PostgresServer, name: str) -> None:
+    trade.fill(partial(server.execute, database=name), series="generate_series(1, {}) AS n (i)")
+    _with(
+        "CREATE INDEX ON orders (o_custkey)",
+        "CREATE INDEX ON lineitem (l_partkey, l_suppkey)",
+        "VACUUM (ANALYZE)",
+        *trade.QUESTIONS,
+    )(server, name)
+
+
 def _with_sample(server: PostgresServer, name: str) -> None:
     seed(server.url(name), users=500, clock=ManualClock())
     server.execute("CREATE EXTENSION pg_stat_statements", database=name)
@@ -148,6 +201,10 @@ CLEAN: dict[str, Callable[[PostgresServer, str], None]] = {
     "partitioned": _with(*_PARTITIONED),
     "pgbench": _with_pgbench,
     "sample app": _with_sample,
+    "documents": _with(*_DOCUMENTS),
+    "tenants": _with(*_TENANTS),
+    "time series": _with(*_SERIES),
+    "orders and parts": _with_trade,
 }
 
 

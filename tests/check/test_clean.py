@@ -12,7 +12,7 @@ from tests.check import clean, planting
 from tests.pgbouncer import running_pgbouncer
 from tests.servers import PostgresServer
 
-FALSE_FINDINGS_MAX = 1
+FALSE_FINDINGS_MAX = 0
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from homeostat.check.page import render, write_page
-from homeostat.check.report import Cost, Database, Finding, Report, Unseen
+from homeostat.check.report import Cost, CostKind, Database, Finding, Report, Unseen
+from homeostat.check.words import cost_words, evidence_words
 from homeostat.errors import ConfigError
 from homeostat.measure import Severity
 from tests.browser import chromium
@@ -83,3 +85,27 @@ def test_it_loads_nothing_and_fits_a_phone(tmp_path: Path) -> None:
         page.emulate_media(media="print")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
         assert not page.get_by_role("button", name="Copy").first.is_visible()
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "said"),
+    [
+        ("bytes", 12e6, "12 MB taken for nothing"),
+        ("time", 34.0, "3.4 % of one session's time"),
+        ("time", 1e-4, "less than 0.1 % of one session's time"),
+        ("time", 5000.0, "the whole time of 5 sessions"),
+        ("risk", 1.0, "a risk that is here now"),
+        ("risk", 0.1, "a small risk"),
+    ],
+)
+def test_what_a_finding_costs_is_said_in_words(kind: CostKind, amount: float, said: str) -> None:
+    assert cost_words(Cost(kind=kind, amount=amount)) == said
+
+
+def test_evidence_has_its_unit_at_the_value_once() -> None:
+    one = msgspec.structs.replace(
+        FINDING, evidence={"index_bytes": 12e6, "state": "idle", "state_seconds": 300.0}
+    )
+    assert evidence_words(one) == [
+        ("index", "12 MB"), ("state", "idle"), ("state seconds", "5 min"),
+    ]  # fmt: skip

@@ -77,6 +77,9 @@ def test_problems_of_a_server_are_found_and_mended(server: PostgresServer) -> No
     report = planting.looked(server.url())
     missed = [one.name for one in problems if planting.finds(report, one) is None]
     assert not missed, [(one.rule, one.where, one.mend_sql) for one in report.findings]
+    trusting = planting.finds(report, planted.IN_FILES)
+    assert trusting is not None
+    assert trusting.cause == "it says `host all all 10.0.0.0/8 trust`"
 
     planting.restore(server, report)
     after = planting.looked(server.url())

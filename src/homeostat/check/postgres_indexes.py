@@ -194,6 +194,7 @@ def _invalid(look: Look) -> Iterator[Finding]:
 
 def _foreign_key(look: Look) -> Iterator[Finding]:
     known, there, load = tables(look), indexes_of(look), workload(look)
+    told: set[tuple[int, str]] = set()  # two keys may have the same columns
     for key in look.rows("foreign_keys"):
         table = known.get(key["table_oid"])
         if table is None:
@@ -208,6 +209,9 @@ def _foreign_key(look: Look) -> Iterator[Finding]:
         index = name_of(table["table_name"], key["bare_columns"], None)
         if load is not None and index in load.indexes:  # a statement needs the same: missing_index
             continue
+        if (key["table_oid"], index) in told:
+            continue
+        told.add((key["table_oid"], index))
         how = "" if table["kind"] == "p" else "CONCURRENTLY "
         yield Finding(
             severity=Severity.WARNING,

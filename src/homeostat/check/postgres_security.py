@@ -6,6 +6,7 @@ It judges what the catalogue says and tries nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from homeostat.check.check import Check
 from homeostat.check.look import Look
@@ -60,14 +61,15 @@ def _hba(look: Look) -> Iterator[Finding]:
 
 
 def _line(row: Row, severity: Severity, told: str, amount: float) -> Finding:
-    words = (row["type"], row["databases"], row["roles"], row["address"], row["method"])
+    address = _range(row["address"], row["netmask"])
+    words = (row["type"], row["databases"], row["roles"], address, row["method"])
     text = " ".join(word for word in words if word)
     return Finding(
         severity=severity,
         what=f"line {row['line']} of pg_hba.conf {told}",
         where=f"pg_hba.conf:{row['line']}",
         cause=f"it says `{text}`",
-        evidence={"line": row["line"], "method": row["method"], "address": row["address"]},
+        evidence={"line": row["line"], "method": row["method"], "address": address},
         mend_sql=(
             f"-- In line {row['line']} of pg_hba.conf write scram-sha-256 in place of "
             f"{row['method'] or 'what is wrong'}, then:\n{RELOAD}"
@@ -75,6 +77,15 @@ def _line(row: Row, severity: Severity, told: str, amount: float) -> Finding:
         risk="Who has no password yet is locked out: set them first (\\password in psql).",
         cost=Cost(kind="risk", amount=amount),
     )
+
+
+def _range(address: str, netmask: str) -> str:
+    """Return an address with the length of its mask, as pg_hba.conf has it: `10.0.0.0/8`."""
+    try:
+        bits = int(ip_address(netmask)).bit_count()
+    except ValueError:  # a name, or none
+        return address
+    return f"{address}/{bits}"
 
 
 def _public_grants(look: Look) -> Iterator[Finding]:

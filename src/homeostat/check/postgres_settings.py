@@ -317,7 +317,8 @@ def _pending(look: Look) -> Iterator[Finding]:
 def _round_megabytes(count: float) -> str:
     """Return a size as PostgreSQL reads it, rounded down to 64 MB (to 1 MB below that)."""
     megabytes = int(count / 1024**2)
-    return f"{megabytes // 64 * 64 or max(1, megabytes)}MB"
+    megabytes = megabytes // 64 * 64 or max(1, megabytes)
+    return f"{megabytes}MB" if megabytes % 1024 else f"{megabytes // 1024}GB"
 
 
 CHECKS = (

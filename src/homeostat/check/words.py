@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from homeostat.check.report import Cost, Finding
 
-NEARNESS = ((1.0, "here now"), (0.7, "near"), (0.4, "some way off"), (0.0, "far off"))
+RISKS = (
+    (1.0, "a risk that is here now"),
+    (0.7, "a risk that is near"),
+    (0.4, "a risk"),
+    (0.0, "a small risk"),
+)
+UNITS = {"bytes", "seconds", "share", "ms"}
 SESSION_MS = 1000.0  # a session that is busy all the time, in milliseconds a second
 SHARE_LEAST = 0.001
 
@@ -36,12 +44,12 @@ def cost_words(cost: Cost) -> str:
     if cost.kind == "bytes":
         return f"{size(cost.amount)} taken for nothing"
     if cost.kind == "risk":
-        return f"a risk that is {next(said for near, said in NEARNESS if cost.amount >= near)}"
+        return next(said for near, said in RISKS if cost.amount >= near)
     sessions = cost.amount / SESSION_MS
     if not sessions:
         return "time, how much was not measured"
     if sessions >= 1:
-        return f"{sessions:.3g} times one session's whole time"
+        return f"the whole time of {sessions:.3g} session{'s' if sessions > 1 else ''}"
     if sessions < SHARE_LEAST:
         return f"less than {100 * SHARE_LEAST:g} % of one session's time"
     return f"{100 * sessions:.2g} % of one session's time"
@@ -50,10 +58,16 @@ def cost_words(cost: Cost) -> str:
 def evidence_words(finding: Finding) -> list[tuple[str, str]]:
     """Return names and values as people read them: sizes, lengths of time, shares, numbers."""
     return [
-        (name.replace("_", " "), _said(name, value))
+        (_label(name, finding.evidence), _said(name, value))
         for name, value in finding.evidence.items()
         if value is not None
     ]
+
+
+def _label(name: str, names: Collection[str]) -> str:
+    """Return a name without its unit, which stands at the value, unless another has that name."""
+    short, _, unit = name.rpartition("_")
+    return (short if short and unit in UNITS and short not in names else name).replace("_", " ")
 
 
 def _said(name: str, value: float | str) -> str:

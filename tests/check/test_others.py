@@ -1,0 +1,82 @@
+"""Databases that were designed elsewhere: what is told of them is true, and its SQL can be run."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from homeostat.check.report import Report
+from homeostat.config import Config
+from homeostat.driver import sqlite
+from tests.check import cloning, planting, trade
+from tests.check.sqlite_mends import looked, mended
+from tests.pgbouncer import running_pgbouncer
+from tests.servers import PostgresServer, client_programs
+
+NUMBERS = (
+    "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
+    " SELECT i FROM n)"
+)
+KEYS = "foreign_key_without_index"
+
+
+def lacking(report: Report) -> set[str]:
+    """Return the tables with a foreign key that nothing finds rows by."""
+    found = [one.where.split(" (")[0] for one in report.findings if one.rule == KEYS]
+    return {one.removeprefix("public.").strip('"') for one in found}
+
+
+@pytest.mark.slow
+@pytest.mark.every_postgres
+def test_what_the_schema_of_tpc_h_lacks_is_told_of_postgresql(pg_server: PostgresServer) -> None:
+    name = pg_server.create_database()
+    execute = partial(pg_server.execute, database=name)
+    execute("CREATE EXTENSION pg_stat_statements")
+    trade.fill(execute, series="generate_series(1, {}) AS n (i)")
+    execute("VACUUM (ANALYZE)")
+    for question in trade.QUESTIONS:
+        execute(question)
+    report = planting.looked(pg_server.url(name))
+    assert lacking(report) == trade.LACKS_LARGE
+    pg_server.execute("CREATE ROLE onlooker LOGIN PASSWORD 'onlooker'")
+    least = planting.looked(pg_server.url(name, user="onlooker", password="onlooker"))
+    assert lacking(least) == trade.LACKS_LARGE
+    with running_pgbouncer(pg_server) as pooler:
+        pooled = planting.looked(pooler.url(pg_server.url(name)))
+    assert [one.what for one in pooled.findings] == [one.what for one in report.findings]
+    with cloning.clone_of(pg_server, name) as clone:
+        for one in report.findings:
+            if one.rule == KEYS:
+                planting.mend(one, partial(pg_server.execute, database=clone))
+        assert lacking(planting.looked(pg_server.url(clone))) == set()
+    pg_server.execute("DROP ROLE onlooker")
+
+
+def test_what_the_schema_of_tpc_h_lacks_is_told_of_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "trade.db"
+    with closing(sqlite.connect(path, create=True)) as wire:
+        trade.fill(wire.execute, series=NUMBERS)
+    report = looked(path, Config())
+    assert lacking(report) == trade.LACKS
+    with cloning.clone_of_file(path, tmp_path / "clones") as clone:
+        for one in looked(clone, Config()).findings:
+            mended(clone, one.mend_sql)
+        assert looked(clone, Config()).healthy
+
+
+@pytest.mark.slow
+@pytest.mark.every_postgres
+def test_pgbench_under_its_load_lacks_nothing(pg_server: PostgresServer) -> None:
+    name = pg_server.create_database()
+    program, url = str(client_programs(pg_server.version) / "pgbench"), pg_server.url(name)
+    pg_server.execute("CREATE EXTENSION pg_stat_statements", database=name)
+    for words in (["--initialize", "--quiet"], ["--transactions=300", "--client=2"]):
+        subprocess.run([program, *words, url], check=True, capture_output=True)
+    pg_server.execute("VACUUM (ANALYZE)", database=name)
+    of_the_server = {"checksums", "machine_setting"}
+    report = planting.looked(url)
+    assert [one.what for one in report.findings if one.rule not in of_the_server] == []
