@@ -84,7 +84,7 @@ class SampleReading:
         if series is None or series.histogram or last <= first:
             return None
         sections = self._sections(first, last, (last - first) / HISTOGRAM_PARTS)
-        parts = self._points(series, sections)
+        parts = self._points(series, sections, columns_max=2)
         return sum(sum(part.columns[1]) for part in parts) if parts else None
 
     def quantiles(
@@ -200,7 +200,9 @@ class SampleReading:
         now = round(self._clock.now() * 1000)
         return sections_of(self._levels, start=start, end=end, width=width, now=now)
 
-    def _points(self, series: Series, sections: list[Section]) -> list[Points]:
+    def _points(
+        self, series: Series, sections: list[Section], *, columns_max: int = 4
+    ) -> list[Points]:
         def open_readings() -> Points:
             a = series.closed
             return points.plain(series.times[a:], series.values[a:])
@@ -209,7 +211,7 @@ class SampleReading:
         parts = [newest.cut(sections[0].start, sections[-1].end)]
         for section, stored in chunks:
             parts += [
-                points.decode(data, times, columns_max=4).cut(section.start, section.end)
+                points.decode(data, times, columns_max=columns_max).cut(section.start, section.end)
                 for data, times in stored
             ]
         return [part for part in parts if len(part)]

@@ -15,6 +15,7 @@ from homeostat.operate.insights import (
 )
 from homeostat.operate.looking.activity import activity_of
 from homeostat.operate.looking.charts import charts_of
+from homeostat.operate.looking.kept_statements import KeptStatements
 from homeostat.operate.looking.proposals import proposals_of
 from homeostat.operate.looking.search import search
 from homeostat.operate.looking.settings import settings_of
@@ -31,6 +32,7 @@ class OperatorInsights:
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
         self._trail = TrailReader(operator.logbook, operator.clock)
+        self._kept = KeptStatements(operator)
 
     def charts(
         self,
@@ -60,7 +62,7 @@ class OperatorInsights:
         """Return what statements cost in the last so many seconds, and `shift` seconds earlier."""
         one = self._operator.find(database)
         return statements_of(
-            self._operator, one, seconds=seconds, order=order, limit=limit, shift=shift
+            self._operator, one, self._kept, seconds=seconds, order=order, limit=limit, shift=shift
         )
 
     def statement(self, database: str, key: str) -> Explained:

@@ -2,13 +2,16 @@
 
 The costliest statements of every look are kept as increases, which may be added up over any range
 and however often an operator was started; percentiles come from the histograms of their operations,
-added up too. At most so many statements of a range are looked at.
+added up too, past a month of the five costliest only. The 20 costliest of a range are told.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 
+from homeostat.logbook.statement_texts import StatementText
 from homeostat.measure import Unknown
 from homeostat.operate.attached import Attached
 from homeostat.operate.operator import Operator
@@ -17,6 +20,10 @@ from homeostat.operate.statements import StatementView
 CALLS, TOTAL = "statement.calls", "statement.total_ms"
 LATENCY = "operation.latency_us"
 KEPT_MAX = 100  # statements of a range that are looked at
+SHOWN_MAX = 20  # as many as a look keeps
+ANSWER_SHARE, ANSWER_SECONDS_MAX, ANSWERS_MAX = 1 / 200, 600.0, 64
+# adding up a year of histograms takes 50 ms a statement, and a page is to be there within a second
+LONG_SECONDS, QUANTILES_OF_LONG_MAX = 32 * 86_400.0, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,48 +46,94 @@ class Kept:
     p99_ms: float | None
 
 
-def kept_statements(operator: Operator, one: Attached, *, start: float, end: float) -> list[Kept]:
-    """Return the statements of which samples with start <= time < end are kept."""
-    key, seconds = one.row.key, end - start
-    spans = [
-        (last - first, label)
-        for metric, label, first, last in operator.samples.subjects(key)
-        if metric == CALLS and first < end and last >= start
-    ]
-    texts = operator.samples.statement_texts.of(key) if spans else {}
+class KeptStatements:
+    """Answers are kept for a 200th of their range, at most 10 minutes: an open page asks often.
+
+    Safe to use from any thread.
+    """
+
+    def __init__(self, operator: Operator) -> None:
+        """Use the operator's samples."""
+        self._operator = operator
+        self._answers: OrderedDict[tuple[str, int, int, bool], list[Kept]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, one: Attached, *, start: float, end: float, brief: bool = False) -> list[Kept]:
+        """Return the costliest statements of which samples with start <= time < end are kept.
+
+        `brief` leaves out rows, pages and late calls.
+        """
+        grain = min(ANSWER_SECONDS_MAX, max(1.0, (end - start) * ANSWER_SHARE))
+        asked = (one.row.key, round(end / grain), round(end - start), brief)
+        with self._lock:
+            answer = self._answers.get(asked)
+        if answer is None:
+            answer = _kept_statements(self._operator, one, start, end, brief=brief)
+            with self._lock:
+                self._answers[asked] = answer
+                while len(self._answers) > ANSWERS_MAX:
+                    self._answers.popitem(last=False)
+        return answer
+
+
+def _kept_statements(
+    operator: Operator, one: Attached, start: float, end: float, *, brief: bool
+) -> list[Kept]:
+    texts = operator.samples.statement_texts.of(one.row.key)
+    most = SHOWN_MAX if end - start <= LONG_SECONDS else QUANTILES_OF_LONG_MAX
     found = []
-    for _, label in sorted(spans, reverse=True)[:KEPT_MAX]:
-        calls = _total(operator, key, CALLS, label, start, end)
-        spent = _total(operator, key, TOTAL, label, start, end)
-        if not calls or spent is None:
-            continue
+    for place, (spent, calls, label) in enumerate(_ran(operator, one.row.key, start, end)):
         statement = label.partition(":")[2]
-        text = texts.get(statement)
-        name = text.name if text is not None else statement
+        text = texts.get(statement, StatementText(statement, statement, ""))
         rows, pages, late = (
-            None if value is None else value / calls
-            for value in (
-                _total(operator, key, f"statement.{part}", label, start, end)
-                for part in ("rows", "pages", "late")
-            )
+            (None, None, None) if brief else _parts(operator, one.row.key, label, start, end)
         )
-        p95, p99 = _quantiles(operator, key, name, start, end) if late is not None else (None, None)
+        p95, p99 = None, None
+        if place < most and (brief or late is not None):
+            p95, p99 = _quantiles(operator, one.row.key, text.name, start, end)
         found.append(
             Kept(
                 statement,
-                name,
-                text.text if text is not None else "",
-                spent / seconds,
+                text.name,
+                text.text,
+                spent / (end - start),
                 spent / calls,
-                calls / seconds,
-                rows,
-                pages,
-                late,
+                calls / (end - start),
+                None if rows is None else rows / calls,
+                None if pages is None else pages / calls,
+                None if late is None else late / calls,
                 p95,
                 p99,
             )
         )
     return found
+
+
+def _ran(operator: Operator, key: str, start: float, end: float) -> list[tuple[float, float, str]]:
+    """Return time, calls and label of the statements that ran in a range, the costliest first."""
+    spans = [
+        (last - first, label)
+        for metric, label, first, last in operator.samples.subjects(key)
+        if metric == CALLS and first < end and last >= start
+    ]
+    ran = []
+    for _, label in sorted(spans, reverse=True)[:KEPT_MAX]:
+        spent = _total(operator, key, TOTAL, label, start, end)
+        calls = None if spent is None else _total(operator, key, CALLS, label, start, end)
+        if spent is not None and calls:
+            ran.append((spent, calls, label))
+    return sorted(ran, reverse=True)[:SHOWN_MAX]
+
+
+def _parts(
+    operator: Operator, key: str, label: str, start: float, end: float
+) -> tuple[float | None, float | None, float | None]:
+    """Return the rows, pages and late calls of a statement."""
+    rows, pages, late = (
+        _total(operator, key, f"statement.{part}", label, start, end)
+        for part in ("rows", "pages", "late")
+    )
+    return rows, pages, late
 
 
 def percentiles(

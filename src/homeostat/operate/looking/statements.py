@@ -16,7 +16,7 @@ from homeostat.errors import ConfigError, DatabaseError
 from homeostat.operate.attached import Attached
 from homeostat.operate.explaining import STATEMENT, explained
 from homeostat.operate.insights import StatementBefore, StatementRow, Statements
-from homeostat.operate.looking.kept_statements import Kept, kept_statements, percentiles
+from homeostat.operate.looking.kept_statements import Kept, KeptStatements, percentiles
 from homeostat.operate.operator import Operator
 from homeostat.operate.statements import StatementView
 from homeostat.operate.views import Explained
@@ -42,6 +42,7 @@ ORDERS: Mapping[str, Callable[[StatementRow], float]] = {
 def statements_of(
     operator: Operator,
     one: Attached,
+    kept: KeptStatements,
     *,
     seconds: float,
     order: str,
@@ -53,6 +54,7 @@ def statements_of(
     Args:
         operator: has the samples.
         one: the database.
+        kept: what the samples say of statements.
         seconds: how far back.
         order: one of ORDERS.
         limit: at most so many.
@@ -70,10 +72,11 @@ def statements_of(
     rows = (
         _from_memory(operator, one, findings, max(start, one.watch.view().since), now)
         if short
-        else _from_samples(operator, one, findings, start, now)
+        else _from_samples(one, findings, kept.of(one, start=start, end=now))
     )
     if shift:
-        rows = _beside(rows, kept_statements(operator, one, start=start - shift, end=now - shift))
+        earlier = kept.of(one, start=start - shift, end=now - shift, brief=True)
+        rows = _beside(rows, earlier)
     rows.sort(key=ORDERS[order], reverse=True)
     workload = one.engine.workload
     reason = "" if short and not shift else ONLY_KEPT
@@ -183,9 +186,8 @@ def _row(
 
 
 def _from_samples(
-    operator: Operator, one: Attached, findings: Mapping[str, int], start: float, end: float
+    one: Attached, findings: Mapping[str, int], kept: list[Kept]
 ) -> list[StatementRow]:
-    kept = kept_statements(operator, one, start=start, end=end)
     whole = sum(statement.cost for statement in kept) or 1.0
     return [_kept_row(one, row, row.cost / whole, findings.get(row.statement)) for row in kept]
 
