@@ -24,6 +24,7 @@ from homeostat.errors import (
     PoolTimeoutError,
     StatementError,
 )
+from tests.access.helpers import until
 from tests.servers import PostgresServer
 
 ADD = Operation("note.add", "INSERT INTO note (text) VALUES (:text)", ("text",), write=True)
@@ -38,7 +39,7 @@ SLOW = Operation(
     "slow",
     {
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-        "WHERE i < 1000000000) SELECT count(*) FROM n",
+        "WHERE i < 600000000) SELECT count(*) FROM n",
         "postgresql": "SELECT pg_sleep(600)",
     },
 )
@@ -66,7 +67,7 @@ AT = {  # of the row n: n minutes after START
 }
 SLOW_VIEW = {
     "sqlite": "CREATE VIEW slow AS SELECT id, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
-    "SELECT i + 1 FROM n WHERE i < 100000) SELECT max(i) FROM n) AS x FROM note",
+    "SELECT i + 1 FROM n WHERE i < 60000) SELECT max(i) FROM n) AS x FROM note",
     "postgresql": "CREATE VIEW slow AS SELECT id, (SELECT pg_sleep(0.04)::text) AS x FROM note",
 }
 
@@ -218,16 +219,26 @@ def concurrency(url: str) -> None:
         with database.session() as held:
             held.execute(SLOW_VIEW[database.dialect])
         for load in (load_blocking, load_in_a_loop):
-            database.pool.report()
-            family = load(database)
-            assert len(family) == ROWS
-            assert all(one["slowly"] for one in family)
-            assert database.pool.report().in_use_max == 3
+            most: set[int] = set()
+
+            def loaded(load: Load = load, most: set[int] = most) -> bool:
+                database.pool.report()
+                family = load(database)
+                assert len(family) == ROWS
+                assert all(one["slowly"] for one in family)
+                most.add(database.pool.report().in_use_max)
+                return 3 in most
+
+            until(loaded, seconds=30)  # a busy machine may start the third when the first is done
+            assert max(most) == 3
     with planned(url, batch_size=2, pool=8) as database:
         for load in (load_blocking, load_in_a_loop):
             database.pool.report()
             assert len(load(database)) == 2 * ROWS
             assert database.pool.report().in_use_max == 1
+
+
+Load = Callable[[Database], list[Record]]
 
 
 def load_blocking(database: Database) -> list[Record]:

@@ -308,7 +308,7 @@ class Session:
         """Note that a statement has ended."""
         self._took_seconds = self._pool.mark(lease, busy=False) - began
         self.busy_seconds += self._took_seconds
-        if self._written and not lease.wire.in_transaction:
+        if self._results is not None and self._written and not lease.wire.in_transaction:
             self._forget_written()
 
     def _forget_written(self) -> None:
