@@ -109,14 +109,17 @@ class Session:
             sql = shaped(sql, self._settings, self.dialect)
         params = checked(sql, params, self.caller, self._settings, self._clock)
         text = sql.sql_for(self.dialect)
-        with self._statement() as wire:
-            if sql.write:
+        lease, began = self.start_statement()  # as _Statement, without an object for it
+        try:
+            if sql.write and self._results is not None:
                 self._written.add(sql.tables)
-            rows = wire.execute(text, params, deadline_ms=limit_ms)
+            rows = lease.wire.execute(text, params, deadline_ms=limit_ms)
+        finally:
+            self.finish_statement(lease, began)
         self._count(sql, text, params, rows)
         if self._settings.rows_max is not None:
             within_budget(sql, rows, self._settings.rows_max)
-        if sql.write:
+        if sql.write and self._hooks:
             write = Write(sql, params, self.caller, rows.changed)
             for hook in self._hooks:
                 hook(self, write)
@@ -124,7 +127,7 @@ class Session:
 
     def _execute_plain(self, sql: str, params: Params, limit_ms: float | None) -> Rows:
         """Run plain SQL; it may have written anything, unless it gave rows and changed none."""
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             try:
                 rows = wire.execute(sql, params, deadline_ms=limit_ms)
             except BaseException:
@@ -150,7 +153,7 @@ class Session:
             text, tables = sql.sql_for(self.dialect), sql.tables
             for row in rows if sql.scope is not None else ():
                 checked(sql, row, self.caller, self._settings, self._clock)
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             self._written.add(tables)
             changed = wire.execute_many(str(text), rows)
         self.rows += changed
@@ -183,7 +186,7 @@ class Session:
             params = checked(sql, params, self.caller, self._settings, self._clock)
             text = sql.sql_for(self.dialect)
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             source = batches(
                 wire,
                 str(text),
@@ -193,7 +196,7 @@ class Session:
             )
         try:
             while True:
-                with self._statement():
+                with _Statement(self):
                     rows = next(source, None)
                 if rows is None:
                     return
@@ -214,19 +217,19 @@ class Session:
         """
         self._savepoints += 1
         name = f"homeostat_{self._savepoints}"
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             if not wire.in_transaction:
                 raise StatementError("A savepoint needs a transaction. Use Database.transaction.")
             wire.execute(f"SAVEPOINT {name}")
         try:
             yield
         except BaseException:
-            with self._statement() as wire:
+            with _Statement(self) as wire:
                 if wire.in_transaction and not wire.broken:
                     wire.execute(f"ROLLBACK TO SAVEPOINT {name}")
                     wire.execute(f"RELEASE SAVEPOINT {name}")
             raise
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             wire.execute(f"RELEASE SAVEPOINT {name}")
 
     def cancel(self) -> None:
@@ -245,7 +248,7 @@ class Session:
     ) -> None:
         """Begin the transaction; PostgreSQL is told the caller."""
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             wire.begin(write=write, deadline_ms=limit_ms)
             if self.dialect == "postgresql":
                 if isolation is not None:
@@ -256,18 +259,18 @@ class Session:
 
     def read_token(self, key: str) -> str:
         """Return a token for all that is committed now; see `Database.read_token`."""
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             return token_of(wire, key)
 
     def freshen(self, wait: Callable[[Lease], None]) -> None:
         """Wait until the connection is fresh enough."""
-        with self._statement():
+        with _Statement(self):
             if self._lease is not None:
                 wait(self._lease)
 
     def commit(self) -> None:
         """Commit."""
-        with self._statement() as wire:
+        with _Statement(self) as wire:
             wire.commit(deadline_ms=self._settings.deadline_ms)
 
     @property
@@ -287,9 +290,6 @@ class Session:
         if lease is not None:
             self._pool.release(lease, suspect=True)
             self._forget_written()
-
-    def _statement(self) -> _Statement:
-        return _Statement(self)
 
     def start_statement(self) -> tuple[Lease, float]:
         """Note that a statement begins; return whose connection it runs on, and when.
@@ -313,8 +313,8 @@ class Session:
 
     def _forget_written(self) -> None:
         """Drop the results that are kept of what was written here, or may have been."""
-        written, self._written = self._written, set()
         if self._results is not None:
+            written, self._written = self._written, set()
             for tables in written:
                 self._results.forget(tables)
 
