@@ -10,7 +10,8 @@ from functools import partial
 from homeostat.clock import ManualClock
 from homeostat.sample.seed import seed
 from tests.check import trade
-from tests.servers import PostgresServer, spawn_as_postgres
+from tests.check.cramped import set_checksums
+from tests.servers import NEWEST, OURS, PostgresServer, client_programs
 
 _KEPT = (
     (
@@ -150,14 +151,12 @@ ODD = (
 
 
 @contextmanager
-def careful_server() -> Iterator[PostgresServer]:
+def careful_server(version: str = OURS) -> Iterator[PostgresServer]:
     """Run a server that is set up with care: with checksums, and memory that fits a machine."""
-    server = PostgresServer(settings={"effective_cache_size": "8GB"})
+    server = PostgresServer(version=version, settings={"effective_cache_size": "8GB"})
     try:
-        program = str(server.bin / "pg_checksums")
-        command = [program, "--enable", "--pgdata", str(server.data)]
-        if spawn_as_postgres(command, log=server.log).wait(60) != 0:
-            raise RuntimeError(server.log.read_text())
+        if version != NEWEST:  # from 18 on initdb turns them on
+            set_checksums(server, "--enable")
         server.start()
         yield server
     finally:
@@ -173,7 +172,8 @@ def _with(*statements: str) -> Callable[[PostgresServer, str], None]:
 
 
 def _with_pgbench(server: PostgresServer, name: str) -> None:
-    command = [str(server.bin / "pgbench"), "--initialize", "--scale=2", "--quiet"]
+    program = str(client_programs(server.version) / "pgbench")
+    command = [program, "--initialize", "--scale=2", "--quiet"]
     done = subprocess.run([*command, server.url(name)], capture_output=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.decode())

@@ -90,7 +90,7 @@ def small_machine(directory: Path) -> None:
     (queue / "rotational").write_text("0\n")
 
 
-def _checksums(server: PostgresServer, how: str) -> None:
+def set_checksums(server: PostgresServer, how: str) -> None:
     """Turn checksums of the stopped server on or off."""
     program = str(client_programs(server.version) / "pg_checksums")
     command = [program, how, "--no-sync", "--pgdata", str(server.data)]
@@ -105,7 +105,7 @@ def cramped_server(version: str) -> Iterator[PostgresServer]:
     server = PostgresServer(version=version, settings=settings, max_connections=20)
     try:
         if version == NEWEST:  # from 18 on initdb turns them on
-            _checksums(server, "--disable")
+            set_checksums(server, "--disable")
         server.start()
         for problem in PROBLEMS:
             run(server, "postgres", problem.plant)
@@ -136,7 +136,7 @@ def amended(server: PostgresServer, report: Report) -> None:
     run(server, "postgres", ["ALTER SYSTEM RESET max_wal_senders", "SELECT pg_reload_conf()"])
     run(server, "postgres", ["CREATE INDEX ON scanned (a)", "VACUUM scanned"])
     server.stop()
-    _checksums(server, "--enable")
+    set_checksums(server, "--enable")
     server.start()
     read = "SELECT count(text) FROM cold"
     run(server, "postgres", [read, "SELECT pg_stat_reset()", read, read])

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
+import pytest
+
 from homeostat.check.database import DatabaseCheck
 from homeostat.check.report import Finding, Report
 from homeostat.clock import SystemClock
@@ -17,8 +19,18 @@ from homeostat.driver import postgres
 from homeostat.driver.tokens import COMMENT, tokens
 from homeostat.errors import DatabaseError
 from tests.check.planted import IN_A_SERVER, Planted
-from tests.servers import OURS, PostgresServer, spawn_as_postgres, wait_until
+from tests.servers import (
+    OURS,
+    PostgresServer,
+    client_programs,
+    spawn_as_postgres,
+    versions,
+    wait_until,
+)
 
+VERSIONS = [  # what depends on the server's version, the newer one with the long tests
+    pytest.param(one, marks=[] if one == OURS else [pytest.mark.long]) for one in versions()
+]
 DAYS_30 = 30 * 86_400.0
 WATCH_SECONDS = 1.0
 
@@ -184,7 +196,7 @@ def age(server: PostgresServer) -> None:
     """Have the stopped server go on with ids that are 60 % of the way to their end."""
     ids = 1_300_000_000
     clog, offsets = ids // 2**20, ids // 2**16
-    program = str(server.bin / "pg_resetwal")
+    program = str(client_programs(server.version) / "pg_resetwal")
     words = ["-x", str(ids), "-m", f"{ids},1", "-D", str(server.data)]
     log = server.directory / "resetwal.log"
     if spawn_as_postgres([program, *words], log=log).wait(30) != 0:

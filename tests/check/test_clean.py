@@ -15,9 +15,9 @@ from tests.servers import PostgresServer
 FALSE_FINDINGS_MAX = 0
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with clean.careful_server() as running:
+@pytest.fixture(scope="module", params=planting.VERSIONS)
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    with clean.careful_server(request.param) as running:
         yield running
 
 

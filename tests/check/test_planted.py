@@ -14,14 +14,10 @@ from homeostat.check.registry import checks_of
 from homeostat.config import MonitorConfig
 from tests.check import cloning, cramped, planted, planting
 from tests.check.planted import Planted
-from tests.servers import OURS, PostgresServer, running_server, versions
-
-VERSIONS = [
-    pytest.param(one, marks=[] if one == OURS else [pytest.mark.long]) for one in versions()
-]
+from tests.servers import PostgresServer, running_server
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=planting.VERSIONS)
 def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """Run a server that the planted problems may spoil."""
     with planting.server_to_spoil(request.param) as running:
@@ -107,8 +103,9 @@ def test_sessions_in_trouble_are_found_and_ended(server: PostgresServer) -> None
 
 
 @pytest.mark.slow
-def test_ids_near_their_end_are_found_and_mended() -> None:
-    with running_server(settings={"autovacuum_naptime": "86400"}) as server:
+@pytest.mark.parametrize("version", planting.VERSIONS)
+def test_ids_near_their_end_are_found_and_mended(version: str) -> None:
+    with running_server(version=version, settings={"autovacuum_naptime": "86400"}) as server:
         server.stop()
         planting.age(server)
         server.start()
@@ -123,7 +120,7 @@ def test_ids_near_their_end_are_found_and_mended() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", planting.VERSIONS)
 def test_a_server_that_does_not_fit_its_machine_is_found_and_mended(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
