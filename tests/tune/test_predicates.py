@@ -119,3 +119,18 @@ def test_what_the_rowid_serves_needs_no_index() -> None:
         asks = asked(sql, "sqlite", notes)
         found = candidates(asks, notes, [], dialect="sqlite")
         assert [one.spec.columns for one in found if one.spec.where is None] == index, sql
+
+
+def test_an_or_says_which_of_its_other_sides_lack_an_index_too() -> None:
+    columns = (ColumnInfo("id", "INTEGER", is_rowid=True), ColumnInfo("kind", "integer"))
+    notes = [TableInfo("notes", (*columns, ColumnInfo("shop", "integer")))]
+    by_shop = IndexInfo("s", "notes", ("shop",), "CREATE INDEX s ON notes (shop)")
+    for where, there, beside in (
+        ("kind = 1 OR shop = 2", [], {"kind": ("shop",), "shop": ("kind",)}),
+        ("kind = 1 OR shop = 2", [by_shop], {"kind": ()}),
+        ("kind = 1 OR id = :id", [], {"kind": ()}),
+    ):
+        asks = asked(f"SELECT * FROM notes WHERE {where}", "sqlite", notes)
+        found = candidates(asks, notes, there, dialect="sqlite")
+        plain = {one.spec.columns[0]: one.beside for one in found if one.spec.where is None}
+        assert plain == beside, where

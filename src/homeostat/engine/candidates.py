@@ -78,7 +78,7 @@ def candidates(
             for index in indexes
             if (index.schema, index.table) == (one.schema, one.table) and index.valid
         ]
-        lacking = _lacking(one.either, there)
+        lacking = _lacking(one.either, table, there)
         for part in (one, *one.either):
             beside = tuple(name for name in lacking if part is not one and name != _first(part))
             for shape in _without_rowid(_shapes(part, table, dialect), table):
@@ -88,9 +88,10 @@ def candidates(
     return list(found.values())
 
 
-def _lacking(sides: Sequence[Asked], there: Sequence[IndexInfo]) -> list[str]:
+def _lacking(sides: Sequence[Asked], table: TableInfo, there: Sequence[IndexInfo]) -> list[str]:
     """Return the columns by which the sides of an OR are found, of those that no index serves."""
     begins = {plain_expression(index.columns[0]) for index in there if index.where is None}
+    begins |= {plain_expression(column.name) for column in table.columns if column.is_rowid}
     return _unique(_first(one) for one in sides if plain_expression(_first(one)) not in begins)
 
 

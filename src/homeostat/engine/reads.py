@@ -28,12 +28,15 @@ class Read:
         whole: whether it reads all of the table, or walks along all of an index.
         again: whether it does so once for each row of something else.
         columns: words of the condition by which an index finds rows; empty when `whole`.
+        walked: whether it goes along an index without looking anything up: it may end early, at
+            a LIMIT or with the rows that a partial index has.
     """
 
     relation: str
     whole: bool
     again: bool
     columns: frozenset[str]
+    walked: bool = False
 
 
 def reads_of(plan: Plan) -> list[Read]:
@@ -57,7 +60,8 @@ def _of_sqlite(node: PlanNode, *, again: bool = False) -> Iterator[Read]:
             whole = child.kind == "SCAN" or automatic or not by_index  # SEARCH for a MIN or MAX
             words = frozenset() if whole else frozenset(_words(child.detail))
             inner = before > 0 and not automatic
-            yield Read(child.relation, whole, again or inner, words)
+            walked = whole and child.index is not None and not automatic
+            yield Read(child.relation, whole, again or inner, words, walked)
             before += 1
         yield from _of_sqlite(child, again=again)
 
@@ -71,7 +75,7 @@ def _of_postgres(node: PlanNode, *, again: bool = False) -> Iterator[Read]:
         bitmap = node.kind == "Bitmap Heap Scan"  # the index below it says
         if not bitmap:
             words = frozenset(_words(condition[1])) if condition else frozenset[str]()
-            yield Read(node.relation, whole, again or len(prefixes) > 1, words)
+            yield Read(node.relation, whole, again or len(prefixes) > 1, words, whole and indexed)
     loop = node.kind.startswith("Nested Loop")
     for number, child in enumerate(node.children):
         inner = (again or (loop and number == 1)) and not node.kind.startswith(_HELD)

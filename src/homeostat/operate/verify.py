@@ -5,8 +5,7 @@ seconds are much less so. On top of the exact rank-sum test stand four guards, e
 can only make the answer more cautious:
 
 - the mechanism: the change must be seen at work (a new limit used above the old one) in most
-  batches, else an improvement came from elsewhere and counts as none; and where it is to spare
-  reading, less must be read, as far as that is known of both sides;
+  batches, else an improvement came from elsewhere and counts as none;
 - the load: when it fell, an improvement proves nothing; when it rose, harm proves nothing;
 - the trend: when the batches before were already getting better, the trouble was ending by itself;
 - the jump: the fall across the change must be larger than any between neighbouring batches, since
@@ -79,8 +78,8 @@ class Demand:
             only has to do no harm).
         mechanism_min: level in a batch that counts as at work.
         harm_max: relative rise of the median batch that counts as harm.
-        reads: what the change spares reading of, for sentences; empty: nothing. It must fall by
-            `reduction_min` too.
+        reads: what the change spares reading of, for sentences; empty: nothing. It is told and
+            not judged: what a plan looks up is counted, not what a LIMIT or an order spares.
         load_drift_share: change of the load past which nothing can be told; a run takes it from
             `operate.load_drift_share`.
     """
@@ -173,8 +172,6 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
         reason = f"at least -{demand.reduction_min:.0%} was asked for (p = {fell:.4f})"
     elif seen <= MECHANISM_BATCHES_SHARE:
         reason = f"it fell, but not by this: {demand.mechanism} not seen"
-    elif read is not None and read[1] > (1 - demand.reduction_min) * read[0]:
-        reason = "it fell, but not by this: as much is read as before"
     else:
         outcome, reason = _credit(before, after, demand, fell)
     return Verdict(outcome, f"{numbers}: {reason}", old_median, new_median, probability, seen)

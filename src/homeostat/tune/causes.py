@@ -110,7 +110,7 @@ def missing_index(one: StatementView, config: TuneConfig, *, fresh: bool) -> Cau
     `fresh`: only where no index begins with one of its columns. Where one does and is not used, the
     statistics or a change of the plan may be what is wrong, so these are asked first.
     """
-    best: tuple[tuple[float, bool], Json] | None = None
+    best: tuple[tuple[bool, float, bool], Json] | None = None
     for candidate in one.facts.get("candidates", ()):
         if fresh and not candidate["fresh"]:
             continue
@@ -119,12 +119,13 @@ def missing_index(one: StatementView, config: TuneConfig, *, fresh: bool) -> Cau
             continue
         if not _explains(one, candidate):
             continue
-        rank = (ratio, bool(candidate["where"]))  # of two alike, the one of fewer rows is cheaper
+        alone = not candidate.get("beside")  # what helps by itself comes before what needs others
+        rank = (alone, ratio, bool(candidate["where"]))  # of two alike, fewer rows are cheaper
         if ratio >= config.rows_read_per_row and (best is None or rank > best[0]):
             best = (rank, candidate)
     if best is None:
         return None
-    (ratio, _), candidate = best
+    (_, ratio, _), candidate = best
     columns = ", ".join(candidate["columns"])
     where = f" where {candidate['where']}" if candidate["where"] else ""
     again = " again and again" if candidate["again"] and not candidate["by_value"] else ""

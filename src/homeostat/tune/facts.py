@@ -148,6 +148,8 @@ def rows_read(
     found: list[float | None] = []
     for one in asks:
         mine = [read for read in reads if read.relation == counts.place(one)]
+        if any(read.walked for read in mine):
+            return None
         if mine:
             found.append(_rows_read(one, mine, counts))
     known = [rows for rows in found if rows is not None]

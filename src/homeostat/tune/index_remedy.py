@@ -52,7 +52,8 @@ class CreateIndex:
         "clone with captured reads and writes, which must show more than "
         "`tune.index_benefit_share` net of writes, equal results, and no statement slower by more "
         "than `tune.worse_share`; built CONCURRENTLY (SQLite: within `tune.stall_ms_max`); kept "
-        "only when the statement itself became faster with the index in use and fewer rows read."
+        "only when the statement itself became faster with the index in use; the verdict tells how "
+        "many rows a call read before and after, where its plan says."
     )
     rules: Sequence[str] = (SLOW,)
     undo: Undo = "exact"
@@ -64,7 +65,7 @@ class CreateIndex:
 
     @property
     def demand(self) -> Demand:
-        """The statement's mean time must fall, with the index in use and fewer rows read."""
+        """The statement's mean time must fall, with the index in use."""
         return Demand(
             name="mean time of the statement",
             unit="ms",
