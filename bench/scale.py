@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, help="100000; with --quick 5000")
     parser.add_argument("--engine", choices=ENGINES, help="one of them; else both")
     parser.add_argument("--rate", type=float, default=1_000.0, help="operations a second")
-    parser.add_argument("--seconds", type=float, help="at that rate: 30; with --quick 2")
+    parser.add_argument("--seconds", type=float, help="at that rate: 30; with --quick 1")
 
 
 def figures(options: Options) -> Iterator[Figure]:
@@ -67,7 +67,7 @@ def at_rate(
 ) -> Iterator[Figure]:
     """Yield the latency at the rate that was asked for, in all and by operation."""
     rate = options.given.rate
-    seconds = options.given.seconds or (2.0 if options.quick else 30.0)
+    seconds = options.given.seconds or (1.0 if options.quick else 30.0)
     about = {"rate": rate, "users": source.users, "size_mb": round(place.size_mb),
              "cache_mb": place.cache_mb, "pool": POOL, "cores": os.cpu_count()}  # fmt: skip
     turns = 1 if options.quick else TURNS
