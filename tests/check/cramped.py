@@ -52,7 +52,7 @@ PROBLEMS: tuple[Planted, ...] = (
     Planted(
         "connections used up",
         "connections",
-        "max_connections",
+        "database postgres",
         "SELECT pg_terminate_backend(pid)",
     ),
     Planted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -164,10 +165,33 @@ def test_connections_are_counted_against_what_is_permitted(
     application("one more")
     assert number(inspect(engine).activity().connections) == number(before.connections) + 1
     database = engine.identity().label.split(" ")[0]
-    pg_server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 7")
-    assert inspect(engine).activity().connections_max == 7
-    used = number(inspect(engine).performance()["postgresql.connections_used"])
-    assert inspect(engine).performance()["postgresql.connections_used_share"] == used / 7
+    pg_server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 3")
+    assert inspect(engine).activity().connections_max == 3
+    assert inspect(engine).performance()["postgresql.connections_used_share"] == 2 / 3
+
+
+def test_each_limit_of_connections_counts_what_is_in_its_scope(pg_server: PostgresServer) -> None:
+    name = pg_server.create_database()
+    pg_server.execute("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 12")
+    pg_server.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 9")
+    with ExitStack() as stack:
+        engine = open_engine(Target(pg_server.url(name, user="few", password="few")))
+        stack.callback(engine.close)
+        for _ in range(4):
+            stack.callback(postgres.connect(pg_server.url()).close)
+        stack.callback(postgres.connect(pg_server.url(name)).close)
+        seen = inspect(engine).activity()
+        share = inspect(engine).performance()["postgresql.connections_used_share"]
+        found = {one.scope: one for one in seen.limits}
+    assert (found["database"].name, found["database"].used_max) == (name, 9)
+    assert (found["role"].name, found["role"].used_max) == ("few", 12)
+    assert found["server"].used_max == 60 - 3
+    own = found["role"].used  # of the engine alone
+    assert found["database"].used == own + 1
+    assert found["server"].used >= own + 5
+    assert seen.limits[0].share == max(one.share for one in seen.limits) == share
+    pg_server.drop_database(name)
+    pg_server.execute("DROP ROLE few")
 
 
 def test_counters_only_grow_and_the_hit_share_needs_two_readings(

@@ -19,7 +19,7 @@ from homeostat.access.protocol import (
 )
 from homeostat.config import Config, PoolConfig
 from homeostat.driver.wire import Wire
-from homeostat.engine.engine import Activity, Engine, Identity, LockHolder
+from homeostat.engine.engine import Activity, ConnectionLimit, Engine, Identity, LockHolder
 from homeostat.logbook.rows import Finding
 from homeostat.maintain.pool import PoolExhausted, PoolOversized
 from homeostat.maintain.pool_remedy import GrowPool, ShrinkPool
@@ -94,6 +94,16 @@ def view(
         activity=activity,
         agents=(agent(),) if agents is None else agents,
     )
+
+
+def limited(**limits: tuple[float, float]) -> Activity:
+    """Return what is seen of a server: by whose limit, connections used and permitted."""
+    each = [
+        ConnectionLimit(scope, "" if scope == "server" else "shop", *numbers)  # type: ignore[arg-type]
+        for scope, numbers in limits.items()
+    ]
+    each.sort(key=lambda one: one.share, reverse=True)
+    return Activity(each[0].used, each[0].used_max, limits=tuple(each))
 
 
 CALM = {"pool.use_share": 0.3, "pool.wait_ms": 0.0}
@@ -202,26 +212,46 @@ def test_growth_is_declined_where_it_cannot_help(
 
 
 def test_growth_stays_below_the_servers_limit_less_the_reserve() -> None:
-    server = Activity(connections=10.0, connections_max=16.0)
+    server = limited(server=(10.0, 16.0))
     found = proposed(view(*[{}] * 5, activity=server))
     assert isinstance(found, Proposal)
     assert found.parameters["to"] == 6, "16 connections less a reserve of 10"
-    full = Activity(connections=10.0, connections_max=14.0)
+    full = limited(server=(10.0, 14.0))
     none = proposed(view(*[{}] * 5, activity=full))
     assert isinstance(none, Declined)
     assert "no room" in none.reason
 
 
 def test_the_pools_of_all_processes_share_the_servers_limit() -> None:
-    server = Activity(connections=10.0, connections_max=30.0)
+    server = limited(server=(10.0, 30.0))
     two = (agent(), agent())
     found = proposed(view(*[{}] * 5, activity=server, agents=two))
     assert isinstance(found, Proposal)
     assert found.parameters["to"] == 8
-    tight = Activity(connections=10.0, connections_max=22.0)
+    tight = limited(server=(10.0, 22.0))
     found = proposed(view(*[{}] * 5, activity=tight, agents=two))
     assert isinstance(found, Proposal)
     assert found.parameters["to"] == 6, "two processes of 6 within 22 less 10"
+
+
+@pytest.mark.parametrize("scope", ["database", "role"])
+def test_growth_stays_below_the_limit_of_the_database_and_the_role(scope: str) -> None:
+    """The server's is nearest to its end by share; the other leaves less room."""
+    both = {"server": (25.0, 37.0), scope: (5.0, 16.0)}
+    found = proposed(view(*[{}] * 5, activity=limited(**both)))
+    assert isinstance(found, Proposal)
+    assert found.parameters["to"] == 6, "16 connections less a reserve of 10"
+    both[scope] = (5.0, 14.0)
+    none = proposed(view(*[{}] * 5, activity=limited(**both)))
+    assert isinstance(none, Declined)
+    assert f"{scope} shop takes 4" in none.reason
+
+
+def test_growth_takes_no_more_connections_than_are_left() -> None:
+    """Most of the server's are taken by what has no agent."""
+    found = proposed(view(*[{}] * 5, activity=limited(server=(35.0, 37.0), database=(5.0, 60.0))))
+    assert isinstance(found, Proposal)
+    assert found.parameters["to"] == 6, "4 that it has, and the 2 that are left"
 
 
 def test_without_an_agent_it_says_what_would_let_it_act() -> None:

@@ -15,16 +15,27 @@ from homeostat.clock import SystemClock
 from homeostat.config import Config, DatabaseConfig
 from homeostat.driver.wire import Wire
 from homeostat.engine import open_engine
-from homeostat.engine.engine import Engine, PoolerTarget, Target, Unsupported
+from homeostat.engine.engine import (
+    Activity,
+    ConnectionLimit,
+    Engine,
+    Identity,
+    PoolerTarget,
+    Target,
+    Unsupported,
+)
 from homeostat.engine.facets import Pooler
 from homeostat.engine.pgbouncer import PgBouncer as Facet
 from homeostat.errors import HomeostatError, PoolerFileError
 from homeostat.logbook.rows import Json, RemedyRecord
 from homeostat.main import Running, prepare_data, start
 from homeostat.maintain.pooler import INSTANCE
-from homeostat.maintain.pooler_size import THROUGH, PoolerSizing
+from homeostat.maintain.pooler_size import THROUGH, PoolerSizing, room_on_server
+from homeostat.measure import Sample, Subject
 from homeostat.operate.choose import UNDER_WAY
+from homeostat.operate.recent import Recent
 from homeostat.operate.remedy import Hands
+from homeostat.operate.rule import View
 from tests.faults.victim import CONFIG
 from tests.maintain.pooling import clients
 from tests.pgbouncer import PgBouncer, running_pgbouncer
@@ -103,6 +114,29 @@ def played(url: str, pooler: PgBouncer, data: Path) -> RemedyRecord:
     assert pooler.ini.read_bytes() == before
     assert size_of(url, pooler) == 2
     return record
+
+
+@pytest.mark.parametrize("scope", ["database", "role"])
+def test_there_is_no_more_room_than_the_narrowest_limit_leaves(scope: str) -> None:
+    """The server's limit is nearer to its end by share, but has more connections left."""
+    limits = (
+        ConnectionLimit("server", "", 40.0, 60.0),
+        ConnectionLimit(scope, "shop", 6.0, 16.0),  # type: ignore[arg-type]
+    )
+    recent = Recent()
+    subject = Subject("shop", INSTANCE, "pool", "shop")
+    recent.add([Sample(subject, "pool.connected", 0.0, 4.0)])
+    recent.add([Sample(subject, "pool.limit", 0.0, 4.0)])
+    view = View(
+        at=0.0,
+        identity=Identity("postgresql", "shop", "shop", "17"),
+        config=Config(),
+        recent=recent,
+        activity=Activity(40.0, 60.0, limits=limits),
+    )
+    room, why = room_on_server(view, "shop", Config().pool)
+    assert room == 4, "16 less a reserve of 10 and 2 of others"
+    assert f"{scope} shop" in why
 
 
 @pytest.mark.slow

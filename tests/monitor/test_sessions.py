@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import pytest
 
 from homeostat.driver import postgres
 from homeostat.driver.wire import Wire
-from homeostat.engine.engine import Activity, Session
+from homeostat.engine.engine import Activity, ConnectionLimit, Session
 from homeostat.errors import DatabaseError
 from homeostat.measure import Severity, Unknown
 from homeostat.monitor.sessions import ConnectionsNearLimit, IdleTransaction, LongStatement
@@ -150,6 +151,22 @@ def test_connections_are_near_their_limit_at_80_percent_for_5_minutes_or_when_al
     said = judged(ConnectionsNearLimit(), {SHARE: list(values)})
     found = [one.severity for one in said if isinstance(one, Judgement)]
     assert found == ([] if severity is None else [severity])
+
+
+def test_the_limit_that_is_meant_is_named_with_its_own_numbers() -> None:
+    """25 clients of the server do not use up a database's 12 connections."""
+    inside = Session(1, "app", "shop", "idle", 1.0, None, "", (), "", database="small")
+    others = [dataclasses.replace(inside, database="other", application="tools")] * 20
+    limits = (
+        ConnectionLimit("database", "small", 11.0, 12.0),
+        ConnectionLimit("server", "", 25.0, 37.0),
+    )
+    seen = Activity(11.0, 12.0, (inside, *others), limits=limits)
+    [said] = judged(ConnectionsNearLimit(), {SHARE: [11 / 12] * 30}, activity=seen)
+    assert isinstance(said, Judgement)
+    assert "92% of the connections that database small permits are in use (11 of 12)" in said.what
+    assert said.cause == "shop has 1 of the 1 connections seen, 1 of them idle"
+    assert 'ALTER DATABASE "small" CONNECTION LIMIT' in said.mend
 
 
 def test_a_minute_without_readings_does_not_count_as_quiet() -> None:

@@ -14,6 +14,7 @@ from homeostat.check.report import Cost, Finding
 from homeostat.check.words import listed, span
 from homeostat.driver.redact import redact
 from homeostat.engine import Unsupported
+from homeostat.engine.engine import ConnectionLimit
 from homeostat.measure import Severity, Unknown
 
 CONNECTIONS_SHARE_CRITICAL = 0.95
@@ -26,34 +27,47 @@ def _connections(look: Look) -> Iterator[Finding]:
     assert not isinstance(inspect, Unsupported)  # noqa: S101  every PostgreSQL has it
     with look.budget.working():
         activity = inspect.activity()
-    used, used_max = activity.connections, activity.connections_max
-    if isinstance(used, Unknown) or isinstance(used_max, Unknown):
+    if (
+        not activity.limits
+        or activity.limits[0].share < look.config.monitor.connections_share_warning
+    ):
         return
-    share = used / max(1.0, used_max)
-    if share < look.config.monitor.connections_share_warning:
-        return
-    idle = used - sum(1 for one in activity.sessions if one.state != "idle")
-    if isinstance(activity.waiting, Unknown):
+    limit = activity.limits[0]
+    hidden = isinstance(activity.waiting, Unknown)
+    if hidden:
         cause = "unknown: this role does not see what the sessions of others do"
-    elif idle > used / 2:
-        cause = f"{idle:.0f} of them are idle: pools are larger than their use"
+    elif limit.idle > limit.used / 2:
+        cause = f"{limit.idle:.0f} of them are idle: pools are larger than their use"
     else:
         cause = "sessions hold their connection and work"
     yield Finding(
-        severity=Severity.CRITICAL if share >= CONNECTIONS_SHARE_CRITICAL else Severity.HIGH,
-        what=f"{used:.0f} of {used_max:.0f} connections are taken",
-        where="max_connections",
+        severity=Severity.CRITICAL if limit.share >= CONNECTIONS_SHARE_CRITICAL else Severity.HIGH,
+        what=f"{limit.used:.0f} of {limit.used_max:.0f} connections of {limit.whose} are taken",
+        where="max_connections" if limit.scope == "server" else limit.whose,
         cause=cause,
-        evidence={"used": used, "used_max": used_max, "idle": idle},
+        evidence={
+            "used": limit.used,
+            "used_max": limit.used_max,
+            "idle": None if hidden else limit.idle,
+        },
         mend_sql=(
             "-- Make the applications' pools smaller, or put PgBouncer (pool_mode = transaction) "
             "before the server. Meanwhile this ends what was idle for 10 minutes:\n"
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle'"
-            " AND state_change < now() - interval '10 minutes';"
+            f" AND state_change < now() - interval '10 minutes'{_within(limit)};"
         ),
         risk="An application that keeps idle connections has to open new ones.",
-        cost=Cost(kind="risk", amount=share),
+        cost=Cost(kind="risk", amount=limit.share),
     )
+
+
+def _within(limit: ConnectionLimit) -> str:
+    """Return the condition that keeps to the sessions that count against a limit."""
+    if limit.scope == "server":
+        return ""
+    column = "datname" if limit.scope == "database" else "usename"
+    name = limit.name.replace("'", "''")
+    return f" AND {column} = '{name}'"
 
 
 def _sessions(look: Look) -> list[Row]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from homeostat.clock import Clock, SystemClock
 from homeostat.config import CloneConfig
@@ -57,6 +57,41 @@ class Session:
     wait: str  # "" or e.g. "Lock:transactionid"
     blocked_by: tuple[int, ...]
     query: str
+    database: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimit:
+    """One limit that the next connection meets, and what counts against it now.
+
+    Attributes:
+        scope: whose limit it is.
+        name: of the database or role; empty for the server.
+        used: open connections of clients that count against it.
+        used_max: how many it permits, those reserved for administrators taken off.
+        idle: those of `used` that do nothing, as far as this role sees.
+    """
+
+    scope: Literal["server", "database", "role"]
+    name: str
+    used: float
+    used_max: float
+    idle: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Return the part that is used; 1 where none is permitted."""
+        return self.used / self.used_max if self.used_max > 0 else 1.0
+
+    @property
+    def whose(self) -> str:
+        """Return whose limit it is, for people: `the server`, `database shop`."""
+        return f"{self.scope} {self.name}" if self.name else "the server"
+
+    def counts(self, session: Session) -> bool:
+        """Return whether a session counts against it."""
+        own = {"server": "", "database": session.database, "role": session.user}
+        return own[self.scope] == self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +117,14 @@ class Activity:
     """Who is connected and who waits for whom.
 
     Attributes:
-        connections: open connections of clients, or Unknown.
-        connections_max: the server's limit for this user (reserved ones taken off), or Unknown.
+        connections: open connections of clients that count against the limit used up most (the
+            first of `limits`), or Unknown.
+        connections_max: what that limit permits, or Unknown.
         sessions: at most `SESSIONS_MAX` of them, the longest transactions first.
         holders: who holds locks that others wait for, the most blocking first.
         waiting: sessions that wait for a lock now, or Unknown.
+        limits: every limit that the next connection meets, by the part used, the largest first;
+            a plan to open more has to fit into each of them.
     """
 
     connections: float | Unknown
@@ -94,6 +132,7 @@ class Activity:
     sessions: tuple[Session, ...] = ()
     holders: tuple[LockHolder, ...] = ()
     waiting: float | Unknown = NOT_SAID
+    limits: tuple[ConnectionLimit, ...] = ()
 
 
 SESSIONS_MAX = 200

@@ -23,6 +23,7 @@ from homeostat.engine.engine import (
     SESSIONS_MAX,
     TABLES_MAX,
     Activity,
+    ConnectionLimit,
     Control,
     Identity,
     LockHolder,
@@ -206,13 +207,14 @@ class PostgresInspect:
 
     def activity(self) -> Activity:
         """Return who is connected and who waits for whom; statement texts are redacted."""
-        total = self._row("connections")
+        limits, total = self._limits()
         rows = self._execute(statement("postgresql", "activity"), {"limit": SESSIONS_MAX}).dicts()
         sessions = tuple(_session(row) for row in rows)
         hidden = _hidden(total)
         return Activity(
-            connections=cast("float", total["used"]),
-            connections_max=cast("float", total["used_max"]),
+            connections=limits[0].used,
+            connections_max=limits[0].used_max,
+            limits=limits,
             sessions=sessions,
             holders=_holders(sessions),
             waiting=hidden or cast("float", total["waiting"]),
@@ -236,11 +238,11 @@ class PostgresInspect:
     def performance(self) -> Mapping[str, float | Unknown]:
         """Return levels of this moment and running totals."""
         row = self._row("performance")
-        used, used_max = row["used"], row["used_max"]
+        limits, _ = self._limits()
         hidden = _hidden(row)
         return {
-            "postgresql.connections_used": _known(used),
-            "postgresql.connections_used_share": used / used_max if used_max else 1.0,
+            "postgresql.connections_used": _known(row["used"]),
+            "postgresql.connections_used_share": limits[0].share,
             "postgresql.connections_active": hidden or _known(row["active"]),
             "postgresql.blocked_sessions": hidden or _known(row["blocked"]),
             "postgresql.idle_transactions": hidden or _known(row["idle_transactions"]),
@@ -264,6 +266,11 @@ class PostgresInspect:
         """Return every setting that this role may see; those of our own session left out."""
         rows = self._execute(statement("postgresql", "settings_in_force")).dicts()
         return [_setting(row) for row in rows if row["source"] not in {"client", "session"}]
+
+    def _limits(self) -> tuple[tuple[ConnectionLimit, ...], dict[str, Any]]:
+        """Return the limits of connections, the nearest first, and the row of the nearest."""
+        rows = self._execute(statement("postgresql", "connections")).dicts()
+        return tuple(_limit(row) for row in rows), rows[0]
 
     def _row(self, name: str) -> dict[str, Any]:
         return self._execute(statement("postgresql", name)).dicts()[0]
@@ -360,6 +367,10 @@ def _setting(row: Mapping[str, Any]) -> SettingInForce:
     )
 
 
+def _limit(row: Mapping[str, Any]) -> ConnectionLimit:
+    return ConnectionLimit(row["scope"], row["name"], row["used"], row["used_max"], row["idle"])
+
+
 def _session(row: Mapping[str, Any]) -> Session:
     wait = f"{row['wait_type']}:{row['wait_event']}" if row["wait_type"] else ""
     return Session(
@@ -372,6 +383,7 @@ def _session(row: Mapping[str, Any]) -> Session:
         wait="" if row["wait_type"] == "Client" else wait,
         blocked_by=tuple(row["blocked_by"]),
         query=redact(row["query"]),
+        database=row["database_name"],
     )
 
 

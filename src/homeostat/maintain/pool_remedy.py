@@ -204,14 +204,18 @@ class GrowPool(_SizePool):
             most = permitted
             why = f"the application itself permits {most} (PoolLimits.limit_max)"
         activity = view.activity
-        if activity is not None and isinstance(activity.connections_max, float):
-            pools = sum(pool.limit for a in view.agents for pool in a.report.pools)
-            server = int(activity.connections_max) - self.config.server_reserve
-            others = pools - limit * len(own)
-            share = (server - others) // max(1, len(own))
+        pools = sum(pool.limit for a in view.agents for pool in a.report.pools)
+        held = limit * len(own)
+        for one in activity.limits if activity is not None else ():
+            takes, free = int(one.used_max) - self.config.server_reserve, one.used_max - one.used
+            share = (takes - (pools - held)) // max(1, len(own))
             if share < most:
                 most = share
-                why = f"the server takes {server}, other pools may use {others}"
+                why = f"{one.whose} takes {takes}, other pools may use {pools - held}"
+            share = int(held + max(0.0, free)) // max(1, len(own))
+            if share < most:
+                most = share
+                why = f"{one.whose} has {free:.0f} of {one.used_max:.0f} connections left"
         return most, why
 
 

@@ -88,18 +88,17 @@ def room_on_server(view: View, database: str, config: PoolConfig) -> tuple[int, 
     """Return the highest size for each pool of a database, and what sets it."""
     most, why = config.limit_max, f"pool.limit_max is {config.limit_max}"
     activity = view.activity
-    if activity is None or not (
-        isinstance(activity.connections, float) and isinstance(activity.connections_max, float)
-    ):
+    if activity is None:
         return most, why
     subject = _subject(view, database)
     connected, limit = (_last(view, one, subject) for one in ("pool.connected", "pool.limit"))
-    others = activity.connections - min(connected or 0.0, activity.connections)
-    share = int(activity.connections_max - config.server_reserve - others)
     pools = max(1, math.ceil((connected or 0.0) / limit)) if limit else 1  # one for each user
-    if share // pools < most:
-        most = share // pools
-        why = f"the server has {share} connections for it besides {others:.0f} of others"
+    for one in activity.limits:
+        others = one.used - min(connected or 0.0, one.used)
+        share = int(one.used_max - config.server_reserve - others)
+        if share // pools < most:
+            most = share // pools
+            why = f"{one.whose} has {share} connections for it besides {others:.0f} of others"
     return most, why
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from homeostat.engine.engine import Session
+from homeostat.engine.engine import ConnectionLimit, Session
 from homeostat.logbook.rows import Json
-from homeostat.measure import Severity, Unknown
+from homeostat.measure import Severity
 from homeostat.operate.rule import Judgement, Undecided, View
 
 SHARE = "postgresql.connections_used_share"
@@ -22,9 +22,10 @@ class ConnectionsNearLimit:
 
     name: str = "connections-near-limit"
     help: str = (
-        "At least `monitor.connections_share_warning` of the connections that the server permits "
-        "are in use for `monitor.connections_seconds` (PMM, pgEdge: 80 % for 5 min), or all are. "
-        "Close idle ones, put a pooler in between, or raise max_connections."
+        "At least `monitor.connections_share_warning` of the connections that the server, the "
+        "database or Homeostat's role permits are in use for `monitor.connections_seconds` (PMM, "
+        "pgEdge: 80 % for 5 min), or all are. Close idle ones, put a pooler in between, or raise "
+        "the limit that it names."
     )
     after: str = "performance"
     clear_ticks: int = 3
@@ -43,19 +44,19 @@ class ConnectionsNearLimit:
         full = last.value >= 1.0
         if not full and (len(values) < ticks or min(values) < monitor.connections_share_warning):
             return
-        used = view.activity.connections if view.activity else Unknown("")
-        most = view.activity.connections_max if view.activity else Unknown("")
-        numbers = f"{last.value:.0%} of the server's connections are in use"
-        if isinstance(used, float) and isinstance(most, float):
-            numbers += f" ({used:.0f} of {most:.0f})"
-        cause, applications = _who_holds(view)
+        limit = view.activity.limits[0] if view.activity and view.activity.limits else None
+        share, whose = (limit.share, limit.whose) if limit else (last.value, "the server")
+        numbers = f"{share:.0%} of the connections that {whose} permits are in use"
+        if limit is not None:
+            numbers += f" ({limit.used:.0f} of {limit.used_max:.0f})"
+        cause, applications = _who_holds(view, limit)
         yield Judgement(
             view.subject(),
             Severity.CRITICAL if full else Severity.WARNING,
             numbers + ("" if full else f", for {monitor.connections_seconds:.0f} s"),
             cause=cause,
-            mend="Close connections that idle, put a pooler in between, or raise max_connections.",
-            evidence={"used_share": last.value, "by_application": applications},
+            mend=f"Close connections that idle, put a pooler in between, or {_raise(limit)}.",
+            evidence={"used_share": share, "limit": whose, "by_application": applications},
         )
 
 
@@ -148,9 +149,18 @@ class LongStatement:
         )
 
 
-def _who_holds(view: View) -> tuple[str, Json]:
-    """Return which application has most of the connections, if one has, and all by count."""
-    sessions = view.activity.sessions if view.activity else ()
+def _raise(limit: ConnectionLimit | None) -> str:
+    """Return how a limit is raised."""
+    if limit is None or limit.scope == "server":
+        return "raise max_connections"
+    name = limit.name.replace('"', '""')
+    return f'raise the limit: ALTER {limit.scope.upper()} "{name}" CONNECTION LIMIT n'
+
+
+def _who_holds(view: View, limit: ConnectionLimit | None) -> tuple[str, Json]:
+    """Return which application has most of a limit's connections, if one has, and all by count."""
+    seen = view.activity.sessions if view.activity else ()
+    sessions = [one for one in seen if limit is None or limit.counts(one)]
     counts = Counter(one.application or one.user or "unnamed" for one in sessions)
     if not counts:
         return "unknown", {}

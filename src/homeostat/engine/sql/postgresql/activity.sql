@@ -3,7 +3,7 @@
 -- Without pg_read_all_stats the state of other users' sessions is NULL. Blockers are asked for only
 -- where a session waits for a lock: pg_blocking_pids takes the lock manager's own locks.
 WITH clients AS MATERIALIZED (
-    SELECT pid, usename, application_name, state, state_change, xact_start,
+    SELECT pid, datname, usename, application_name, state, state_change, xact_start,
            wait_event_type, wait_event, query,
            CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}'::int[] END
                AS blocked_by
@@ -14,6 +14,7 @@ WITH clients AS MATERIALIZED (
 )
 SELECT pid,
        coalesce(usename, '') AS user_name,
+       coalesce(datname, '') AS database_name,
        coalesce(application_name, '') AS application,
        coalesce(state, '') AS state,
        coalesce(extract(epoch FROM clock_timestamp() - state_change), 0)::float8 AS state_seconds,

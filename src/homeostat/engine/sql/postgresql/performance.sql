@@ -17,12 +17,6 @@ WITH sessions AS (
     FROM sessions
 )
 SELECT clients.*,
-       least(
-           current_setting('max_connections')::int
-               - current_setting('superuser_reserved_connections')::int
-               - coalesce(current_setting('reserved_connections', true)::int, 0),
-           (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
-       )::float8 AS used_max,
        totals.xact_commit::float8 AS commits,
        totals.xact_rollback::float8 AS rollbacks,
        totals.tup_returned::float8 AS rows_read,
