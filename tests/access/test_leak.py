@@ -13,7 +13,7 @@ import pytest
 from homeostat.access import Database, PoolLimits, Session
 from homeostat.access.protocol import LeakReport
 from homeostat.clock import ManualClock
-from homeostat.errors import PoolTimeoutError
+from homeostat.errors import AccessError, PoolTimeoutError
 from tests.access.helpers import until
 
 
@@ -75,6 +75,20 @@ def test_a_statement_under_way_is_no_leak(database: Database, clock: ManualClock
     clock.advance(100.0)
     assert leaks(database) == []
     database.pool.release(lease)
+
+
+def test_a_block_is_entered_once_at_a_time(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute("CREATE TABLE t (i int)")
+    held = database.transaction()
+    for number in (1, 2):  # one after the other it may be
+        with held as session:
+            session.execute("INSERT INTO t VALUES (:i)", {"i": number})
+            with pytest.raises(AccessError, match="entered already"):
+                held.__enter__()
+    with database.session() as session:
+        assert session.execute("SELECT count(*) FROM t").scalar() == 2
+    assert database.pool.in_use == 0
 
 
 def test_a_lost_session_is_rolled_back_and_its_connection_returns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tests.servers import wait_until
 ENDLESS = """
 WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c
 """
+SLOW = "SELECT a FROM t UNION ALL SELECT sum(n) FROM c UNION ALL SELECT 2"  # reads the file first
 
 
 @pytest.fixture
@@ -126,6 +128,46 @@ def test_a_deadline_hits_only_its_own_statement(wire: SqliteWire) -> None:
         with pytest.raises(DeadlineExceededError):
             wire.execute(ENDLESS, deadline_ms=2)
         assert wire.execute("SELECT 1").scalar() == 1  # an alarm that came late would hit this
+
+
+class TimeUpError(Exception):
+    """What a task queue raises from a signal, at its time limit."""
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_signal_ends_the_statement_and_passes_unchanged(wire: SqliteWire, *, known: bool) -> None:
+    def stop(*_: object) -> None:
+        raise TimeUpError("whoever waits")
+
+    count = "SELECT count(*) FROM t"
+    slow = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT :rows) {SLOW}"
+    if known:
+        wire.execute(slow, {"rows": 1})
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)  # in the first step, which takes longer
+        with pytest.raises(TimeUpError, match="whoever waits"):
+            wire.execute(slow, {"rows": 1_000_000})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with closing(sqlite.connect(wire.path)) as other:
+        other.execute("INSERT INTO t VALUES (1, 'x')")
+    assert wire.execute(count).scalar() == 1  # the snapshot of the statement is gone
+    wire.execute("INSERT INTO t VALUES (2, 'y')")
+    assert wire.execute(count).scalar() == 2
+
+
+def test_what_the_source_of_rows_raises_passes_unchanged(wire: SqliteWire) -> None:
+    def rows() -> Iterator[tuple[int, str]]:
+        yield 1, "x"
+        raise TimeUpError("the source")
+
+    wire.begin(write=True)
+    with pytest.raises(TimeUpError, match="the source"):
+        wire.insert_rows("t", ("a", "b"), rows())
+    wire.rollback()
+    assert wire.execute("SELECT count(*) FROM t").scalar() == 0
 
 
 def test_cancel_from_another_thread(wire: SqliteWire) -> None:

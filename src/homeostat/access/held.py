@@ -11,7 +11,7 @@ import _thread
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
-from homeostat.errors import HomeostatError
+from homeostat.errors import AccessError, HomeostatError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +25,8 @@ class Held(AbstractContextManager["Session"]):
     """One session of an executor; see `Executor.session`."""
 
     __slots__ = (
-        "_arrival", "_caller", "_executor", "_isolation", "_name", "_session", "_waited", "_write",
+        "_arrival", "_caller", "_entered", "_executor", "_isolation", "_name", "_session",
+        "_waited", "_write",
     )  # fmt: skip
 
     def __init__(
@@ -43,11 +44,20 @@ class Held(AbstractContextManager["Session"]):
         self._caller = caller
         self._write = write
         self._isolation = isolation
+        self._entered = False
         self._session: Session | None = None  # while it is held
         self._arrival = self._waited = 0.0
 
     def __enter__(self) -> Session:
-        """Take a connection and begin."""
+        """Take a connection and begin.
+
+        Raises:
+            AccessError: it is entered already, here or by another thread.
+        """
+        if self._entered:
+            message = "The block is entered already. Ask the database for one of its own each time."
+            raise AccessError(message, where=self._name)
+        self._entered = True  # no call between the look and this, so no other thread
         executor, name, caller, write = self._executor, self._name, self._caller, self._write
         self._arrival = arrival = executor.now()
         session = None
@@ -90,6 +100,7 @@ class Held(AbstractContextManager["Session"]):
     def _end(self, session: Session | None, *, failed: bool) -> None:
         """Return the connection and count the call."""
         took, rows = self._waited, 0
+        self._entered = False
         if session is not None:
             session.end()
             took, rows = took + session.busy_seconds, session.rows

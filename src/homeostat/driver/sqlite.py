@@ -49,7 +49,6 @@ MEMORY = ":memory:"
 INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
 STATEMENTS_CACHED_MAX = 128
 UNKNOWN: tuple[tuple[str, ...], bool] = ((), False)  # a statement not seen before may write
-_FATAL = {sqlite_errors.CORRUPT, sqlite_errors.NOTADB, sqlite_errors.IOERR}
 
 Mode = Literal["own", "foreign"]
 Synchronous = Literal["FULL", "NORMAL"]
@@ -87,6 +86,7 @@ class SqliteWire:
         self._reads = True
         self._known: dict[str, tuple[tuple[str, ...], bool]] = {}  # columns, and whether it reads
         self._cursor = connection.cursor()  # one for all: making one takes 1 us
+        self._noting = self._cursor  # the last one that was made for one statement
         connection.set_busy_handler(self.patience.busy)
 
     @property
@@ -122,7 +122,7 @@ class SqliteWire:
                 if not reads and self._line.waiting and not connection.in_transaction:
                     self.patience.queue_up(sql)
                 rows = self._cursor.execute(sql, params).fetchall()
-        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+        except BaseException as error:  # noqa: BLE001  the driver's become ours
             raise self._failed(error) from None
         finally:
             self._watch.finish()
@@ -237,20 +237,19 @@ class SqliteWire:
             ConnectionLostError: it is closed.
         """
         if self._connection is None:
-            message = "The connection is closed. Open a new one."
-            raise ConnectionLostError(message, where=self.label)
+            raise ConnectionLostError("The connection is closed. Open a new one.", where=self.label)
         return self._connection
 
     def _run_many(
         self, sql: str, rows: Iterable[Params | Sequence[object]], trace: Trace | None
     ) -> None:
         connection = self.handle()
-        cursor = connection.cursor()
+        cursor = self._noting = connection.cursor()
         cursor.exec_trace = trace
         self._watch.start(None)
         try:
             cursor.executemany(sql, rows).fetchall()
-        except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+        except BaseException as error:  # noqa: BLE001  the driver's become ours
             raise self._failed(error) from None
         finally:
             self._watch.finish()
@@ -269,7 +268,7 @@ class SqliteWire:
         self._sql = sql
         self._columns = ()
         self._reads = True
-        cursor = self.handle().cursor()
+        cursor = self._noting = self.handle().cursor()
         cursor.exec_trace = self._before
         return cursor
 
@@ -301,10 +300,14 @@ class SqliteWire:
             self._connection.interrupt()
         return INTERRUPT_AGAIN_SECONDS
 
-    def _failed(self, error: Exception) -> HomeostatError:
-        """End the watch and return our error for apsw's."""
+    def _failed(self, error: BaseException) -> HomeostatError:
+        """End the watch and return our error for apsw's; raise what is neither's, as a signal's."""
         deadline = self._watch.deadline
         reason = self._watch.finish()
+        if not isinstance(error, apsw.Error) and self._connection is not None:
+            self._noting.close(True)  # a signal may have come between two steps, and a statement
+            self._cursor.close(True)  # left open keeps its snapshot, whatever runs after it
+            self._cursor = self._connection.cursor()
         if isinstance(error, apsw.ExecTraceAbort):
             message = "The text holds more than one statement. Give one statement at a time."
         elif isinstance(error, KeyError):
@@ -317,18 +320,17 @@ class SqliteWire:
                 if reason == "cancel":
                     return StatementCancelledError(where=self.label)
                 if reason or (deadline is not None and monotonic() >= deadline):
-                    locked = code & 0xFF == sqlite_errors.BUSY
-                    detail = (
-                        "it waited for a lock" + sqlite_files.held_by(self.path) if locked else ""
-                    )
+                    detail = ""
+                    if code & 0xFF == sqlite_errors.BUSY:
+                        detail = "it waited for a lock" + sqlite_files.held_by(self.path)
                     return DeadlineExceededError(where=self.label, detail=detail)
             return self._coded(error, code)
         else:
-            return StatementError(where=self.label, detail=type(error).__name__)
+            raise error
         return StatementError(message, where=self.label)
 
     def _coded(self, error: apsw.Error, code: int) -> HomeostatError:
-        self._fatal = self._fatal or code & 0xFF in _FATAL
+        self._fatal = self._fatal or code & 0xFF in sqlite_errors.FATAL
         found = sqlite_errors.translated(code, str(error), where=self.label)
         if isinstance(found, DatabaseLockedError) and self._file is not None:
             found.detail += sqlite_files.held_by(self.path)
@@ -481,10 +483,9 @@ def _prepare(wire: SqliteWire, *, mode: Mode, key: str | None, synchronous: Sync
 def _header(connection: apsw.Connection) -> bytes:
     """Return the first bytes of the file through SQLite's own handle; empty if that fails."""
     try:
-        _, header = connection.read("main", 0, 0, sqlite_files.HEADER_BYTES)
+        return connection.read("main", 0, 0, sqlite_files.HEADER_BYTES)[1]
     except apsw.Error:
         return b""
-    return header
 
 
 def _explain(wire: SqliteWire, path: Path, *, key_given: bool) -> HomeostatError:

@@ -36,6 +36,7 @@ SCHEMA: Final = 17
 CONSTRAINT: Final = 19
 AUTH: Final = 23
 NOTADB: Final = 26
+FATAL = {CORRUPT, NOTADB, IOERR}  # the connection is of no use any more
 
 BUSY_SNAPSHOT: Final = 517
 READONLY_RECOVERY: Final = 264

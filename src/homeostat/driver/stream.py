@@ -67,7 +67,7 @@ def _guarded(wire: SqliteWire, deadline_ms: float | None) -> Iterator[None]:
     wire._watch.start(deadline_ms)  # noqa: SLF001  this package's own
     try:
         yield
-    except Exception as error:  # noqa: BLE001  everything becomes one of our errors
+    except BaseException as error:  # noqa: BLE001  the driver's become ours
         raise wire._failed(error) from None  # noqa: SLF001
     finally:
         wire._watch.finish()  # noqa: SLF001
