@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from homeostat.driver import postgres
 from homeostat.driver.postgres import PostgresWire
+from homeostat.driver.postgres_plans import Plans
 from homeostat.driver.wire import Wire
 from homeostat.errors import (
     CommitUnknownError,
@@ -88,6 +90,60 @@ def test_a_prepared_statement_outlives_a_change_of_its_columns(
     wire.begin(write=True)
     assert len(wire.execute("SELECT * FROM t").columns) == 6
     wire.commit()
+    other.close()
+
+
+def test_many_rows_outlive_a_change_of_the_columns_they_return(
+    wire: PostgresWire, pg_database: str
+) -> None:
+    add = "INSERT INTO t (a) VALUES (:a) RETURNING *"
+    other = postgres.connect(pg_database)
+    wire.execute_many(add, [{"a": 1}, {"a": 2}])
+    other.execute("ALTER TABLE t ADD COLUMN c int")
+    assert wire.execute_many(add, [{"a": 3}, {"a": 4}]) == 2
+    assert wire.execute("SELECT count(*) FROM t WHERE a > 2").scalar() == 2  # once each
+    for number in range(2):  # a text that is no longer prepared is not by executemany either
+        other.execute(f"ALTER TABLE t ADD COLUMN d{number} int")
+        wire.begin(write=True)
+        if not number:
+            with pytest.raises(SerializationError, match="Run the transaction again"):
+                wire.execute_many(add, [{"a": 5}])
+            wire.rollback()
+            wire.begin(write=True)
+        assert wire.execute_many(add, [{"a": 5 + number}]) == 1
+        wire.commit()
+    other.close()
+
+
+def test_a_statement_prepared_anew_keeps_to_its_deadline(
+    wire: PostgresWire, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second change takes the table between the refusal and the second try."""
+    other = postgres.connect(pg_database)
+    for _ in range(8):
+        wire.execute("SELECT * FROM t")
+    other.execute("ALTER TABLE t ADD COLUMN c int")
+    renewed = Plans.renewed
+    left: list[float] = []
+
+    @contextmanager
+    def held_up(
+        self: Plans, wire: PostgresWire, text: bytes, deadline: float | None
+    ) -> Iterator[float | None]:
+        other.begin(write=True)
+        other.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        wait_until(lambda: deadline is None or deadline - time.monotonic() < 0.3)
+        with renewed(self, wire, text, deadline) as left_ms:
+            left.append(left_ms or 0.0)
+            yield left_ms
+
+    monkeypatch.setattr(Plans, "renewed", held_up)
+    with pytest.raises(DeadlineExceededError):
+        wire.execute("SELECT * FROM t", deadline_ms=600)
+    assert 0 < left[0] < 300
+    other.rollback()
+    with pytest.raises(DeadlineExceededError), renewed(wire._plans, wire, b"", time.monotonic()):
+        pytest.fail("no time was left")
     other.close()
 
 

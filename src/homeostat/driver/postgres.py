@@ -132,6 +132,7 @@ class PostgresWire:
                 rows = cursor.fetchall()
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             stale = self._plans.is_stale(error)
+            deadline = self._watch.deadline
             if not stale:
                 raise self._failed(error) from None
         else:
@@ -139,8 +140,8 @@ class PostgresWire:
         finally:
             self._finish()
         if stale:  # the server refused it before it did anything
-            with self._plans.renewed(self, compiled.text):
-                return self.execute(sql, params, deadline_ms=deadline_ms)
+            with self._plans.renewed(self, compiled.text, deadline) as left_ms:
+                return self.execute(sql, params, deadline_ms=left_ms)
         changed = 0
         if (cursor.statusmessage or "").startswith(_CHANGING):
             changed = max(cursor.rowcount, 0)
@@ -154,12 +155,16 @@ class PostgresWire:
         self._watch.start(None)
         try:
             cursor = RawCursor(connection)
-            cursor.executemany(compiled.text, values)
+            with self._plans.preparing(connection, compiled.text):
+                cursor.executemany(compiled.text, values)
             return max(cursor.rowcount, 0)
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
-            raise self._failed(error) from None
+            if not self._plans.is_stale(error):
+                raise self._failed(error) from None
         finally:
             self._finish()
+        with self._plans.renewed(self, compiled.text):  # refused at the first row, or all undone
+            return self.execute_many(sql, rows)
 
     def insert_rows(
         self,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from homeostat.errors import SerializationError
+from homeostat.errors import DeadlineExceededError, SerializationError
 
 if TYPE_CHECKING:
     from homeostat.driver.postgres import PostgresWire
@@ -44,17 +45,39 @@ class Plans:
         return error.diag.source_function == "RevalidateCachedQuery"
 
     @contextmanager
-    def renewed(self, wire: PostgresWire, text: bytes) -> Iterator[None]:
+    def preparing(self, connection: psycopg.Connection[Any], text: bytes) -> Iterator[None]:
+        """Let psycopg's `executemany`, which prepares whatever it is given, prepare or not."""
+        before = connection.prepare_threshold
+        if text in self._unprepared:
+            connection.prepare_threshold = None
+        try:
+            yield
+        finally:
+            connection.prepare_threshold = before
+
+    @contextmanager
+    def renewed(
+        self, wire: PostgresWire, text: bytes, deadline: float | None = None
+    ) -> Iterator[float | None]:
         """Forget the stale plan of a statement, which then may be run again inside.
+
+        Args:
+            wire: the connection.
+            text: the statement.
+            deadline: monotonic time until which the statement may take; None: no limit.
+
+        Yields:
+            How many milliseconds of the deadline are left.
 
         Raises:
             SerializationError: a transaction was open, which the refusal has ended.
+            DeadlineExceededError: no time is left.
         """
         in_transaction = wire.in_transaction
         if in_transaction or wire.pooled:
             self._unprepared.add(text)
         else:
-            wire.execute("DEALLOCATE ALL")
+            wire.execute("DEALLOCATE ALL", deadline_ms=_left_ms(wire, deadline))
             self._unprepared.clear()
         if in_transaction:
             message = (
@@ -62,8 +85,23 @@ class Plans:
                 "ended the transaction. Run the transaction again."
             )
             raise SerializationError(message, where=wire.label)
+        left_ms = _left_ms(wire, deadline)
         self._renewing = True
         try:
-            yield
+            yield left_ms
         finally:
             self._renewing = False
+
+
+def _left_ms(wire: PostgresWire, deadline: float | None) -> float | None:
+    """Return how many milliseconds are left until the deadline, None if there is none.
+
+    Raises:
+        DeadlineExceededError: it has passed.
+    """
+    if deadline is None:
+        return None
+    left = deadline - monotonic()
+    if left <= 0:
+        raise DeadlineExceededError(where=wire.label)
+    return left * 1000
