@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from homeostat.check.check import Check
 from homeostat.check.look import Look
+from homeostat.check.postgres_activity import activity
 from homeostat.check.postgres_catalogue import Row
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import listed, span
 from homeostat.driver.redact import redact
-from homeostat.engine import Unsupported
 from homeostat.engine.engine import ConnectionLimit
 from homeostat.measure import Severity, Unknown
 
@@ -23,17 +23,11 @@ END_RISK = "What the session has not committed is lost; its application gets an 
 
 
 def _connections(look: Look) -> Iterator[Finding]:
-    inspect = look.engine.inspect
-    assert not isinstance(inspect, Unsupported)  # noqa: S101  every PostgreSQL has it
-    with look.budget.working():
-        activity = inspect.activity()
-    if (
-        not activity.limits
-        or activity.limits[0].share < look.config.monitor.connections_share_warning
-    ):
+    seen = activity(look)
+    if not seen.limits or seen.limits[0].share < look.config.monitor.connections_share_warning:
         return
-    limit = activity.limits[0]
-    hidden = isinstance(activity.waiting, Unknown)
+    limit = seen.limits[0]
+    hidden = isinstance(seen.waiting, Unknown)
     if hidden:
         cause = "unknown: this role does not see what the sessions of others do"
     elif limit.idle > limit.used / 2:

@@ -8,6 +8,7 @@ from pathlib import Path
 from homeostat.check.check import Check
 from homeostat.check.disk import nearly_full
 from homeostat.check.look import Look
+from homeostat.check.postgres_activity import activity
 from homeostat.check.postgres_machine import Machine, machine
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import size, span
@@ -23,6 +24,7 @@ WORK_MEM_LEAST = 4.0 * 1024**2  # PostgreSQL's default: less has most sorts go t
 CONNECTIONS_LEAST = 10
 PAGES_SHARE_REQUESTED = 0.5  # checkpoints begun by WAL, not by time
 RELOAD = "SELECT pg_reload_conf();"
+RESTART = "-- Then restart the server."
 
 SAFETY = {
     "fsync": (
@@ -75,22 +77,28 @@ def setting_bytes(look: Look, name: str) -> float:
     return float(row["setting"]) * UNITS[row["unit"]]
 
 
+def _set(look: Look, name: str, value: str, *, then: str = RELOAD) -> str:
+    """Return how to change a setting; what stands on the command line wins over ALTER SYSTEM."""
+    mend = f"ALTER SYSTEM SET {name} = {value};\n{then}"
+    sources = {row["name"]: row["source"] for row in look.rows("settings")}
+    if sources.get(name) == "command line":
+        mend += f"\n-- It is given on the server's command line too: take -c {name} away there."
+    return mend
+
+
 def _safety(look: Look) -> Iterator[Finding]:
     found = {row["name"]: row for row in look.rows("settings")}
     for name, (good, severity, consequence, risk) in SAFETY.items():
         row = found.get(name)
         if row is None or row["setting"] == good:
             continue
-        mend = f"ALTER SYSTEM SET {name} = {good};\n{RELOAD}"
-        if row["source"] == "command line":
-            mend += f"\n-- It is given on the server's command line too: take -c {name} away there."
         yield Finding(
             severity=severity,
             what=f"{name} is {row['setting']}: {consequence}",
             where=name,
             cause=f"set by {row['source']}",
             evidence={name: row["setting"], "source": row["source"]},
-            mend_sql=mend,
+            mend_sql=_set(look, name, good),
             risk=risk,
             cost=Cost(kind="risk", amount=1.0),
         )
@@ -150,7 +158,7 @@ def _shared_buffers(look: Look, here: Machine) -> Iterator[Finding]:
             "memory_bytes": here.memory_bytes,
             "database_bytes": look.row("database")["bytes"],
         },
-        mend_sql=f"ALTER SYSTEM SET shared_buffers = '{target}';\n-- Then restart the server.",
+        mend_sql=_set(look, "shared_buffers", f"'{target}'", then=RESTART),
         risk="A restart. Other programs of the machine have that much less.",
         cost=Cost(kind="risk", amount=0.4 if share < limits.memory_share_low else 0.8),
     )
@@ -163,11 +171,10 @@ def _work_mem(look: Look, here: Machine) -> Iterator[Finding]:
         return
     target = max(WORK_MEM_LEAST, (here.memory_bytes - buffers) / sessions / 2)
     if target < each:
-        mend = f"ALTER SYSTEM SET work_mem = '{_round_megabytes(target)}';\n{RELOAD}"
+        mend = _set(look, "work_mem", f"'{_round_megabytes(target)}'")
         risk = "Large sorts go to disk: give those statements more by SET LOCAL work_mem."
     else:
-        fewer = max(CONNECTIONS_LEAST, int((here.memory_bytes - buffers) / each / 2))
-        mend = f"ALTER SYSTEM SET max_connections = {fewer};\n-- Then restart the server."
+        mend = _fewer_connections(look, int((here.memory_bytes - buffers) / each / 2))
         risk = "A restart; clients past that number are refused: put a pooler before the server."
     yield Finding(
         severity=Severity.WARNING,
@@ -187,6 +194,31 @@ def _work_mem(look: Look, here: Machine) -> Iterator[Finding]:
         risk=risk,
         cost=Cost(kind="risk", amount=min(1.0, each * sessions / here.memory_bytes / 4)),
     )
+
+
+def _fewer_connections(look: Look, wanted: int) -> str:
+    """Return how to permit fewer connections: not fewer than are in use and reserved.
+
+    With no more than are reserved the server does not start; nor does a standby with fewer than
+    its primary has.
+    """
+    now = settings(look)
+    reserved = sum(
+        int(now.get(name, 0)) for name in ("superuser_reserved_connections", "reserved_connections")
+    )
+    used = max((one.used for one in activity(look).limits if one.scope == "server"), default=0.0)
+    fewer = max(CONNECTIONS_LEAST, wanted, reserved + int(used))
+    if fewer >= int(now["max_connections"]):
+        return (
+            f"-- No fewer connections would do: {used:.0f} are in use and {reserved} reserved. Give"
+            "\n-- the server more memory, or put PgBouncer (pool_mode = transaction) before it."
+        )
+    if look.row("database")["is_replica"]:
+        return (
+            "-- A standby does not start with fewer connections than its primary has. Set it on the"
+            f"\n-- primary first, then here: max_connections = {fewer}"
+        )
+    return _set(look, "max_connections", str(fewer), then=RESTART)
 
 
 def _cache_size(look: Look, here: Machine) -> Iterator[Finding]:
@@ -211,7 +243,7 @@ def _cache_size(look: Look, here: Machine) -> Iterator[Finding]:
             "shared_buffers_bytes": buffers,
             "memory_bytes": here.memory_bytes,
         },
-        mend_sql=f"ALTER SYSTEM SET effective_cache_size = '{target}';\n{RELOAD}",
+        mend_sql=_set(look, "effective_cache_size", f"'{target}'"),
         risk="Plans may change; no memory is taken.",
         cost=Cost(kind="risk", amount=0.2),
     )
@@ -227,7 +259,7 @@ def _random_page_cost(look: Look, here: Machine) -> Iterator[Finding]:
         where="random_page_cost",
         cause="the default is for spinning disks; the planner avoids indexes for larger results",
         evidence={"random_page_cost": value, "spinning_disks": 0},
-        mend_sql=f"ALTER SYSTEM SET random_page_cost = {RANDOM_PAGE_COST_SSD};\n{RELOAD}",
+        mend_sql=_set(look, "random_page_cost", f"{RANDOM_PAGE_COST_SSD}"),
         risk="Plans change towards indexes. Virtual disks may only say that they do not spin.",
         cost=Cost(kind="risk", amount=0.2),
     )
@@ -260,8 +292,7 @@ def _checkpoints(look: Look) -> Iterator[Finding]:
             "max_wal_size_bytes": now,
         },
         mend_sql=(
-            f"ALTER SYSTEM SET max_wal_size = '{target}';\n{RELOAD}\n-- Then count anew:\n"
-            f"SELECT {reset};"
+            _set(look, "max_wal_size", f"'{target}'") + f"\n-- Then count anew:\nSELECT {reset};"
         ),
         risk="Takes that much disk for WAL, and recovery after a crash takes longer.",
         cost=Cost(kind="time", amount=1000.0 * min(1.0, 1.0 / interval)),
@@ -288,8 +319,8 @@ def _cache_hits(look: Look) -> Iterator[Finding]:
             "shared_buffers_bytes": buffers,
         },
         mend_sql=(
-            f"ALTER SYSTEM SET shared_buffers = '{_round_megabytes(2 * buffers)}';\n"
-            "-- Then restart the server. First mend missing_index and sequential_scans."
+            _set(look, "shared_buffers", f"'{_round_megabytes(2 * buffers)}'", then=RESTART)
+            + "\n-- First mend missing_index and sequential_scans."
         ),
         risk="A restart. Other programs of the machine have that much less.",
         cost=Cost(kind="risk", amount=0.3),
