@@ -84,7 +84,9 @@ class MetricSpec:
         kind: gauge, counter or histogram.
         bad: the direction that hurts.
         help: one sentence for the reference.
-        max_series: how many subjects may carry it; more are dropped and a finding says so.
+        max_series: how many subjects of a database may carry it; more are dropped and a finding
+            says so.
+        unseen_seconds: a subject unseen for so long gives up its place when there is none left.
     """
 
     name: str
@@ -93,6 +95,7 @@ class MetricSpec:
     bad: Bad
     help: str
     max_series: int = 64
+    unseen_seconds: float = math.inf
 
 
 class Histogram:

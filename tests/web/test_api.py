@@ -24,13 +24,18 @@ from homeostat.config import WebConfig
 from homeostat.errors import (
     CloneRefusedError,
     ConfigError,
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    DeadlineExceededError,
     DecisionRefusedError,
+    EncryptedDatabaseError,
     LogbookFullError,
     NotFoundError,
     OperateError,
     OperatorUnreachableError,
     ReportRefusedError,
     ServerUnreachableError,
+    StatementError,
     TooManyRequestsError,
     UnsupportedError,
 )
@@ -227,6 +232,8 @@ def test_a_wrong_parameter_is_named(site: Site, path: str) -> None:
         (LogbookFullError(), 503, "LogbookFullError"),
         (ServerUnreachableError("the server is down"), 503, "ServerUnreachableError"),
         (UnsupportedError("this engine cannot do it"), 409, "UnsupportedError"),
+        (DatabaseLockedError("held too long"), 503, "DatabaseLockedError"),
+        (DeadlineExceededError("too slow"), 503, "DeadlineExceededError"),
         (OperateError("broken"), 500, "OperateError"),
     ],
 )
@@ -236,6 +243,19 @@ def test_errors_say_what_they_are(
     console.failure = failure
     answer = site.program("GET", "/api/v1/status")
     assert (answer.status, answer.json()) == (status, {"error": str(failure), "kind": kind})
+
+
+@pytest.mark.parametrize(
+    "failure", [StatementError("no such column"), CorruptDatabaseError(), EncryptedDatabaseError()]
+)
+def test_what_does_not_pass_by_itself_is_logged_with_its_place(
+    site: Site, console: FakeConsole, failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    console.failure = failure
+    answer = site.program("GET", "/api/v1/status")
+    assert (answer.status, answer.json()["kind"]) == (500, type(failure).__name__)
+    assert "retry-after" not in answer.headers
+    assert "Traceback" in caplog.text
 
 
 def test_what_is_unexpected_is_logged_and_not_told(

@@ -1,16 +1,18 @@
 """What people call a measured statement, kept beside its samples, which outlive a start.
 
-Texts are redacted by whoever hands them over. At most so many of a database; the oldest go.
+Texts are redacted by whoever hands them over. At most so many of a database; those unseen for the
+longest go.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from homeostat.clock import Clock
 from homeostat.logbook.file import Session
-from homeostat.logbook.levels import DAY
+from homeostat.logbook.levels import HOUR
 from homeostat.logbook.sample_file import SampleFile
 
 KEPT_MAX = 1_000
@@ -33,21 +35,24 @@ class StatementTexts:
         """Use the file of samples; `clock` says when a text was seen."""
         self._file = file
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[StatementText, int]] = {}  # and the day
+        # of each row of the file: a digest of it and the hour it was written, no texts
+        self._known: dict[tuple[str, str], tuple[bytes, int]] = {}
 
     def note(self, database: str, texts: Iterable[StatementText]) -> None:
-        """Keep these; what is known already is written again only on another day.
+        """Keep these; what is known already is written again only in another hour.
 
         Raises:
             LogbookError: they are not on disk.
         """
         at = round(self._clock.now() * 1000)
-        day = at // DAY
-        new = [one for one in texts if self._known.get((database, one.statement)) != (one, day)]
+        states = {one: (_digest(one), at // HOUR) for one in texts}
+        new = [
+            one for one, is_ in states.items() if self._known.get((database, one.statement)) != is_
+        ]
         if not new:
             return
 
-        def write(session: Session) -> None:
+        def write(session: Session) -> list[str]:
             for one in new:
                 session.execute(
                     "INSERT INTO statements (database, statement, name, text, seen_at) "
@@ -62,15 +67,18 @@ class StatementTexts:
                         "at": at,
                     },
                 )
-            session.execute(
+            gone = session.execute(
                 "DELETE FROM statements WHERE database = :database AND seen_at < (SELECT seen_at "
                 "FROM statements WHERE database = :database ORDER BY seen_at DESC "
-                "LIMIT 1 OFFSET :most)",
+                "LIMIT 1 OFFSET :most) RETURNING statement",
                 {"database": database, "most": KEPT_MAX - 1},
             )
+            return [str(statement) for (statement,) in gone.rows]
 
-        self._file.write(write)
-        self._known |= {(database, one.statement): (one, day) for one in new}
+        gone = self._file.write(write)
+        self._known |= {(database, one.statement): states[one] for one in new}
+        for statement in gone:
+            self._known.pop((database, statement), None)
 
     def begin_anew(self) -> None:
         """Write everything again: the file is a new one."""
@@ -87,3 +95,7 @@ class StatementTexts:
             return {str(s): StatementText(str(s), str(name), str(text)) for s, name, text in rows}
 
         return self._file.read(read)
+
+
+def _digest(one: StatementText) -> bytes:
+    return hashlib.blake2b(f"{one.name}\0{one.text}".encode(), digest_size=16).digest()

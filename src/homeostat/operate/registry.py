@@ -1,7 +1,8 @@
 """The metrics there are, and how many series each may have.
 
 A sample of an unregistered metric is a mistake in a room and raises. A series past its metric's
-limit is dropped, counted and told, so that a label gone wild cannot fill the disk.
+limit is dropped, counted and told, so that a label gone wild cannot fill the disk. Each database
+has that many series, and where the metric says so, one that is no longer seen makes room.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Registry:
         for spec in metrics:
             if self._specs.setdefault(spec.name, spec) != spec:
                 raise ConfigError(f"The metric {spec.name} is registered twice, differently.")
-        self._series: dict[str, set[Subject]] = {}
+        self._seen: dict[tuple[str, str], dict[Subject, float]] = {}  # by database and metric
         self._lock = threading.Lock()
         self._dropped: dict[tuple[str, str], int] = {}  # by database and metric
 
@@ -46,15 +47,12 @@ class Registry:
         admitted = []
         with self._lock:
             for sample in samples:
-                limit = self._specs[sample.metric].max_series
-                series = self._series.setdefault(sample.metric, set())
-                if sample.subject in series:
-                    admitted.append(sample)
-                elif len(series) < limit:
-                    series.add(sample.subject)
+                key = sample.subject.database, sample.metric
+                spec, seen = self._specs[sample.metric], self._seen.setdefault(key, {})
+                if sample.subject in seen or _has_room(spec, seen, sample.at):
+                    seen[sample.subject] = sample.at
                     admitted.append(sample)
                 else:
-                    key = sample.subject.database, sample.metric
                     self._dropped[key] = self._dropped.get(key, 0) + 1
         return admitted
 
@@ -69,5 +67,16 @@ class Registry:
     def forget(self, instance: str) -> None:
         """Give up the series of an instance that went away."""
         with self._lock:
-            for series in self._series.values():
-                series.difference_update([s for s in series if s.instance == instance])
+            for seen in self._seen.values():
+                for subject in [one for one in seen if one.instance == instance]:
+                    del seen[subject]
+
+
+def _has_room(spec: MetricSpec, seen: dict[Subject, float], at: float) -> bool:
+    """Return whether one more series fits, after those unseen for too long gave up their place."""
+    if len(seen) < spec.max_series:
+        return True
+    gone = [subject for subject, last in seen.items() if at - last >= spec.unseen_seconds]
+    for subject in gone:
+        del seen[subject]
+    return bool(gone)

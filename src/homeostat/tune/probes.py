@@ -24,6 +24,7 @@ from homeostat.tune.slow import slow_now
 FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
 SHOWN_MAX = 20
 SERIES_MAX = 3 * SHOWN_MAX  # which are the costliest changes with time
+DAY = 86_400.0  # statements that a new version of an application left behind make room
 
 ROWS_READ = "statement.rows_read"
 METRICS: tuple[MetricSpec, ...] = (
@@ -35,6 +36,7 @@ METRICS: tuple[MetricSpec, ...] = (
         Bad.UP,
         "Mean time of a statement over `tune.window_seconds`: of the costliest ones.",
         max_series=SERIES_MAX,
+        unseen_seconds=DAY,
     ),
     MetricSpec(
         "statement.cost",
@@ -43,9 +45,18 @@ METRICS: tuple[MetricSpec, ...] = (
         Bad.UP,
         "Time spent in a statement, ms per second of wall time: of the costliest ones.",
         max_series=SERIES_MAX,
+        unseen_seconds=DAY,
     ),
     *(
-        MetricSpec(f"statement.{name}", unit, Kind.COUNTER, Bad.NONE, text, max_series=SERIES_MAX)
+        MetricSpec(
+            f"statement.{name}",
+            unit,
+            Kind.COUNTER,
+            Bad.NONE,
+            text,
+            max_series=SERIES_MAX,
+            unseen_seconds=DAY,
+        )
         for name, unit, text in (
             ("calls", "count", "Calls of one of the costliest statements."),
             ("total_ms", "ms", "Time spent in one of the costliest statements."),
@@ -70,6 +81,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "Rows that a call of a slow or just mended statement reads: counted in the tables by what "
         "its plan looks up, anew when the plan changes.",
         max_series=SERIES_MAX,
+        unseen_seconds=DAY,
     ),
 )
 

@@ -22,7 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from homeostat.errors import (
     CloneRefusedError,
     ConfigError,
+    ConnectError,
+    ConnectionLostError,
     DatabaseError,
+    DatabaseLockedError,
+    DeadlineExceededError,
     DecisionRefusedError,
     HomeostatError,
     InvalidRequestError,
@@ -35,7 +39,9 @@ from homeostat.errors import (
     RequestSlowError,
     RequestTooLargeError,
     RoleTooLowError,
+    SerializationError,
     SignInRequiredError,
+    StatementCancelledError,
     TooManyRequestsError,
     UnsupportedError,
 )
@@ -56,6 +62,16 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+# Failures of a database that pass by themselves. What stays until somebody acts, or is a defect of
+# ours (a statement refused), is a 500: asking again would not help, and the log has to say where.
+HEALING: tuple[type[DatabaseError], ...] = (
+    ConnectError,
+    ConnectionLostError,
+    DatabaseLockedError,
+    DeadlineExceededError,
+    StatementCancelledError,
+    SerializationError,
+)
 STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (SignInRequiredError, 401),
     (RequestForbiddenError, 403),
@@ -73,7 +89,7 @@ STATUS: tuple[tuple[type[HomeostatError], int], ...] = (
     (ConfigError, 400),
     (LogbookError, 503),
     (UnsupportedError, 409),
-    (DatabaseError, 503),
+    *((kind, 503) for kind in HEALING),
 )
 MEANING = {
     400: "The request cannot be read, or what it asks for is not possible.",
@@ -87,7 +103,7 @@ MEANING = {
     415: "The body is not declared to be JSON.",
     422: "A parameter or the body is not what the route takes; the message names it.",
     429: "Too much is asked at once; Retry-After says when to come again.",
-    500: "Anything else; the reason is in the operator's log, never in the answer.",
+    500: "Anything else, also a damaged database; the operator's log says where it happened.",
     503: "The logbook or the database cannot be used now; Retry-After says when to ask again.",
 }
 RETRY_SECONDS = "1"
@@ -182,7 +198,7 @@ class Guard:
         """Return what to say about a failure."""
         status = status_of(error)
         message, kind = describe(error)
-        if status >= 500 and not isinstance(error, LogbookError | DatabaseError):
+        if status == 500:
             log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         elif status >= 500:
             log.warning("%s %s: %s", request.method, request.url.path, error)

@@ -70,7 +70,7 @@ class Reading:
     async def fleet(self, query: WhichGroups) -> list[Group]:
         """Return the databases by group; in each those that wait for a person or are worst first.
 
-        Databases that could not be attached yet are listed too, unless a label is asked for.
+        Databases that could not be attached yet count as unreachable and carry no labels.
         """
         wanted = Wanted(query.label, query.group, query.state, query.words)
         return fleet(await self.call(self.console.status), wanted)
