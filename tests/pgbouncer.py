@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from homeostat.driver import pgbouncer
-from scripts import newest_pgbouncer
+from scripts import copies, newest_pgbouncer
 from tests.servers import (
     START_SECONDS_MAX,
     STOP_SECONDS_MAX,
@@ -71,7 +71,7 @@ class PgBouncer:
         self.port = free_port()
         self._server = server
         self._program = program
-        self._waits_on_term = newest_pgbouncer.version(program) >= (1, 23)  # for its clients
+        self._waits_on_term = copies.version(program) >= (1, 23)  # for its clients
         self._directory = postgres_directory("homeostat-pgbouncer-")
         self.ini = self._directory / "pgbouncer.ini"
         self._log = self._directory.with_suffix(".log")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts import durations, newest_pgbouncer, newest_postgres, packages, suite
+from scripts import copies, durations, newest_pgbouncer, newest_postgres, packages, suite
 from tests.servers import free_port, wait_until
 
 
@@ -84,6 +84,65 @@ def test_a_mirror_that_does_not_answer_is_told_and_leaves_nothing(
 ) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/debian/"
     monkeypatch.setattr(newest_pgbouncer, "mirror", lambda: nobody)
-    monkeypatch.setattr(newest_postgres, "cache", lambda: tmp_path / "cache")
-    assert "trixie failed" in newest_pgbouncer.install()
+    monkeypatch.setattr(copies, "cache", lambda: tmp_path / "cache")
+    assert "apt-get update of trixie failed" in newest_pgbouncer.install()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.skipif(newest_pgbouncer.mirror() is None, reason="no Debian's apt")
+def test_a_package_that_was_cut_off_is_told_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(draft: Path, _: str) -> str:
+        (draft / "pgbouncer.deb").write_bytes(b"!<arch>")
+        return ""
+
+    monkeypatch.setattr(newest_pgbouncer, "_download", cut_off)
+    monkeypatch.setattr(copies, "cache", lambda: tmp_path)
+    assert "pgbouncer.deb could not be unpacked" in newest_pgbouncer.install()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_does_not_start_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "cache", lambda: tmp_path)
+    pooler, server = newest_pgbouncer._home(), newest_postgres._home()
+    libraries = pooler / "usr" / "lib" / "x86_64-linux-gnu"
+    script(libraries / "ld-linux-x86-64.so.2", "exit 127")
+    script(server / newest_postgres.PROGRAM, "exit 127")
+    assert newest_pgbouncer._copy(pooler) is None
+    assert newest_postgres.binaries() is None
+    script(libraries / "ld-linux-x86-64.so.2", "echo PgBouncer 1.24.1")
+    script(server / newest_postgres.PROGRAM, "echo 'postgres (PostgreSQL) 18.4'")
+    assert newest_pgbouncer._copy(pooler) is not None
+    assert newest_postgres.binaries() == server / "bin"
+    script(libraries / "ld-linux-x86-64.so.2", "echo PgBouncer 1.20.0")
+    assert newest_pgbouncer._copy(pooler) is None, "too old"
+
+
+def test_a_copy_takes_its_place_only_when_it_works_and_none_does(tmp_path: Path) -> None:
+    target = tmp_path / "program"
+
+    def put(says: str) -> str:
+        draft = tmp_path / says / "draft"
+        script(draft / "run", f"echo version {says}")
+        return copies.put(draft, target, works=lambda home: version(home) >= (2, 0))
+
+    def version(home: Path) -> tuple[int, int]:
+        return copies.version([home / "run"])
+
+    assert put("1.0") == "what was fetched does not start"
+    assert not target.exists()
+    script(target / "run", "exit 1")
+    assert put("2.0") == ""
+    assert version(target) == (2, 0), "it replaced what did not start"
+    assert put("3.0") == ""
+    assert version(target) == (2, 0), "it works, so it stays"
+
+
+def script(path: Path, line: str) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
