@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from homeostat.access import AsyncDatabase, Caller, Database, ExecutionSettings, Operation, Relation
+from homeostat.access import (
+    AsyncDatabase,
+    Caller,
+    Database,
+    ExecutionSettings,
+    Operation,
+    Relation,
+    relations,
+)
 from homeostat.access.relations import Record
 from homeostat.access.shape import shaped
 from homeostat.clock import ManualClock
@@ -362,3 +370,96 @@ def test_a_planner_sees_the_operation_and_the_caller(url: str) -> None:
     with Database.open(url, agent=None, planner=plan) as database:
         sizes = [len(database.page(ALL, caller=Caller(segment=s)).rows.rows) for s in ("phone", "")]
         assert sizes == [2, 5]
+
+
+def test_settings_hold_for_all_that_is_made_of_an_operation(url: str) -> None:
+    """The planner sees what the application declared, never what pages and relations become."""
+    usual, recent = ExecutionSettings(), ExecutionSettings(horizon_seconds=120.0)
+    times = dataclasses.replace(TIMES, columns=("id", "at"))
+    timed = dataclasses.replace(
+        TIMED, sql="SELECT id, text, at FROM note", order=("id",), relations=(times,)
+    )
+
+    def plan(operation: Operation, _: Caller) -> ExecutionSettings:
+        return recent if operation.time else usual
+
+    async def in_a_loop(core: Database) -> list[int]:
+        database = AsyncDatabase(core)
+        page = await database.page(timed)
+        loaded = await database.load(timed, relations_of=["times"])
+        streamed = [row async for row in database.stream(timed)]
+        database._threads.close()
+        return [len(page.rows.rows), len(loaded), len(streamed)]
+
+    with planned(url):
+        pass
+    with Database.open(url, agent=None, planner=plan) as database:
+        tell(database, START + 60 * ROWS)
+        page, loaded = database.page(timed), database.load(timed, relations_of=["times"])
+        found = [len(page.rows.rows), len(loaded), len(list(database.stream(timed)))]
+        assert found == asyncio.run(in_a_loop(database)) == [3, 3, 3]
+        later = timed.sql_for("sqlite").replace("at FROM", f"{AT[database.dialect]} AS at FROM")
+        with database.session() as held:
+            held.execute("UPDATE note SET at = NULL WHERE id = 9")
+        parents = database.load(dataclasses.replace(timed, sql=later), relations_of=["times"])
+        assert [one["id"] for one in parents if not one["times"]] == [9]  # they are bounded too
+
+
+@pytest.mark.parametrize("form", ["blocking", "asyncio"])
+def test_what_load_reads_is_of_one_moment(
+    url: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another connection adds to the related rows when the first statement has been run."""
+    again = Relation("again", "note", "id", "id")
+    family = Operation("note.family", "SELECT id, text FROM note", relations=(again,))
+    answer, loads = relations.answer, {"blocking": load_again, "asyncio": load_again_in_a_loop}
+
+    with planned(url, pool=2) as database, Database.open(url, agent=None) as other:
+
+        def answered(*args: Any) -> None:
+            with other.session() as held:
+                held.execute("UPDATE note SET text = 'changed'")
+            answer(*args)
+
+        monkeypatch.setattr(relations, "answer", answered)
+        loaded = loads[form](database, family)
+        assert len(loaded) == ROWS
+        assert all(one["again"][0]["text"] == one["text"] for one in loaded)
+
+
+def load_again(database: Database, family: Operation) -> list[Any]:
+    return database.load(family, relations_of=["again"])
+
+
+def load_again_in_a_loop(core: Database, family: Operation) -> list[Any]:
+    async def story() -> list[Record]:
+        database = AsyncDatabase(core)
+        found = await database.load(family, relations_of=["again"])
+        database._threads.close()
+        return found
+
+    return asyncio.run(story())
+
+
+def test_a_declared_column_that_does_not_exist_is_an_error(url: str) -> None:
+    """SQLite would take its quoted name for a text, and answer with that."""
+    wide = Operation("wide", "SELECT * FROM note", columns=("id", "txet", "text"))
+    timed = Operation("timed", "SELECT id FROM note", time="made")
+    related = dataclasses.replace(ALL, relations=(Relation("below", "note", "id", "id_"),))
+    with planned(url, projection=("id", "txet"), horizon_seconds=60.0) as database:
+        for operation in (wide, timed):
+            with pytest.raises(StatementError, match=r"txet|made"):
+                database.execute(operation)
+        with pytest.raises(StatementError, match="id_"):
+            database.load(related, relations_of=["below"])
+        with pytest.raises(StatementError, match="nothing"):
+            database.page(dataclasses.replace(ALL, order=("nothing",)))
+
+
+@pytest.mark.parametrize("end", ["LIMIT :n", "limit 5 -- all", "FETCH FIRST 5 ROWS ONLY"])
+def test_rows_cut_by_a_limit_are_not_bounded_after_it(end: str) -> None:
+    names = ("n",) if ":n" in end else ()
+    text = f"SELECT id, at FROM note WHERE id IN (SELECT id FROM note LIMIT 3) ORDER BY at {end}"
+    with pytest.raises(StatementError, match="Declare a `since` parameter instead"):
+        Operation("note.last", text, names, time="at")
+    assert Operation("note.last", text.removesuffix(end).replace(":n", "3"), time="at")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from homeostat.access import pages, relations
 from homeostat.access.async_session import AsyncSession
-from homeostat.access.bulk import write_all
+from homeostat.access.bulk import load_in, write_all, writing
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.database import Database
 from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
-from homeostat.access.relations import Ask, Record, answer
-from homeostat.access.session import Isolation, Session
-from homeostat.access.settings import page_size
+from homeostat.access.relations import Ask, Record
+from homeostat.access.session import Isolation
+from homeostat.access.settings import ExecutionSettings, page_size
 from homeostat.access.shape import shaped
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 
@@ -26,12 +26,36 @@ class AsyncBulk:
 
     core: Database
 
-    async def _run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
+    async def _run(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings | None = None,
+    ) -> Rows:
         raise NotImplementedError
 
     def _session(
-        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None = None,
+        settings: ExecutionSettings | None = None,
     ) -> AbstractAsyncContextManager[AsyncSession]:
+        raise NotImplementedError
+
+    async def _again(
+        self,
+        work: Callable[[AsyncSession], Awaitable[list[Record]]],
+        *,
+        name: str,
+        caller: Caller,
+        write: bool,
+        retries: int | None,
+        settings: ExecutionSettings | None,
+    ) -> list[Record]:
         raise NotImplementedError
 
     def _known(self, operation: str | Operation) -> Operation:
@@ -54,7 +78,7 @@ class AsyncBulk:
         reading = pages.paged(one, self.core.dialect, size=rows_max, continued=after is not None)
         if after is not None:
             params = {**params, **pages.keys_of(one, after)}
-        return pages.cut(one, await self._run(reading, params, caller), size=rows_max)
+        return pages.cut(one, await self._run(reading, params, caller, settings), size=rows_max)
 
     async def load(
         self,
@@ -64,36 +88,36 @@ class AsyncBulk:
         relations_of: Sequence[str],
         caller: Caller = ANYONE,
     ) -> list[Record]:
-        """Read rows with what belongs to them; see `Database.load`.
-
-        All are of one moment, unless the settings' `concurrency` has several connections read them.
-        """
+        """Read rows with what belongs to them; see `Database.load`."""
         one = self._known(operation)
         settings = self.core.executor.settings_of(one, caller)
         wishes = relations.wanted(one, relations_of, depth_max=settings.prefetch_depth)
         at_once = min(settings.concurrency, self.core.pool.limit)
-
-        def loading(records: list[Record]) -> relations.Loading:
-            dialect = self.core.dialect
-            return relations.loading(records, wishes, settings, name=one.name, dialect=dialect)
-
-        def work(session: Session) -> list[Record]:
-            records = session.execute(one, params).dicts()
-            answer(loading(records), lambda asks: [session.execute(*ask) for ask in asks])
-            return records
-
-        if at_once == 1:
-            async with self._session(one.name, caller, write=False) as held:
-                return await held.run(work)
-        records = (await self._run(one, params, caller)).dicts()
-        left = loading(records)
+        if wishes and at_once == 1 and not settings.cache_seconds:
+            executor = self.core.executor
+            return await self._again(
+                lambda held: held.run(
+                    lambda session: load_in(session, executor, one, params, wishes, settings)
+                ),
+                name=one.name,
+                caller=caller,
+                write=False,
+                retries=settings.retries,
+                settings=settings,
+            )
+        records = (await self._run(one, params, caller, settings)).dicts()
+        left = relations.loading(
+            records, wishes, settings, name=one.name, dialect=self.core.dialect
+        )
         with contextlib.suppress(StopIteration):
             asks = next(left)
             while True:
-                asks = left.send(await self._together(asks, caller, at_once))
+                asks = left.send(await self._together(asks, caller, settings, at_once))
         return records
 
-    async def _together(self, asks: list[Ask], caller: Caller, at_once: int) -> list[Rows]:
+    async def _together(
+        self, asks: list[Ask], caller: Caller, settings: ExecutionSettings, at_once: int
+    ) -> list[Rows]:
         """Return the rows of all statements, so many of which run at a time.
 
         Raises:
@@ -103,7 +127,7 @@ class AsyncBulk:
 
         async def one(ask: Ask) -> Rows:
             async with gate:
-                return await self._run(*ask, caller)
+                return await self._run(*ask, caller, settings)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -116,9 +140,10 @@ class AsyncBulk:
         self, operation: str | Operation, rows: Iterable[Params], *, caller: Caller = ANYONE
     ) -> int:
         """Run a write for each set of parameters, all or none; see `Database.write_many`."""
-        one = self._known(operation)
-        size = self.core.executor.settings_of(one, caller).batch_size
-        async with self._session(one.name, caller, write=True) as held:
+        one = writing(self._known(operation))
+        settings = self.core.executor.settings_of(one, caller)
+        size = settings.batch_size
+        async with self._session(one.name, caller, write=True, settings=settings) as held:
             return await held.run(lambda session: write_all(session, one, rows, size=size))
 
     async def read_token(self) -> str:

@@ -129,8 +129,9 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         """Yield the rows of a reading operation as they come; see `Database.stream`."""
         if isinstance(operation, str):
             operation = self.core.operation(operation)
+        settings = self._executor.settings_of(operation, caller)
         async with (
-            self._session(operation.name, caller, write=False) as session,
+            self._session(operation.name, caller, write=False, settings=settings) as session,
             aclosing(session.stream(operation, params, size=size)) as rows,
         ):
             async for row in rows:
@@ -187,10 +188,16 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         self._executor.finished(operation, params, caller, settings, now - arrival, len(rows.rows))
         return rows
 
-    async def _run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
+    async def _run(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings | None = None,
+    ) -> Rows:
         executor = self._executor
         arrival = began = self._now()
-        settings = executor.settings_of(operation, caller)
+        settings = settings or executor.settings_of(operation, caller)
         if settings.shapes:
             operation = shaped(operation, settings, self.core.dialect)
         given = params
@@ -265,10 +272,17 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
 
     @asynccontextmanager
     async def _session(
-        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None = None,
+        settings: ExecutionSettings | None = None,
     ) -> AsyncIterator[AsyncSession]:
         arrival = self._now()
-        settings = self._executor.settings_for(name, caller, write=bool(write))
+        if settings is None:
+            settings = self._executor.settings_for(name, caller, write=bool(write))
         waited = 0.0
         session: Session | None = None
         failed = True

@@ -14,6 +14,7 @@ from homeostat.access.idempotency import Once, Outcome, fingerprint, given, kept
 from homeostat.access.operation import Operation
 from homeostat.access.retry import Retries
 from homeostat.access.session import Isolation, Session
+from homeostat.access.settings import ExecutionSettings
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import HomeostatError
 
@@ -26,7 +27,13 @@ class AsyncTransactions:
     core: Database
 
     def _session(
-        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None = None,
+        settings: ExecutionSettings | None = None,
     ) -> AbstractAsyncContextManager[AsyncSession]:
         raise NotImplementedError
 
@@ -71,11 +78,14 @@ class AsyncTransactions:
         isolation: Isolation | None = None,
         retries: int | None = None,
         has_key: bool = False,
+        settings: ExecutionSettings | None = None,
     ) -> T:
         left = Retries(retries, has_key=has_key)
         while True:
             try:
-                async with self._session(name, caller, write=write, isolation=isolation) as session:
+                async with self._session(
+                    name, caller, write=write, isolation=isolation, settings=settings
+                ) as session:
                     result = await work(session)
             except HomeostatError as error:
                 pause = left.pause_after(error)

@@ -13,7 +13,7 @@ from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
 from homeostat.access.relations import Ask, Record
 from homeostat.access.session import Session
-from homeostat.access.settings import page_size
+from homeostat.access.settings import ExecutionSettings, page_size
 from homeostat.access.shape import shaped
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import DatabaseError, StatementError
@@ -27,6 +27,18 @@ class Bulk:
 
     def operation(self, name: str) -> Operation:
         """Return a registered operation."""
+        raise NotImplementedError
+
+    def _again(
+        self,
+        work: Callable[[Session], list[Record]],
+        *,
+        name: str,
+        caller: Caller,
+        write: bool,
+        retries: int | None,
+        settings: ExecutionSettings | None,
+    ) -> list[Record]:
         raise NotImplementedError
 
     def page(
@@ -63,7 +75,8 @@ class Bulk:
         reading = pages.paged(operation, self.dialect, size=rows_max, continued=after is not None)
         if after is not None:
             params = {**params, **pages.keys_of(operation, after)}
-        return pages.cut(operation, self.executor.run(reading, params, caller), size=rows_max)
+        rows = self.executor.run(reading, params, caller, settings)
+        return pages.cut(operation, rows, size=rows_max)
 
     def load(
         self,
@@ -82,8 +95,9 @@ class Bulk:
                 `("sessions", "sessions.events")`.
             caller: on whose behalf.
 
-        With a `concurrency` above 1 in the settings, that many of the statements run at a time,
-        each on a connection and a thread of its own.
+        All is of one moment, read in one transaction. Two settings end that: with a `concurrency`
+        above 1, that many of the statements run at a time, each on a connection and a thread of its
+        own; with `cache_seconds`, each may be answered from memory.
 
         Returns:
             The rows as dictionaries; a relation's rows are a list under its name.
@@ -96,14 +110,27 @@ class Bulk:
             operation = self.operation(operation)
         settings = self.executor.settings_of(operation, caller)
         wishes = relations.wanted(operation, relations_of, depth_max=settings.prefetch_depth)
-        records = self.executor.run(operation, params, caller).dicts()
+        at_once = min(settings.concurrency, self.executor.pool.limit)
+        if wishes and at_once == 1 and not settings.cache_seconds:
+            return self._again(
+                lambda session: load_in(
+                    session, self.executor, operation, params, wishes, settings
+                ),
+                name=operation.name,
+                caller=caller,
+                write=False,
+                retries=settings.retries,
+                settings=settings,
+            )
+        records = self.executor.run(operation, params, caller, settings).dicts()
         loading = relations.loading(
             records, wishes, settings, name=operation.name, dialect=self.dialect
         )
-        at_once = min(settings.concurrency, self.executor.pool.limit)
         relations.answer(
             loading,
-            lambda asks: _together(asks, lambda one: self.executor.run(*one, caller), at_once),
+            lambda asks: _together(
+                asks, lambda one: self.executor.run(*one, caller, settings), at_once
+            ),
         )
         return records
 
@@ -120,12 +147,24 @@ class Bulk:
         """
         if isinstance(operation, str):
             operation = self.operation(operation)
-        if not operation.write:
-            message = "The operation does not write. Declare it with write=True."
-            raise StatementError(message, where=operation.name)
-        size = self.executor.settings_of(operation, caller).batch_size
-        with self.executor.session(operation.name, caller, write=True) as session:
-            return write_all(session, operation, rows, size=size)
+        operation = writing(operation)
+        settings = self.executor.settings_of(operation, caller)
+        with self.executor.session(
+            operation.name, caller, write=True, settings=settings
+        ) as session:
+            return write_all(session, operation, rows, size=settings.batch_size)
+
+
+def writing(operation: Operation) -> Operation:
+    """Return an operation that writes.
+
+    Raises:
+        StatementError: it is not declared to.
+    """
+    if not operation.write:
+        message = "The operation does not write. Declare it with write=True."
+        raise StatementError(message, where=operation.name)
+    return operation
 
 
 def write_all(session: Session, operation: Operation, rows: Iterable[Params], *, size: int) -> int:
@@ -139,6 +178,35 @@ def write_all(session: Session, operation: Operation, rows: Iterable[Params], *,
             raise type(error)(error.message, where=where, detail=error.detail) from None
         done += len(batch)
     return changed
+
+
+def load_in(
+    session: Session,
+    executor: Executor,
+    operation: Operation,
+    params: Params,
+    wishes: Sequence[relations.Wanted],
+    settings: ExecutionSettings,
+) -> list[Record]:
+    """Read rows with what belongs to them in a transaction; see `Bulk.load`.
+
+    Each statement of a relation is counted by its own name, and not with the operation too.
+    """
+
+    def ask(one: Ask) -> Rows:
+        rows_before, seconds_before = session.rows, session.busy_seconds
+        rows = session.execute(*one)
+        seconds = session.busy_seconds - seconds_before
+        session.rows, session.busy_seconds = rows_before, seconds_before
+        executor.count(one[0], session.caller, seconds, len(rows.rows))
+        return rows
+
+    records = session.execute(operation, params).dicts()
+    loading = relations.loading(
+        records, wishes, settings, name=operation.name, dialect=session.dialect
+    )
+    relations.answer(loading, lambda asks: [ask(one) for one in asks])
+    return records
 
 
 def _together(asks: list[Ask], ask: Callable[[Ask], Rows], at_once: int) -> list[Rows]:

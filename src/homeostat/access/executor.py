@@ -93,13 +93,19 @@ class Executor(Counting):
         """Return what runs after every write operation."""
         return self._hooks
 
-    def run(self, operation: Operation, params: Params, caller: Caller) -> Rows:
-        """Run one operation; see `Database.execute`."""
+    def run(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings | None = None,
+    ) -> Rows:
+        """Run one operation; see `Database.execute`. `settings` None: the planner is asked."""
         arrival = self.now()
-        planner = self._planner
-        settings = DEFAULT_SETTINGS
-        if planner is not None:
-            settings = planner(operation, caller)
+        if settings is None:
+            planner = self._planner
+            settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
+        if settings.shapes:
             operation = shaped(operation, settings, self._dialect)
         given = params
         if params.keys() != operation.names or operation.scope is not None:
@@ -238,16 +244,23 @@ class Executor(Counting):
         return rows
 
     def session(
-        self, name: str, caller: Caller, *, write: bool | None, isolation: Isolation | None = None
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None = None,
+        settings: ExecutionSettings | None = None,
     ) -> AbstractContextManager[Session]:
         """Hold a connection; `write` None: no transaction. See `Database.transaction`."""
-        return Held(self, name, caller, write=write, isolation=isolation)
+        return Held(self, name, caller, write=write, isolation=isolation, settings=settings)
 
     def stream(
         self, operation: Operation, params: Params, caller: Caller, size: int | None
     ) -> Generator[Rows, None, None]:
         """Yield an operation's rows in batches, all of one moment; see `Database.stream`."""
-        with self.session(operation.name, caller, write=False) as session:
+        settings = self.settings_of(operation, caller)
+        with self.session(operation.name, caller, write=False, settings=settings) as session:
             yield from session.stream(operation, params, size=size)
 
     def take(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from homeostat.access.caller import Caller
     from homeostat.access.executor import Executor
     from homeostat.access.session import Isolation, Session
+    from homeostat.access.settings import ExecutionSettings
 
 
 class Held(AbstractContextManager["Session"]):
@@ -26,7 +27,7 @@ class Held(AbstractContextManager["Session"]):
 
     __slots__ = (
         "_arrival", "_caller", "_entered", "_executor", "_isolation", "_name", "_session",
-        "_waited", "_write",
+        "_settings", "_waited", "_write",
     )  # fmt: skip
 
     def __init__(
@@ -37,13 +38,18 @@ class Held(AbstractContextManager["Session"]):
         *,
         write: bool | None,
         isolation: Isolation | None,
+        settings: ExecutionSettings | None = None,
     ) -> None:
-        """Take what it will be; nothing is held before it is entered."""
+        """Take what it will be; nothing is held before it is entered.
+
+        `settings` None: the planner is asked, with an empty operation of this name.
+        """
         self._executor = executor
         self._name = name
         self._caller = caller
         self._write = write
         self._isolation = isolation
+        self._settings = settings
         self._entered = False
         self._session: Session | None = None  # while it is held
         self._arrival = self._waited = 0.0
@@ -62,7 +68,9 @@ class Held(AbstractContextManager["Session"]):
         self._arrival = arrival = executor.now()
         session = None
         try:
-            settings = executor.settings_for(name, caller, write=bool(write))
+            settings = self._settings
+            if settings is None:
+                settings = executor.settings_for(name, caller, write=bool(write))
             session = executor.take(name, caller, settings, arrival)
             self._waited = executor.now() - arrival
             if caller.read_token and not write:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from homeostat.access.relation import Relation
+from homeostat.driver.tokens import NAME, OTHER, tokens
 from homeostat.errors import StatementError
 
 DIALECTS = ("sqlite", "postgresql")
@@ -40,7 +41,8 @@ class Operation:
         columns: the columns that its rows have, so that `ExecutionSettings.projection` can leave
             some out; empty: none can be.
         time: the column of its rows that tells when, so that `ExecutionSettings.horizon_seconds`
-            bounds how far back they go; not needed with `since`. Index it.
+            bounds how far back they go. Index it. A statement that ends in a LIMIT takes `since`
+            instead: its rows would be bounded after the LIMIT, which leaves too few.
         time_unit: what the time column holds: `timestamp` (PostgreSQL's types; on SQLite the text
             that its `datetime` writes, in UTC), or a number of `seconds` or `milliseconds` since
             1970 UTC.
@@ -75,8 +77,8 @@ class Operation:
         Raises:
             StatementError: an unknown dialect, a statement that begins or ends a transaction, a
                 parameter that a statement does not use, a scope, limit, since or private
-                parameter that is none, a time column that is not among the columns, or an unknown
-                unit.
+                parameter that is none, a time column that is not among the columns or that of a
+                statement with a LIMIT, or an unknown unit.
         """
         object.__setattr__(self, "names", frozenset(self.parameters))
         texts = {"sql": self.sql} if isinstance(self.sql, str) else dict(self.sql)
@@ -94,6 +96,13 @@ class Operation:
                 )
             used = set(re.findall(r"(?<![:\w]):(\w+)", text))
             unused = sorted(set(self.parameters) - used)
+            if self.time is not None and self.since is None and _ends_early(text):
+                message = (
+                    "The statement has a LIMIT, so rows bounded by `time` after it would be too "
+                    "few. Declare a `since` parameter instead, and compare with it in the "
+                    "statement."
+                )
+                raise StatementError(message, where=self.name)
             if unused:
                 raise StatementError(
                     f"The statement has no :{unused[0]}. Use it, or leave it out of parameters.",
@@ -127,6 +136,16 @@ class Operation:
             raise StatementError(
                 f"The operation has no SQL for {dialect}. Declare it there too.", where=self.name
             ) from None
+
+
+def _ends_early(sql: str) -> bool:
+    """Return whether a statement itself, not one inside it, returns but some of its rows."""
+    depth = 0
+    for kind, text in tokens(sql):
+        if kind == NAME and not depth and text.lower() in {"limit", "fetch"}:
+            return True
+        depth += {"(": 1, ")": -1}.get(text, 0) if kind == OTHER else 0
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ from dataclasses import dataclass
 import msgspec
 
 from homeostat.access.operation import DerivedOperation, Operation
-from homeostat.access.subquery import subquery
-from homeostat.driver.tokens import quoted
+from homeostat.access.subquery import column_of, subquery
 from homeostat.driver.wire import Rows
 from homeostat.errors import PageTokenError, StatementError
 
@@ -96,7 +95,7 @@ def paged(operation: Operation, dialect: str, *, size: int, continued: bool) -> 
 
 def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) -> Operation:
     columns = columns_of(operation)
-    order = ", ".join(quoted(name) + (" DESC" if down else "") for name, down in columns)
+    order = ", ".join(column_of("page", name) + (" DESC" if down else "") for name, down in columns)
     where = f" WHERE {_after(columns)}" if continued else ""
     sql = f"SELECT * FROM {subquery(operation, dialect)} AS page{where} "
     keys = tuple(f"{KEY}{i}" for i in range(len(columns))) if continued else ()
@@ -105,7 +104,7 @@ def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) ->
         sql + f"ORDER BY {order} LIMIT {size + 1}",
         parameters=operation.parameters + keys,
         tables=operation.tables,
-        scope=operation.scope,
+        scope=operation.scope,  # its `limit` is not filled in: it would end the pages
         since=operation.since,
         expected_ms=operation.expected_ms,
         private=operation.private,
@@ -114,7 +113,7 @@ def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) ->
 
 def _after(columns: Sequence[tuple[str, bool]]) -> str:
     """Return the condition for rows after the keys, in a form that an index can begin at."""
-    names = [quoted(name) for name, _ in columns]
+    names = [column_of("page", name) for name, _ in columns]
     marks = [f":{KEY}{i}" for i in range(len(columns))]
     downs = {down for _, down in columns}
     if len(downs) == 1:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from homeostat.access.operation import DerivedOperation, Operation
 from homeostat.access.relation import Relation
 from homeostat.access.settings import ExecutionSettings
-from homeostat.access.subquery import SINCE, since_condition
+from homeostat.access.subquery import SINCE, column_of, listed, since_condition
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import StatementError
@@ -143,18 +143,19 @@ def _operation(relation: Relation, name: str, dialect: str, *, bounded: bool) ->
     columns = "*"
     if relation.columns:
         wished = dict.fromkeys((relation.remote, *relation.columns))
-        columns = ", ".join(quoted(column) for column in wished)
-    listed = "= ANY(:keys)"
+        columns = listed(relation.table, wished)
+    among = "= ANY(:keys)"
     if dialect == "sqlite":
-        listed = "IN (SELECT value FROM json_each(:keys))"
-    remote = quoted(relation.remote)
+        among = "IN (SELECT value FROM json_each(:keys))"
+    remote = column_of(relation.table, relation.remote)
     recent = ""
     if bounded and relation.time is not None:
-        recent = f" AND {since_condition(relation.time, relation.time_unit, dialect)}"
+        bound = since_condition(relation.table, relation.time, relation.time_unit, dialect)
+        recent = f" AND {bound}"
     order = "".join(f", {part}" for part in relation.order)
     return DerivedOperation(
         name,
-        f"SELECT {columns} FROM {quoted(relation.table)} WHERE {remote} {listed}{recent} "
+        f"SELECT {columns} FROM {quoted(relation.table)} WHERE {remote} {among}{recent} "
         f"ORDER BY {remote}{order}",
         parameters=("keys", SINCE) if bounded else ("keys",),
         tables=(relation.table,),

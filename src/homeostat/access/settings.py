@@ -95,9 +95,9 @@ Planner = Callable[[Operation, Caller], ExecutionSettings]
 """Chooses the settings of a call.
 
 It is asked at every call before anything else is done, on the caller's thread or in the event loop,
-and may be asked more than once for one call: with the operation, with what `page` and `load` make
-of it (under its name, or `name.relation`), and for a transaction, session or stream with an empty
-operation of its name, whose settings then hold for all statements in it. So it has to be quick,
+with the operation; what it says holds for all that `page`, `load`, `stream` and `write_many` make
+of that. For a transaction or session it is asked with an empty operation of its name, and what it
+says holds for all statements in it. It may be asked more than once. So it has to be quick,
 wait for nothing, be safe on any thread, and return the same for the same; settings that were made
 beforehand cost nothing. What it raises, the caller gets.
 """

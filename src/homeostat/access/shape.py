@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from homeostat.access.operation import DerivedOperation, Operation
 from homeostat.access.settings import ExecutionSettings
-from homeostat.access.subquery import SINCE, since_condition, subquery
-from homeostat.driver.tokens import quoted
+from homeostat.access.subquery import SINCE, listed, since_condition, subquery
 
 KNOWN_MAX = 1024
 _known: dict[tuple[int, str, bool, tuple[str, ...]], tuple[Operation, Operation]] = {}
@@ -56,13 +55,14 @@ def kept_columns(operation: Operation, projection: tuple[str, ...]) -> tuple[str
 def _shaped(
     operation: Operation, dialect: str, columns: tuple[str, ...], *, bounded: bool
 ) -> Operation:
-    listed = ", ".join(quoted(name) for name in columns) or "*"
+    wanted = listed("shaped", columns) or "*"
     where = ""
     if bounded and operation.time is not None:
-        where = f" WHERE {since_condition(operation.time, operation.time_unit, dialect)}"
+        bound = since_condition("shaped", operation.time, operation.time_unit, dialect)
+        where = f" WHERE {bound}"
     return DerivedOperation(
         operation.name,
-        f"SELECT {listed} FROM {subquery(operation, dialect)} AS shaped{where}",
+        f"SELECT {wanted} FROM {subquery(operation, dialect)} AS shaped{where}",
         parameters=operation.parameters + ((SINCE,) if bounded else ()),
         tables=operation.tables,
         scope=operation.scope,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from homeostat.access.operation import Operation, TimeUnit
 from homeostat.driver.tokens import quoted
 
@@ -14,7 +16,20 @@ def subquery(operation: Operation, dialect: str) -> str:
     return f"({text}\n)"  # the line ends a comment
 
 
-def since_condition(column: str, unit: TimeUnit, dialect: str) -> str:
+def column_of(source: str, name: str) -> str:
+    """Return a column with what it is of.
+
+    SQLite takes a quoted name that is no column for a text, unless it stands behind another name.
+    """
+    return f"{quoted(source)}.{quoted(name)}"
+
+
+def listed(source: str, names: Iterable[str]) -> str:
+    """Return columns as what to select, each under its own name."""
+    return ", ".join(f"{column_of(source, name)} AS {quoted(name)}" for name in names)
+
+
+def since_condition(source: str, column: str, unit: TimeUnit, dialect: str) -> str:
     """Return the condition that a time column is no earlier than the parameter SINCE.
 
     The parameter is turned into the column's kind, not the column into its: so an index on the
@@ -28,4 +43,4 @@ def since_condition(column: str, unit: TimeUnit, dialect: str) -> str:
         bound = f":{SINCE}{factor}"
         if not sqlite:
             bound = f"CAST(floor(CAST(:{SINCE} AS double precision){factor}) AS bigint)"
-    return f"{quoted(column)} >= {bound}"
+    return f"{column_of(source, column)} >= {bound}"

@@ -21,6 +21,7 @@ from homeostat.access.idempotency import (
 from homeostat.access.operation import Operation
 from homeostat.access.retry import Retries
 from homeostat.access.session import Isolation, Session
+from homeostat.access.settings import ExecutionSettings
 from homeostat.clock import Clock
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import HomeostatError
@@ -123,12 +124,13 @@ class Transactions:
         isolation: Isolation | None = None,
         retries: int | None = None,
         has_key: bool = False,
+        settings: ExecutionSettings | None = None,
     ) -> T:
         left = Retries(retries, has_key=has_key)
         while True:
             try:
                 with self.executor.session(
-                    name, caller, write=write, isolation=isolation
+                    name, caller, write=write, isolation=isolation, settings=settings
                 ) as session:
                     result = work(session)
             except HomeostatError as error:
