@@ -24,6 +24,29 @@ NUMBERS = (
 KEYS = "foreign_key_without_index"
 
 
+def large(table: str) -> str:
+    return f"INSERT INTO {table} SELECT i, NULL FROM {{series}}"
+
+
+SERVED = (  # by the table's own order, by an index without what refers to nothing
+    "CREATE TABLE users (id INTEGER PRIMARY KEY, kind INTEGER)",
+    "CREATE TABLE profile (user_id INTEGER PRIMARY KEY REFERENCES users (id), bio TEXT)",
+    "CREATE TABLE gift (id INTEGER PRIMARY KEY, giver INTEGER REFERENCES users (id))",
+    "CREATE INDEX gift_giver ON gift (giver) WHERE giver IS NOT NULL",
+    "CREATE TABLE loan (id INTEGER PRIMARY KEY, taker INTEGER REFERENCES users (id))",
+    "CREATE INDEX loan_taker ON loan (taker) WHERE taker > 100",
+    *(large(name) for name in ("users", "profile", "gift", "loan")),
+)
+PARTS = (
+    "CREATE TABLE event (id int, owner int REFERENCES users (id)) PARTITION BY RANGE (id)",
+    "CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (10000)",
+    "CREATE TABLE event_2 (owner int, id int)",
+    "ALTER TABLE event ATTACH PARTITION event_2 FOR VALUES FROM (10000) TO (99000)",
+    "CREATE INDEX ON event_1 (owner)",
+    large("event"),
+)
+
+
 def lacking(report: Report) -> set[str]:
     """Return the tables with a foreign key that nothing finds rows by."""
     found = [one.where.split(" (")[0] for one in report.findings if one.rule == KEYS]
@@ -66,6 +89,22 @@ def test_what_the_schema_of_tpc_h_lacks_is_told_of_sqlite(tmp_path: Path) -> Non
         for one in looked(clone, Config()).findings:
             mended(clone, one.mend_sql)
         assert looked(clone, Config()).healthy
+
+
+def test_foreign_keys_that_are_served_in_another_way_are_not_named(
+    tmp_path: Path, pg_server: PostgresServer
+) -> None:
+    path = tmp_path / "served.db"
+    with closing(sqlite.connect(path, create=True)) as wire:
+        for one in SERVED:
+            wire.execute(one.format(series=NUMBERS.format(12_000)))
+    assert lacking(looked(path, Config())) == {"loan"}
+    name = pg_server.create_database()
+    for one in (*SERVED, *PARTS, "ANALYZE"):
+        pg_server.execute(one.format(series="generate_series(1, 12000) AS n (i)"), database=name)
+    assert lacking(planting.looked(pg_server.url(name))) == {"event", "loan"}
+    pg_server.execute("CREATE INDEX ON event_2 (owner)", database=name)
+    assert lacking(planting.looked(pg_server.url(name))) == {"loan"}
 
 
 @pytest.mark.slow

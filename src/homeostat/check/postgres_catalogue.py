@@ -1,6 +1,7 @@
 """What several checks of PostgreSQL want: the tables, indexes and foreign keys, and since when.
 
-Rows are those of sql/postgresql/{database,tables,indexes,foreign_keys}.sql.
+Rows are those of sql/postgresql/*.sql: database, tables, indexes, foreign_keys and the parts of
+these.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from homeostat.check.look import Look
+from homeostat.engine.foreign_keys import finds
 
 Row = dict[str, Any]
 ROW_MS = 1e-4  # a scan reads some 10 million cached rows a second on one core
@@ -41,11 +43,26 @@ def key_columns(index: Row) -> list[int]:
     return [int(number) for number in index["columns"].split()][: index["key_count"]]
 
 
-def serves(index: Row, numbers: list[int]) -> bool:
-    """Return whether an index finds rows by these columns, in whatever order."""
-    leading = key_columns(index)[: len(numbers)]
-    whole = not index["condition"] and index["is_valid"]
-    return bool(whole) and index["method"] == "btree" and set(leading) == set(numbers)
+def holders_of(key: Row, look: Look) -> list[Row]:
+    """Return the tables that hold a foreign key's rows, each with the numbers of its columns."""
+    parts = [one for one in look.rows("foreign_key_parts") if one["key_oid"] == key["oid"]]
+    return parts or [key]
+
+
+def serves(index: Row, key: Row, numbers: list[int]) -> bool:
+    """Return whether an index finds rows by the columns of a foreign key.
+
+    Args:
+        index: of the table that holds the rows.
+        key: the foreign key.
+        numbers: those of its columns in that table.
+    """
+    names = dict(zip(numbers, key["bare_columns"], strict=True))
+    columns = [names.get(number) for number in key_columns(index)]
+    usable = index["is_valid"] and index["method"] == "btree"
+    return usable and finds(
+        columns, key["bare_columns"], condition=index["condition"], unique=index["is_unique"]
+    )
 
 
 def counted_seconds(look: Look) -> float:

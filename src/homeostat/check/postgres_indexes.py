@@ -16,6 +16,7 @@ from homeostat.check.postgres_catalogue import (
     Row,
     counted_seconds,
     drop_index,
+    holders_of,
     index_scans,
     indexes_of,
     key_columns,
@@ -102,8 +103,9 @@ def _supporting(look: Look) -> set[int]:
     return {
         index["oid"]
         for key in look.rows("foreign_keys")
-        for index in there.get(key["table_oid"], ())
-        if serves(index, key["numbers"])
+        for held in holders_of(key, look)
+        for index in there.get(held["table_oid"], ())
+        if serves(index, key, held["numbers"])
     }
 
 
@@ -193,7 +195,7 @@ def _invalid(look: Look) -> Iterator[Finding]:
 
 
 def _foreign_key(look: Look) -> Iterator[Finding]:
-    known, there, load = tables(look), indexes_of(look), workload(look)
+    known, load = tables(look), workload(look)
     told: set[tuple[int, str]] = set()  # two keys may have the same columns
     for key in look.rows("foreign_keys"):
         table = known.get(key["table_oid"])
@@ -202,7 +204,7 @@ def _foreign_key(look: Look) -> Iterator[Finding]:
         rows = _rows_of_whole(table, look)
         if rows < look.config.check.foreign_key_rows_min:
             continue
-        if any(serves(index, key["numbers"]) for index in there.get(key["table_oid"], ())):
+        if _served(key, look):
             continue
         parent = known.get(key["parent_oid"])
         columns = ", ".join(key["columns"])
@@ -235,6 +237,15 @@ def _foreign_key(look: Look) -> Iterator[Finding]:
             ),
             cost=Cost(kind="time", amount=_deleting_ms(parent, rows) / counted_seconds(look)),
         )
+
+
+def _served(key: Row, look: Look) -> bool:
+    """Return whether each table that holds a foreign key's rows has an index that finds them."""
+    there = indexes_of(look)
+    return all(
+        any(serves(index, key, held["numbers"]) for index in there.get(held["table_oid"], ()))
+        for held in holders_of(key, look)
+    )
 
 
 def _deleting_ms(parent: Row | None, rows: float) -> float:

@@ -11,6 +11,8 @@ from homeostat.check.report import Cost, Finding
 from homeostat.check.sqlite_aside import BAIL, put_aside
 from homeostat.check.sqlite_schema import ForeignKey, Table, at_least, tables_of
 from homeostat.driver.tokens import quoted
+from homeostat.engine.foreign_keys import finds
+from homeostat.engine.maintain import parts_of
 from homeostat.measure import Severity
 
 
@@ -142,12 +144,19 @@ def _without_index(look: Look) -> Iterator[Finding]:
 
 
 def _served(table: Table, key: ForeignKey) -> bool:
-    """Return whether an index (or the primary key) begins with the columns, in any order."""
-    wanted, count = set(_lower(key.child_columns)), len(key.child_columns)
-    leading = [one.names for one in table.indexes if not one.partial]
-    if table.without_rowid or len(table.key) == 1:
-        leading.append(table.key)
-    return any(set(_lower(tuple(names[:count]))) == wanted for names in leading)
+    """Return whether an index, the primary key or the rowid finds the rows that refer."""
+    in_order = table.without_rowid or len(table.key) == 1
+    if in_order and finds(table.key, key.child_columns, unique=True):
+        return True
+    return any(
+        finds(
+            one.names,
+            key.child_columns,
+            condition=parts_of(one.sql)[1] if one.partial and one.sql else None,
+            unique=one.unique,
+        )
+        for one in table.indexes
+    )
 
 
 CHECKS = (

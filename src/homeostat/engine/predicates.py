@@ -20,11 +20,12 @@ from homeostat.engine.sources import (
     Condition,
     Owner,
     Sources,
+    by_name,
     inner_sources,
     uses_of,
     with_views,
 )
-from homeostat.engine.texts import parsed, sql_of
+from homeostat.engine.texts import columns_beside, parsed, sql_of
 
 _FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.GT: exp.LT,
@@ -79,7 +80,7 @@ def asked(
     tree = parsed(sql, dialect)
     if tree is None:
         return []
-    known = {table.name.lower(): table for table in tables}
+    known = by_name(tables)
     tree = with_views(tree, views, dialect)
     found: list[Asked] = []
     roots: list[exp.Expr] = []
@@ -159,7 +160,7 @@ def _take_scope(reader: _Reader) -> None:
             _note(condition, reader)
     for one in reader.sources.asked.values():
         one.limited = select.args.get("limit") is not None
-    _note_order(select, reader.sources)
+    _note_order(select, reader)
 
 
 def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
@@ -385,14 +386,14 @@ def _count(one: Asked, name: str, condition: exp.Expr, reader: _Reader) -> None:
         one.conditions.append(Condition(name, sql_of(renamed, reader.dialect)))
 
 
-def _note_order(select: exp.Expr, sources: Sources) -> None:
+def _note_order(select: exp.Expr, reader: _Reader) -> None:
     order = select.args.get("order")
     if select.args.get("group"):
         return
     if order is None:
-        _note_extreme(select, sources)
+        _note_extreme(select, reader)
         return
-    owners = [sources.of(one.this) for one in order.expressions]
+    owners = [reader.sources.of(one.this) for one in order.expressions]
     ways = {bool(one.args.get("desc")) for one in order.expressions}
     if len(ways) != 1 or any(len(found) != 1 for found in owners):
         return
@@ -401,11 +402,27 @@ def _note_order(select: exp.Expr, sources: Sources) -> None:
             found[0][0].order.append(found[0][1])
 
 
-def _note_extreme(select: exp.Expr, sources: Sources) -> None:
-    """Take the only MIN or MAX of a column for the first row in its order."""
+def _note_extreme(select: exp.Expr, reader: _Reader) -> None:
+    """Take MIN and MAX of one column for the first row in its order, whatever is made of them.
+
+    PostgreSQL takes an index for several of them as well, SQLite for one alone ("The SQLite Query
+    Optimizer Overview", 13).
+    """
     projections = [one.unalias() for one in select.args.get("expressions") or []]
-    if len(projections) != 1 or not isinstance(projections[0], exp.Min | exp.Max):
+    found = [one for part in projections for one in part.find_all(exp.AggFunc)]
+    several = len(found) > 1 and reader.dialect == "sqlite"
+    if several or not all(_is_extreme(one) for one in found) or select.args.get("having"):
         return
-    for one, name in sources.of(projections[0].this):
+    beside = any(columns_beside(part, exp.AggFunc) for part in projections)
+    if beside or any(part.find(exp.Query, exp.Window) is not None for part in projections):
+        return
+    owners = [reader.sources.of(one.this) for one in found]
+    if not owners or any(one != owners[0] for one in owners):
+        return
+    for one, name in owners[0]:
         one.order.append(name)
         one.limited = True
+
+
+def _is_extreme(one: exp.Expr) -> bool:
+    return isinstance(one, exp.Min | exp.Max) and not one.expressions

@@ -67,6 +67,18 @@ class Asked:
 Owner = tuple[Asked, str]
 
 
+def by_name(tables: Sequence[TableInfo]) -> dict[str, TableInfo]:
+    """Return tables by name and by `schema.name`, in lower case; of two alike `public`'s is first.
+
+    The schema of SQLite is called `main`.
+    """
+    found: dict[str, TableInfo] = {}
+    for table in sorted(tables, key=lambda one: one.schema != "public"):
+        found[f"{table.schema or 'main'}.{table.name}".lower()] = table
+        found.setdefault(table.name.lower(), table)
+    return found
+
+
 class Sources:
     """The sources of one scope by alias, and which table has a column."""
 
@@ -81,7 +93,7 @@ class Sources:
 
         Args:
             scope: of one SELECT.
-            known: tables by name in lower case.
+            known: tables as of `by_name`.
             below: the sources of inner scopes by `id(scope.expression)`; several of a UNION.
             uses: how often each inner scope is used.
         """
@@ -104,7 +116,8 @@ class Sources:
 
     def add(self, alias: str, table: exp.Table, known: Mapping[str, TableInfo]) -> None:
         """Add a table by its alias."""
-        info = known.get(table.name.lower())
+        place = f"{table.db}.{table.name}" if table.db else table.name
+        info = known.get(place.lower())
         if info is not None:
             self.asked[alias] = Asked(info.name, info.schema)
             self.columns[alias] = {c.name.lower(): c.name for c in info.columns}

@@ -71,7 +71,8 @@ def summed_up(sql: str, dialect: str) -> str:
     """Return the one table of which a statement sums up every row, in lower case; else nothing.
 
     That is a SELECT of aggregates or of groups without a condition. One that calls functions which
-    the parser does not know may be slow by these.
+    the parser does not know may be slow by these. One that wants nothing but the smallest or
+    largest values, or that leaves out groups by their columns, reads few rows with an index.
     """
     tree = parsed(sql, dialect)
     if not isinstance(tree, exp.Select) or tree.find(exp.Anonymous, exp.Window, exp.Subquery):
@@ -79,10 +80,20 @@ def summed_up(sql: str, dialect: str) -> str:
     if any(tree.args.get(part) for part in ("where", "joins", "with_", "with", "limit")):
         return ""
     tables = list(tree.find_all(exp.Table))
-    sums = tree.args.get("group") is not None or any(
-        one.find(exp.AggFunc) is not None for one in tree.selects
-    )
-    return tables[0].name.lower() if sums and len(tables) == 1 else ""
+    aggregates = list(tree.find_all(exp.AggFunc))
+    having = tree.args.get("having")
+    if having is not None and columns_beside(having, exp.AggFunc):
+        return ""
+    if tree.args.get("group") is None and all(
+        isinstance(one, exp.Min | exp.Max) for one in aggregates
+    ):
+        return ""
+    return tables[0].name.lower() if len(tables) == 1 else ""
+
+
+def columns_beside(tree: exp.Expr, kind: type[exp.Expr]) -> list[exp.Column]:
+    """Return the columns that stand outside of all expressions of a kind."""
+    return [one for one in tree.find_all(exp.Column) if one.find_ancestor(kind) is None]
 
 
 def inserted_values(sql: str, dialect: str) -> tuple[str, dict[str, str]]:

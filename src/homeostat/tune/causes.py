@@ -12,10 +12,13 @@ import statistics
 from dataclasses import dataclass, field
 
 from homeostat.config import TuneConfig
+from homeostat.engine.facets import TableInfo
+from homeostat.engine.reads import place_of
 from homeostat.logbook.rows import Json
 from homeostat.measure import Subject
 from homeostat.operate.rule import View
 from homeostat.operate.statements import StatementView
+from homeostat.tune.counting import COUNTED_MAX
 
 MISSING_INDEX = "missing index"
 STALE_STATISTICS = "stale statistics"
@@ -126,22 +129,20 @@ def missing_index(one: StatementView, config: TuneConfig, *, fresh: bool) -> Cau
     if best is None:
         return None
     (_, ratio, _), candidate = best
-    columns = ", ".join(candidate["columns"])
+    table, columns = _called(candidate), ", ".join(candidate["columns"])
     where = f" where {candidate['where']}" if candidate["where"] else ""
     again = " again and again" if candidate["again"] and not candidate["by_value"] else ""
     text = (
-        f"it reads {candidate['read']:,.0f} rows of {candidate['table']}{again}, {ratio:,.0f} for "
+        f"it reads {_number(candidate['read'])} rows of {table}{again}, {ratio:,.0f} for "
         f"each that it needs; none is found by {columns}{where}"
     )
-    mend = (
-        f"An index on {candidate['table']} ({columns}){where}; remedy create-index proves it first."
-    )
+    mend = f"An index on {table} ({columns}){where}; remedy create-index proves it first."
     beside = [name for name in candidate.get("beside", ()) if name not in candidate["columns"]]
     if beside:
         others = ", and one by ".join(beside)
         text += f", nor by {', nor by '.join(beside)}, and its OR needs each"
         mend = (
-            f"An index on {candidate['table']} ({columns}){where}, and one by {others}: with one "
+            f"An index on {table} ({columns}){where}, and one by {others}: with one "
             "alone it still reads everything. Build them all, or ask with UNION."
         )
     return Cause(MISSING_INDEX, text, mend, {"best": candidate["name"], "beside": beside})
@@ -158,13 +159,13 @@ def unindexed_key(one: StatementView, config: TuneConfig) -> Cause | None:
     if not found or changed < CHANGED_MIN:
         return None
     child = max(found, key=lambda item: item[0])[1]
-    columns = ", ".join(child["columns"])
+    table, columns = _called(child), ", ".join(child["columns"])
     text = (
-        f"for each row that it changes, {child['rows']:,.0f} rows of {child['table']} are read to "
+        f"for each row that it changes, {_number(child['rows'])} rows of {table} are read to "
         f"find those that refer to it; none is found by {columns}"
     )
     mend = (
-        f"Build an index on {child['table']} ({columns}), which its foreign key needs. It is not "
+        f"Build an index on {table} ({columns}), which its foreign key needs. It is not "
         "built by itself: no plan shows that search, so nothing could prove the index."
     )
     return Cause(MISSING_INDEX, text, mend, {"child": child})
@@ -177,12 +178,23 @@ def whole_table(one: StatementView, config: TuneConfig) -> Cause | None:
         return None
     if summed["scan_ms"] is None or summed["scan_ms"] < SCAN_SHARE_MIN * one.mean_ms:
         return None
-    text = f"it sums up all {summed['rows']:,.0f} rows of {summed['table']}; no index spares that"
+    rows = _number(summed["rows"])
+    text = f"it sums up every row of {_called(summed)}, {rows} in all; no index spares that"
     mend = (
         "Keep a summary: a table of sums that is refreshed now and then (a materialized view on "
         "PostgreSQL) or kept by triggers; or ask less often."
     )
     return Cause(MANY_ROWS, text, mend, {"summed": summed})
+
+
+def _called(one: Json) -> str:
+    """Return a table's name, with its schema where that is not the usual one."""
+    return place_of(TableInfo(one["table"], (), schema=one.get("schema", "")))
+
+
+def _number(rows: float) -> str:
+    """Return a number of rows in words: counts stop at `COUNTED_MAX`."""
+    return f"at least {rows:,.0f}" if rows == COUNTED_MAX else f"{rows:,.0f}"
 
 
 def _read_per_needed(one: StatementView, candidate: Json) -> float | None:
@@ -224,6 +236,8 @@ def stale_statistics(one: StatementView, config: TuneConfig) -> Cause | None:
         seen, said = (rows, stated) if expected is None else (matching, expected)
         if seen is None or said is None or rows is None or rows < config.rows_read_min:
             continue
+        if said >= seen == COUNTED_MAX:  # there may be as many as the planner says
+            continue
         apart = max(seen, 1.0) / max(said, 1.0)
         far = max(apart, 1 / apart) >= config.estimate_factor
         changed = facts["changed"]
@@ -233,7 +247,7 @@ def stale_statistics(one: StatementView, config: TuneConfig) -> Cause | None:
             else expected is None
         )
         if far and old:
-            text = f"the planner expects {said:,.0f} rows of {name}, there are {seen:,.0f}"
+            text = f"the planner expects {said:,.0f} rows of {name}, there are {_number(seen)}"
             mend = "Refresh the statistics (remedy refresh-statistics)."
             evidence: Json = {"table": name, "expected": said, "seen": seen, "changed": changed}
             return Cause(STALE_STATISTICS, text, mend, evidence)

@@ -6,6 +6,7 @@ application's. Facts are JSON: the rule judges by them and findings carry them, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,6 +39,8 @@ from homeostat.tune.counting import (
 from homeostat.tune.values import parameters_of
 
 CANDIDATES_MAX = 6
+ROW_BYTES = 100.0  # where only rows are known; enough to order tables by
+CHILDREN_MAX = 3  # tables that are counted of those which are searched for a foreign key
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class Catalogue:
     keys: Sequence[ForeignKey] = ()
     parts: Mapping[str, str] = field(default_factory=dict)  # whole by part, as plans call them
     counted: dict[str, Counted | None] = field(default_factory=dict)  # by table as plans call it
+    children: dict[str, Counted | None] = field(default_factory=dict)  # from earlier looks too
 
 
 def read_catalogue(engine: Engine) -> Catalogue | None:
@@ -227,21 +231,42 @@ def _summed(sql: str, asks: Sequence[Asked], reads: Sequence[Read], counts: _Cou
         whole = any(read.whole and read.relation == counts.place(one) for read in reads)
         found = counts.counted(one)
         if whole and found is not None:
-            return {"table": one.table, "rows": found.rows, "scan_ms": found.ms}
+            place = {"table": one.table, "schema": one.schema}
+            return {**place, "rows": found.rows, "scan_ms": found.ms}
     return {}
 
 
 def _children(sql: str, catalogue: Catalogue, counts: _Counts) -> list[Json]:
-    """Return the tables that are searched from end to end for each row that is changed."""
+    """Return the largest tables that are searched from end to end for each row that is changed."""
+    known = {(table.schema, table.name): table for table in catalogue.tables}
+    lacking = [
+        key
+        for key in asked_by(sql, counts.engine.dialect, catalogue.keys)
+        if (key.schema, key.table) in known
+        and not key.served_by(catalogue.indexes, catalogue.tables)
+    ]
+    lacking.sort(key=lambda key: -_size(known[key.schema, key.table]))
     found: list[Json] = []
-    for key in asked_by(sql, counts.engine.dialect, catalogue.keys):
-        if key.served_by(catalogue.indexes):
-            continue
-        rows = counts.counted(Asked(key.table, key.schema))
+    for key in lacking[:CHILDREN_MAX]:
+        one = Asked(key.table, key.schema)
+        place = counts.place(one)
+        if place not in catalogue.children:
+            catalogue.children[place] = counts.counted(one)
+        rows = catalogue.children[place]
         if rows is not None:
             facts = {"rows": rows.rows, "scan_ms": rows.ms, "columns": list(key.columns)}
             found.append({"table": key.table, "schema": key.schema, **facts})
     return found
+
+
+def _size(info: TableInfo) -> float:
+    """Return how large a table is for the catalogue, in bytes; what it does not know comes first.
+
+    A table in parts has only rows there, and a file of SQLite may be too large to tell bytes.
+    """
+    if not isinstance(info.bytes, Unknown):
+        return info.bytes
+    return math.inf if isinstance(info.rows, Unknown) else info.rows * ROW_BYTES
 
 
 def _table_facts(one: Asked, counts: _Counts) -> Json:

@@ -6,6 +6,7 @@ statement of the application's and change nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,10 +19,13 @@ from homeostat.errors import StatementError
 from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject, Unknown
 from homeostat.operate.probe import Watched
 from homeostat.operate.statements import AGENTS, StatementView
+from homeostat.tune.counting import Counted
 from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue, rows_read
 from homeostat.tune.slow import slow_now
 
 FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
+# tables that lack an index for a foreign key are counted anew after so long: their size is enough
+CHILDREN_SECONDS = 3600.0
 SHOWN_MAX = 20
 SERIES_MAX = 3 * SHOWN_MAX  # which are the costliest changes with time
 DAY = 86_400.0  # statements that a new version of an application left behind make room
@@ -134,6 +138,7 @@ class StatementProbe:
                 continue
             catalogue = catalogue or read_catalogue(watched.engine)
             if catalogue is not None:
+                catalogue.children = _children(watched)
                 facts = facts_of(watched.engine, one, plan, catalogue, self.config.tune)
                 watched.statements.note_facts(one.key, facts)
 
@@ -245,6 +250,16 @@ class FollowProbe:
         for index, value in uses.items():
             subject = Subject(watched.identity.key, kind="index", name=index)
             yield Sample(subject, "index.uses", watched.at, value)
+
+
+def _children(watched: Watched) -> dict[str, Counted | None]:
+    """Return what was counted of tables that are searched for foreign keys, to be added to."""
+    since, known = watched.memory.get("children", (-math.inf, {}))
+    if watched.at - since >= CHILDREN_SECONDS:
+        since, known = watched.at, {}
+        watched.memory["children"] = (since, known)
+    found: dict[str, Counted | None] = known
+    return found
 
 
 def _spent(watched: Watched) -> Iterable[Sample]:

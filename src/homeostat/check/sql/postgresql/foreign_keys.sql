@@ -1,6 +1,7 @@
 -- Foreign keys of the user's tables: their columns by number and name. A key of a part that comes
 -- from its whole is listed with the whole.
-SELECT k.conrelid::int8 AS table_oid,
+SELECT k.oid::int8 AS oid,
+       k.conrelid::int8 AS table_oid,
        k.conname::text AS name,
        k.conkey::int[] AS numbers,
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY u (number, place)
