@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -10,9 +13,22 @@ import pytest
 from homeostat.config import Config
 from homeostat.driver import sqlite
 from homeostat.errors import DatabaseError
+from homeostat.logbook.rows import Json
+from homeostat.measure import Sample
 from homeostat.operate.insights import ProposedRow
+from homeostat.operate.remedy import Hands, Rehearsal, Rehearsed
 from homeostat.operate.room import Room
-from tests.operate.stage import CONFIG, DialWrong, Quiet, Script, Stage, TurnDial, dial_stage, stage
+from tests.operate.stage import (
+    APPLICATION,
+    CONFIG,
+    DialWrong,
+    Quiet,
+    Script,
+    Stage,
+    TurnDial,
+    dial_stage,
+    stage,
+)
 from tests.servers import wait_until
 
 DAY = 86_400.0
@@ -113,6 +129,135 @@ def test_a_copy_that_is_not_wanted_or_holds_writers_up_is_not_made_unasked(
         one.tick()
         until_said(one, f"it could not be tried so far: {why}")
         assert "rehearse" in script.raising
+
+
+def test_a_dry_run_that_says_no_is_told_so_and_not_repeated_for_ever(
+    tmp_path: Path, sqlite_path: Path
+) -> None:
+    script = Script(to=3)
+    with dial_stage(tmp_path, script, sqlite_path, autonomy="approve") as one:
+        one.one.watch.desired.set(APPLICATION, {"dial": 3})  # so turning it to 3 does nothing
+        one.tick()
+        until_said(one, "it spoke against it: tried")
+        assert offer(one).state == "refused"
+        assert "approve" not in one.one.desk.possible(one.remedy(1))
+
+
+@dataclass(frozen=True)
+class Copying(TurnDial):
+    """Is rehearsed on a copy, in which the test has a say."""
+
+    rehearsal: Rehearsal = "clone"
+    during: Callable[[Hands], None] = lambda _: None
+
+    def rehearse(self, parameters: Json, hands: Hands) -> Rehearsed:
+        assert parameters
+        self.during(hands)
+        return Rehearsed(ok=True, reason="tried")
+
+
+@contextmanager
+def copying_stage(
+    directory: Path, during: Callable[[Hands], None], config: Config
+) -> Iterator[Stage]:
+    """Run an operator beside a file of 1 MB, whose size nothing tells it."""
+    path = directory / "shop.db"
+    wire = sqlite.connect(path, create=True)
+    wire.execute("PRAGMA journal_mode = WAL")
+    wire.execute("CREATE TABLE orders (id integer PRIMARY KEY, note text)")
+    wire.execute("INSERT INTO orders VALUES (1, zeroblob(1000000))")
+    wire.close()
+    script = Script(to=3)
+    remedy = Copying(script, during=during)
+    room = Room("dial", probes=(Quiet(),), rules=(DialWrong(script),), remedies=(remedy,))
+    with stage(directory / "data", str(path), [room], config) as one:
+        yield one
+
+
+def known(one: Stage, size: float) -> None:
+    """Let the operator know how many bytes the database has."""
+    view = one.one.watch.view()
+    view.recent.add([Sample(view.subject(), "database.size_bytes", view.at, size)])
+
+
+def test_a_decision_taken_as_a_rehearsal_begins_keeps_its_own_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copying_stage(tmp_path, lambda _: None, asking()) as one:
+        known(one, 1e6)
+        clone = type(one.one.engine.clone)
+
+        def decided(_: object) -> str:  # a person is quicker than the copy
+            monkeypatch.undo()
+            one.console.decide(1, "approve", actor="ada")
+            return ""
+
+        monkeypatch.setattr(clone, "holds_up", decided)
+        one.tick()
+        one.one.desk.previews.join(10)
+        one.until("kept")
+        assert [step.name for step in one.console.remedy(1).steps][-1] == "verify"
+        assert [run.kind for run in one.operator.logbook.runs(one.key)] == ["remedy"]
+
+
+def test_a_remedy_whose_run_is_a_preview_asks_and_can_be_rejected(
+    tmp_path: Path, sqlite_path: Path
+) -> None:
+    with dial_stage(tmp_path, Script(to=3), sqlite_path, autonomy="approve") as one:
+        one.tick()
+        until_said(one, "it went well: tried")
+        stuck = msgspec.structs.replace(one.remedy(1), state="rehearsing")
+        one.one.desk.records.save(stuck, actor="ada", action="test")
+        one.one.desk.go_on()
+        assert one.remedy(1).state == "asking"
+        one.console.decide(1, "reject", actor="ada")
+        assert one.remedy(1).state == "rejected"
+
+
+@pytest.mark.parametrize("who", ["paused", "standby"])
+def test_nothing_is_copied_while_paused_or_without_the_database_s_lock(
+    tmp_path: Path, who: str
+) -> None:
+    copied: list[Hands] = []
+    with copying_stage(tmp_path, copied.append, observing(10**9)) as one:
+        one.tick()
+        until_said(one, "it could not be tried so far: the size of the database is not known yet")
+        if who == "paused":
+            one.operator.set_paused(True, actor="ada")
+        else:
+            one.one.lock.close()
+        known(one, 1e6)
+        for _ in range(5):
+            one.clock.advance(3600.0)
+            one.one.desk.previews.consider()
+            one.one.desk.previews.join(10)
+        assert copied == []
+
+
+def test_nothing_is_copied_beside_a_remedy_whose_effect_is_measured(tmp_path: Path) -> None:
+    copied: list[Hands] = []
+    with copying_stage(tmp_path, copied.append, observing(10**9)) as one:
+        one.tick()
+        until_said(one, "it could not be tried so far")
+        records = one.one.desk.records
+        other = msgspec.structs.replace(one.remedy(1), id=0, resource="dial:b", run=None)
+        other = msgspec.structs.replace(other, state="verifying")
+        other = records.save(other, actor="ada", action="test")
+        known(one, 1e6)
+        one.clock.advance(3600.0)
+        one.one.desk.previews.consider()
+        one.one.desk.previews.join(10)
+        assert copied == []
+        records.save(msgspec.structs.replace(other, state="kept"), actor="ada", action="test")
+        one.one.desk.previews.consider()
+        one.one.desk.previews.join(10)
+        assert len(copied) == 1
+
+
+def asking() -> Config:
+    return msgspec.structs.replace(
+        CONFIG, operate=msgspec.structs.replace(CONFIG.operate, autonomy="approve")
+    )
 
 
 def observing(bytes_max: int) -> Config:

@@ -4,9 +4,12 @@ A remedy that is only observed, or that waits for a person, is rehearsed as it w
 applied, if that touches nothing: a copy within `operate.preview_bytes_max` for which no writer
 waits. One at a time for each database, in a thread of its own. What was shown is kept as a run
 with one step; before a change is made it is rehearsed again, since the database has moved on.
+Nothing is tried while applying is paused, by an operator that stands by, or beside a remedy under
+way, whose measurements a copy would disturb.
 
-Invariant: a record leaves its state only when the rehearsal disproved it. What could not be tried
-says why, and is tried again ever more rarely for as long as its finding is open.
+Invariant: a record is changed only while it waits for a person, and leaves that state only when
+the rehearsal spoke against it. What could not be tried says why, and is tried again ever more
+rarely for as long as its finding is open.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -22,16 +25,17 @@ from homeostat.config import OperateConfig
 from homeostat.engine.engine import Unsupported
 from homeostat.errors import DatabaseError, HomeostatError, LogbookError
 from homeostat.logbook.rows import RemedyRecord, Run, Step
-from homeostat.operate.choose import FOR_A_PERSON, retry_seconds
+from homeostat.operate.choose import FOR_A_PERSON, UNDER_WAY, retry_seconds
 from homeostat.operate.records import Records
 from homeostat.operate.remedy import Hands, Rehearsed, Remedy
-from homeostat.operate.run import Footing
+from homeostat.operate.run import Footing, observed
 
 log = logging.getLogger(__name__)
 
 KIND = "preview"
 VERSION = 1
 STEP = "rehearse"
+SIZE_UNKNOWN = "the size of the database is not known yet, so it is not copied"
 
 
 @dataclass(slots=True)
@@ -66,7 +70,7 @@ class Previews:
             return
         now = self.footing.clock.now()
         number = next((number for number, due in self._due.items() if due <= now), None)
-        if number is None:
+        if number is None or self._held_back():
             return
         self._thread = threading.Thread(
             target=self._carry, args=(number,), name=f"preview-{number}", daemon=True
@@ -85,8 +89,8 @@ class Previews:
             shown = self._try(number)
         except LogbookError as error:
             log.warning("the preview of remedy %d waits for the logbook: %s", number, error)
-            shown = Rehearsed(ok=False, reason=str(error))
-        if shown is None or shown.ok or shown.evidence:
+            shown = Rehearsed(ok=False, reason=str(error), later=True)
+        if shown is None or shown.ok or _is_against(shown):
             self._due.pop(number, None)
             self._tries.pop(number, None)
             return
@@ -99,17 +103,20 @@ class Previews:
         remedy = self.remedy_of(record.key)
         if remedy is None or record.state not in FOR_A_PERSON or not self._is_open(record):
             return None
-        alike = self._alike(record)
-        if alike is not None:
-            with self.lock, self.footing.logbook.write(self.footing.ownership.tenure) as tx:
-                tx.save_remedy(msgspec.structs.replace(record, run=alike.run))
+        if self._shares(number):
             return None
         why = self._why_not(remedy)
         if why and self._said(record) == why:
-            return Rehearsed(ok=False, reason=why)
-        run, step = self._begin(number, remedy)
+            return Rehearsed(ok=False, reason=why, later=True)
+        begun = self._begin(number, remedy)
+        if begun is None:
+            return None
+        run, step = begun
         hands = self.footing.hands.for_run(run.id)
-        shown = Rehearsed(ok=False, reason=why) if why else _rehearse(remedy, record, hands)
+        if why:
+            shown = Rehearsed(ok=False, reason=why, later=True)
+        else:
+            shown = _rehearse(remedy, record, hands)
         self._end(number, run, step, shown)
         return shown
 
@@ -132,14 +139,43 @@ class Previews:
                 "MB before anything is allowed (operate.preview_bytes_max)"
             )
         try:
-            return clone.holds_up()
+            return clone.holds_up() or ("" if isinstance(size, float) else SIZE_UNKNOWN)
         except DatabaseError as error:
             return str(error)
 
-    def _begin(self, number: int, remedy: Remedy) -> tuple[Run, Step]:
+    def _held_back(self) -> str:
+        """Return why nothing is tried at this moment; empty: nothing speaks against it."""
+        footing = self.footing
+        if footing.is_paused():
+            return "applying is paused"
+        if not footing.has_lock():
+            return "this operator does not hold the database's own lock"
+        busy = self.records.of(UNDER_WAY)
+        return (
+            f"remedy {busy[0].id} is {busy[0].state}, and a copy would disturb it" if busy else ""
+        )
+
+    def _shares(self, number: int) -> bool:
+        """Give a remedy that waits what another showed on like evidence; return whether it did."""
+        with self.lock:
+            record = self.footing.logbook.remedy(number)
+            alike = self._alike(record) if record.state in FOR_A_PERSON else None
+            if alike is None:
+                return False
+            with self.footing.logbook.write(self.footing.ownership.tenure) as tx:
+                tx.save_remedy(msgspec.structs.replace(record, run=alike.run))
+        return True
+
+    def _begin(self, number: int, remedy: Remedy) -> tuple[Run, Step] | None:
+        """Commit that a rehearsal begins; None: it was decided meanwhile, and its run is its own.
+
+        A decision is taken under the same lock, so the record is read under it.
+        """
         now, tenure = self.footing.clock.now(), self.footing.ownership.tenure
         with self.lock:
             record = self.footing.logbook.remedy(number)
+            if record.state not in FOR_A_PERSON:
+                return None
             run = self._run_of(record)
             if run is None:
                 run = Run(
@@ -172,14 +208,14 @@ class Previews:
     def _end(self, number: int, run: Run, step: Step, shown: Rehearsed) -> None:
         """Keep what was shown; a remedy that was decided meanwhile keeps its own run."""
         now = self.footing.clock.now()
-        disproved = not shown.ok and bool(shown.evidence)
-        observation = {"ok": shown.ok, "reason": shown.reason, **shown.evidence}
+        against = _is_against(shown)
+        observation = observed(shown)
         step = msgspec.structs.replace(step, state="done", observation=observation, observed=now)
         run = msgspec.structs.replace(run, state="done", progress=1.0, ended=now)
         with self.lock:
             record = self.footing.logbook.remedy(number)
             ours = record.state in FOR_A_PERSON and record.run == run.id
-            if disproved:
+            if against:
                 record = msgspec.structs.replace(
                     record,
                     state="refused",
@@ -192,10 +228,10 @@ class Previews:
                 tx.save_run(run)
                 if ours:
                     tx.save_remedy(record)
-                if ours and (shown.ok or disproved):
+                if ours and (shown.ok or against):
                     tx.audit(
                         actor="homeostat",
-                        action="preview: refused" if disproved else "preview",
+                        action="preview: refused" if against else "preview",
                         database=record.database,
                         subject=f"remedy {number}",
                         detail={"title": record.title, "reason": shown.reason},
@@ -236,11 +272,18 @@ class Previews:
 def _rehearse(remedy: Remedy, record: RemedyRecord, hands: Hands) -> Rehearsed:
     """Return what a rehearsal shows; whatever ends it is a reason, not a failure."""
     try:
-        return remedy.rehearse(record.parameters, hands)
+        shown = remedy.rehearse(record.parameters, hands)
     except LogbookError:
         raise
     except HomeostatError as error:
-        return Rehearsed(ok=False, reason=str(error))
+        return Rehearsed(ok=False, reason=str(error), later=True)
     except Exception as error:
         log.exception("the preview of remedy %d broke off", record.id)
-        return Rehearsed(ok=False, reason=f"it broke off: {error}")
+        return Rehearsed(ok=False, reason=f"it broke off: {error}", later=True)
+    # a copy that shows no numbers was none; a dry run that says no has answered
+    untried = remedy.rehearsal == "clone" and not shown.ok and not shown.evidence
+    return replace(shown, later=True) if untried else shown
+
+
+def _is_against(shown: Rehearsed) -> bool:
+    return not shown.ok and not shown.later

@@ -125,7 +125,7 @@ class RemedyRun:
     def _rehearse(self) -> None:
         self._begin("rehearse", state="rehearsing")
         shown = self._rehearsed()
-        observation: Json = {"ok": shown.ok, "reason": shown.reason, **shown.evidence}
+        observation = observed(shown)
         if not shown.ok:
             result = {"disproved": bool(shown.evidence)}  # else it could not be tried at all
             self._end("rehearse", observation, state="refused", verdict=shown.reason, result=result)
@@ -368,6 +368,12 @@ class RemedyRun:
                 detail={"title": record.title, "verdict": record.verdict},
             )
         self.steps[name] = step
+
+
+def observed(shown: Rehearsed) -> Json:
+    """Return what is kept of a rehearsal as its step's observation."""
+    later: Json = {"later": True} if shown.later else {}
+    return {"ok": shown.ok, "reason": shown.reason, **later, **shown.evidence}
 
 
 def _measured_batches(

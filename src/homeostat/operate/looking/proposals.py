@@ -118,8 +118,9 @@ def _rehearsal(record: RemedyRecord, remedy: Remedy | None, step: Step | None) -
         said = str(step.observation.get("reason", ""))
         word = "it went well"
         if not step.observation.get("ok"):
-            tried = "statements" in step.observation or "clone" in step.observation
-            word = "it spoke against it" if tried else "it could not be tried so far"
+            word = "it could not be tried so far"
+            if _has_answered(record, remedy, step):
+                word = "it spoke against it"
         return f"{word}: {said}" if said else word
     if step is not None and record.state in {"observed", "waiting"}:
         return "under way; nothing of the database itself is changed"
@@ -128,6 +129,14 @@ def _rehearsal(record: RemedyRecord, remedy: Remedy | None, step: Step | None) -
     how = {"clone": "on a clone", "dry run": "as a dry run"}.get(remedy.rehearsal, "not at all")
     why = f" ({remedy.rehearsal_reason})" if remedy.rehearsal_reason else ""
     return f"not rehearsed yet; once approved it is, {how}, before anything changes{why}"
+
+
+def _has_answered(record: RemedyRecord, remedy: Remedy | None, step: Step) -> bool:
+    """Return whether a rehearsal that did not go well was made at all."""
+    if "statements" in step.observation or "clone" in step.observation:
+        return True
+    checked = remedy is not None and remedy.rehearsal == "dry run" and record.state == "refused"
+    return checked and not step.observation.get("later")
 
 
 def _benefit(record: RemedyRecord, remedy: Remedy | None, tried: Tried | None) -> str:
