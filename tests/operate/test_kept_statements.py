@@ -18,6 +18,7 @@ from homeostat.clock import ManualClock
 from homeostat.config import Config, OperateConfig
 from homeostat.measure import Histogram
 from homeostat.operate.insights import StatementRow
+from homeostat.operate.looking.statements import EARLIER_UNKNOWN
 from homeostat.tune import PerformanceOperations
 from tests.operate.stage import Quiet, Stage, stage
 
@@ -83,10 +84,14 @@ def test_a_range_is_told_after_a_restart_and_beside_an_earlier_one(
         assert row.p99_ms == pytest.approx(40.0, rel=0.07)
         assert row.before is not None
         assert row.before.mean_ms == pytest.approx(10.0, rel=0.01)
-        assert row.before.calls_per_second * DAY == pytest.approx(200.0, rel=0.01)
+        earlier = found.compared_known_seconds or 0.0
+        assert row.before.calls_per_second * earlier == pytest.approx(200.0, rel=0.01)
+        assert earlier < 300.0  # two looks, not a day
         assert row.before.p99_ms == pytest.approx(10.0, rel=0.07)
-        year = only(one.console.statements(one.key, seconds=366 * DAY).rows)
-        assert (year.calls_per_second or 0) * 366 * DAY == pytest.approx(250.0, rel=0.01)
+        found = one.console.statements(one.key, seconds=366 * DAY)
+        year = only(found.rows)
+        assert (year.calls_per_second or 0) * found.known_seconds == pytest.approx(250.0, rel=0.01)
+        assert found.known_seconds == pytest.approx(7 * DAY, rel=0.01)
 
 
 def test_a_statement_that_did_not_run_before_has_nothing_beside_it(
@@ -97,3 +102,22 @@ def test_a_statement_that_did_not_run_before_has_nothing_beside_it(
         found = one.console.statements(one.key, seconds=600.0, shift=HOUR)
         assert only(found.rows).before is None
         assert found.compared_start == pytest.approx(one.clock.now() - 600 - HOUR)
+        assert found.compared_known_seconds == 0
+        assert EARLIER_UNKNOWN in found.reason
+
+
+def test_the_same_load_costs_the_same_over_any_range(tmp_path: Path, sqlite_path: Path) -> None:
+    with open_stage(tmp_path, ManualClock(), sqlite_path) as one:
+        for sequence in range(1, 26):
+            calls(one, sequence, ms=10.0, count=1000)
+        rates = {
+            seconds: only(one.console.statements(one.key, seconds=seconds).rows).calls_per_second
+            for seconds in (1800.0, DAY, 30 * DAY)
+        }
+        beside = one.console.statements(one.key, seconds=1200.0, shift=1800.0, order="grown")
+        before = only(beside.rows).before
+        assert rates == {seconds: pytest.approx(1000 / 112, rel=0.03) for seconds in rates}
+        assert before is not None
+        assert before.calls_per_second == pytest.approx(1000 / 112, rel=0.03)
+        assert beside.known_since is not None
+        assert beside.known_since > (beside.compared_start or 0)

@@ -30,6 +30,8 @@ class FakeInsights:
         """Forget everything."""
         self.rows_charts: list[Chart] = []
         self.rows_statements: list[StatementRow] = []
+        self.statements_since: float | None = None
+        self.compared_known = 600.0
         self.explained: Explained | None = None
         self.seen: Activity | None = None
         self.held: Tables | None = None
@@ -73,13 +75,15 @@ class FakeInsights:
         rows = self.rows_statements[:limit]
         return Statements(
             database=database,
-            at=0.0,
+            at=1.7e9,
             seconds=seconds,
             order=order,
             rows=rows,
-            known_since=None,
+            known_since=self.statements_since,
+            known_seconds=seconds,
             reason="" if rows else "No statement was seen in this time.",
-            compared_start=1.7e9 - shift if shift else None,
+            compared_start=1.7e9 - seconds - shift if shift else None,
+            compared_known_seconds=self.compared_known if shift else None,
         )
 
     def statement(self, database: str, key: str) -> Explained:  # noqa: ARG002

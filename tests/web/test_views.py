@@ -44,6 +44,20 @@ def test_hostile_texts_stay_texts(site: Site, console: FakeConsole, cookie: str,
     assert "<hx-partial" not in text
 
 
+def test_statements_say_since_when_they_are_known(
+    site: Site, console: FakeConsole, cookie: str
+) -> None:
+    console.rows_statements = [row()]
+    address = f"/db/{KEY}/statements?compare=week"
+    assert "Statements are known since" not in site.page(address, cookie=cookie).text
+    console.statements_since = 1.7e9 - 60
+    text = site.page(address, cookie=cookie).text
+    assert "Statements are known since" in text
+    assert ">new</span>" in text
+    console.compared_known = 0.0
+    assert ">new</span>" not in site.page(address, cookie=cookie).text
+
+
 def row(**changes: object) -> StatementRow:
     fields: dict[str, object] = {
         "statement": "0123456789abcdef", "name": "orders_of", "text": "SELECT 1",

@@ -139,7 +139,9 @@ class Statements(Shape, frozen=True, kw_only=True):
     """The statements of a database that ran in the last `seconds`, in the order asked for.
 
     `reason` says why there are none, or what is left out; `known_since`: when this was first known.
-    `compared_start`: when the range of as many seconds begins that they are compared with.
+    `known_seconds`: so much of the time is known, and rates are of it.
+    `compared_start`: when the range of as many seconds begins that they are compared with;
+    `compared_known_seconds`: so much of it is known, 0: none, so nothing is said to be new.
     """
 
     database: str
@@ -148,8 +150,10 @@ class Statements(Shape, frozen=True, kw_only=True):
     order: str
     rows: list[StatementRow]
     known_since: float | None
+    known_seconds: float = 0.0
     reason: str = ""
     compared_start: float | None = None
+    compared_known_seconds: float | None = None
 
 
 class SessionRow(Shape, frozen=True, kw_only=True):

@@ -142,7 +142,11 @@ class _Entry:
 
 
 class StatementBook:
-    """The statements of one database; safe to use from any thread."""
+    """The statements of one database; safe to use from any thread.
+
+    Attributes:
+        known_since: since when somebody tells of them, seconds since 1970 UTC; None: nobody has.
+    """
 
     def __init__(self, *, promise_ms: float = 50.0) -> None:
         """Start empty; calls past `promise_ms` count as late."""
@@ -152,12 +156,14 @@ class StatementBook:
         self._by_operation: dict[str, str] = {}
         self._transactions: dict[str, deque[tuple[float, float]]] = {}
         self._follow_until: dict[str, float] = {}  # by statement
+        self.known_since: float | None = None
 
     # -- what comes in
 
     def take_report(self, report: Report, at: float) -> None:
         """Take an agent's samples and what its operations cost."""
         with self._lock:
+            self._know_since(at - report.seconds)
             for sample in report.samples:
                 self._take_sample(sample, report.application, at)
             wait_us = _mean_wait_us(report)
@@ -167,6 +173,7 @@ class StatementBook:
     def take_server(self, statements: Sequence[Statement], at: float) -> None:
         """Take the server's running totals; the increase since the last time counts."""
         with self._lock:
+            self._know_since(at)
             for statement in statements:
                 entry = self._entry(statement.text, at)
                 before, entry.totals = entry.totals, statement
@@ -234,6 +241,9 @@ class StatementBook:
             return max(named, key=lambda one: one.seen).key if named else None
 
     # -- how it is kept
+
+    def _know_since(self, at: float) -> None:
+        self.known_since = at if self.known_since is None else min(at, self.known_since)
 
     def _take_sample(self, sample: CallSample, application: str, at: float) -> None:
         entry = self._entry(sample.sql, at)

@@ -34,6 +34,13 @@ ROWS_READ = "statement.rows_read"
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("statements.slow", "count", Kind.GAUGE, Bad.UP, "Statements that cost too much."),
     MetricSpec(
+        "statements.seconds",
+        "s",
+        Kind.COUNTER,
+        Bad.NONE,
+        "Time of which somebody told what statements cost, an agent or the server.",
+    ),
+    MetricSpec(
         "statement.mean_ms",
         "ms",
         Kind.GAUGE,
@@ -267,6 +274,9 @@ def _spent(watched: Watched) -> Iterable[Sample]:
     book, at = watched.statements, watched.at
     since = watched.memory.get("spent_until", 0.0)
     watched.memory["spent_until"] = at
+    if book.known_since is not None:
+        known = max(0.0, at - max(since, book.known_since))
+        yield Sample(Subject(watched.identity.key), "statements.seconds", at, known)
     for one in book.views(start=since, end=at)[:SHOWN_MAX]:
         subject = Subject(watched.identity.key, kind="statement", name=one.key)
         spent = one.spent

@@ -1,8 +1,10 @@
 """What the samples still say of statements, over any range that they are kept for.
 
 The costliest statements of every look are kept as increases, which may be added up over any range
-and however often an operator was started; percentiles come from the histograms of their operations,
-added up too, past a month of the five costliest only. The 20 costliest of a range are told.
+and however often an operator was started. Beside them it is kept of how much time they tell: rates
+are of that part of a range, since nothing is known of the rest. Percentiles come from the
+histograms of their operations, added up too, past a month of the five costliest only. The 20
+costliest of a range are told.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from homeostat.operate.operator import Operator
 from homeostat.operate.statements import StatementView
 
 CALLS, TOTAL = "statement.calls", "statement.total_ms"
+KNOWN, WHOLE = "statements.seconds", "database"
 LATENCY = "operation.latency_us"
 KEPT_MAX = 100  # statements of a range that are looked at
 SHOWN_MAX = 20  # as many as a look keeps
@@ -30,7 +33,7 @@ LONG_SECONDS, QUANTILES_OF_LONG_MAX = 32 * 86_400.0, 5
 class Kept:
     """What a statement did over a range; None: nobody told.
 
-    `cost`: ms spent in it per second of the range. `p95_ms`, `p99_ms`: of its operation.
+    `cost`: ms spent in it per second that is known. `p95_ms`, `p99_ms`: of its operation.
     """
 
     statement: str
@@ -46,6 +49,14 @@ class Kept:
     p99_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRange:
+    """The costliest statements of a range, and of how many seconds of it they tell; 0: of none."""
+
+    seconds: float
+    statements: list[Kept]
+
+
 class KeptStatements:
     """Answers are kept for a 200th of their range, at most 10 minutes: an open page asks often.
 
@@ -55,10 +66,10 @@ class KeptStatements:
     def __init__(self, operator: Operator) -> None:
         """Use the operator's samples."""
         self._operator = operator
-        self._answers: OrderedDict[tuple[str, int, int, bool], list[Kept]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int, int, bool], KeptRange] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, one: Attached, *, start: float, end: float, brief: bool = False) -> list[Kept]:
+    def of(self, one: Attached, *, start: float, end: float, brief: bool = False) -> KeptRange:
         """Return the costliest statements of which samples with start <= time < end are kept.
 
         `brief` leaves out rows, pages and late calls.
@@ -78,7 +89,10 @@ class KeptStatements:
 
 def _kept_statements(
     operator: Operator, one: Attached, start: float, end: float, *, brief: bool
-) -> list[Kept]:
+) -> KeptRange:
+    seconds = min(_total(operator, one.row.key, KNOWN, WHOLE, start, end) or 0.0, end - start)
+    if not seconds:
+        return KeptRange(0.0, [])
     texts = operator.samples.statement_texts.of(one.row.key)
     most = SHOWN_MAX if end - start <= LONG_SECONDS else QUANTILES_OF_LONG_MAX
     found = []
@@ -96,9 +110,9 @@ def _kept_statements(
                 statement,
                 text.name,
                 text.text,
-                spent / (end - start),
+                spent / seconds,
                 spent / calls,
-                calls / (end - start),
+                calls / seconds,
                 None if rows is None else rows / calls,
                 None if pages is None else pages / calls,
                 None if late is None else late / calls,
@@ -106,7 +120,7 @@ def _kept_statements(
                 p99,
             )
         )
-    return found
+    return KeptRange(seconds, found)
 
 
 def _ran(operator: Operator, key: str, start: float, end: float) -> list[tuple[float, float, str]]:

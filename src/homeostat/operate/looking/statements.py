@@ -23,6 +23,7 @@ from homeostat.operate.views import Explained
 
 MEMORY_SECONDS = 1800.0  # what the statement book surely holds
 ONLY_KEPT = "Of times past the last half hour, the costliest statements of each look are kept."
+EARLIER_UNKNOWN = "Nothing is known of the earlier time, so nothing can be compared."
 NO_STATEMENT = "No statement was seen in this time."
 
 ORDERS: Mapping[str, Callable[[StatementRow], float]] = {
@@ -69,14 +70,17 @@ def statements_of(
     start = now - seconds
     findings = {f.name: f.id for f in one.findings.open() if f.kind == STATEMENT}
     short = seconds <= MEMORY_SECONDS
-    rows = (
-        _from_memory(operator, one, findings, max(start, one.watch.view().since), now)
-        if short
-        else _from_samples(one, findings, kept.of(one, start=start, end=now))
-    )
-    if shift:
-        earlier = kept.of(one, start=start - shift, end=now - shift, brief=True)
-        rows = _beside(rows, earlier)
+    if short:
+        begin = max(start, one.watch.view().since)
+        known_seconds = now - begin
+        rows = _from_memory(operator, one, findings, begin, now)
+    else:
+        found = kept.of(one, start=start, end=now)
+        known_seconds = found.seconds
+        rows = _from_samples(one, findings, found.statements)
+    earlier = kept.of(one, start=start - shift, end=now - shift, brief=True) if shift else None
+    if earlier is not None:
+        rows = _beside(rows, earlier.statements)
     rows.sort(key=ORDERS[order], reverse=True)
     workload = one.engine.workload
     reason = "" if short and not shift else ONLY_KEPT
@@ -85,6 +89,8 @@ def statements_of(
             reason = f"{workload.reason} {workload.mend}"
     elif workload.note:
         reason = f"{reason} {workload.note}".strip()
+    if earlier is not None and not earlier.seconds:
+        reason = f"{EARLIER_UNKNOWN} {reason}".strip()
     known = [
         first
         for metric, _, first, _ in operator.samples.subjects(one.row.key)
@@ -97,8 +103,10 @@ def statements_of(
         order=order,
         rows=rows[:limit],
         known_since=min(known, default=None),
+        known_seconds=known_seconds,
         reason=reason if rows or reason else NO_STATEMENT,
         compared_start=start - shift if shift else None,
+        compared_known_seconds=earlier.seconds if earlier is not None else None,
     )
 
 
