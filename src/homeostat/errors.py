@@ -162,7 +162,7 @@ class NotADatabaseError(DatabaseError):
 
 
 class EncryptedDatabaseError(DatabaseError):
-    """The file is encrypted and the key is missing or wrong. Give a reference to it as `key`."""
+    """The file is encrypted; its key is missing or wrong. Refer to it by `key` or `--key-from`."""
 
 
 class CorruptDatabaseError(DatabaseError):

@@ -83,6 +83,27 @@ def test_what_cannot_be_looked_at_is_exit_code_2(
     assert len(said.err.splitlines()) == 1
 
 
+def test_an_encrypted_file_is_looked_at_with_the_key_that_a_reference_leads_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "till.db"
+    wire = sqlite.connect(path, create=True, key="of-the-till")
+    wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT) STRICT")
+    wire.execute("CREATE INDEX note_text ON note (text)")
+    wire.execute("CREATE INDEX note_text_again ON note (text)")
+    wire.close()
+    monkeypatch.setenv("TILL_KEY", "of-the-till")
+    monkeypatch.setenv("OTHER_KEY", "of-another")
+    assert main(["check", str(path)]) == 2
+    assert "with --key-from" in capsys.readouterr().err
+    assert main(["check", str(path), "--key-from", "env:OTHER_KEY"]) == 2
+    assert "of-another" not in capsys.readouterr().err
+    main(["check", str(path), "--key-from", "env:TILL_KEY", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert "note_text_again" in str(report["findings"])
+    assert not [one for one in report["unseen"] if "key" in one["reason"]]
+
+
 def test_postgresql_is_looked_at_without_changing_it(
     pg_server: PostgresServer, pg_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

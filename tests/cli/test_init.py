@@ -163,12 +163,22 @@ def test_the_key_of_an_encrypted_file_comes_by_reference(
     assert refused.code == 1
     assert "key" in refused.err
     monkeypatch.setenv("TILL_KEY", "of-the-till")
-    said = homeostat("init", str(path), "--key-from", "env:TILL_KEY")
+    report = homeostat("init", str(path), "--key-from", "env:TILL_KEY", "--json").json()
+    assert (report["key"], report["password"]) == ("env:TILL_KEY", "")
+    said = homeostat("init", str(path), "--key-from", "env:TILL_KEY", "--replace")
     assert said.code == 0, said.err
     assert "its key comes from env:TILL_KEY" in said.out
     written = (data / "homeostat.toml").read_text()
     assert "of-the-till" not in written
     assert load(data / "homeostat.toml").databases["till"].key == "env:TILL_KEY"
+
+
+@pytest.mark.parametrize("command", ["init", "check"])
+def test_a_server_has_no_key(homeostat: Run_, data: Path, command: str) -> None:
+    said = homeostat(command, "postgresql://127.0.0.1:1/shop", "--key-from", "env:TILL_KEY")
+    assert said.code == 2
+    assert "--key-from is for an encrypted SQLite file" in said.err
+    assert not (data / "homeostat.toml").exists()
 
 
 def test_names_come_from_files_and_databases() -> None:

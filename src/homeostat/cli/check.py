@@ -11,6 +11,7 @@ from homeostat.check.report import Finding, Report
 from homeostat.check.words import cost_words, evidence_words
 from homeostat.cli.address import ask_password, refuse_secrets
 from homeostat.cli.failure import explain_failure
+from homeostat.cli.key import key_option, key_options, telling_of_key
 from homeostat.cli.options import examples, json_option, print_json
 from homeostat.cli.text import Screen, clean, counted, emit
 from homeostat.cli.waiting import waiting
@@ -25,6 +26,7 @@ COLOURS = {"critical": "red", "high": "red", "warning": "yellow", "info": "cyan"
     "homeostat check postgresql://you@db.example/shop",
     "homeostat check postgresql://you@db.example/shop --json",
     "homeostat check /srv/shop/shop.db --html report.html",
+    "homeostat check /srv/shop/till.db --key-from file:/etc/homeostat/till.key",
 )
 @click.command()
 @click.argument("url")
@@ -47,6 +49,7 @@ COLOURS = {"critical": "red", "high": "red", "warning": "yellow", "info": "cyan"
     type=click.Path(exists=True, dir_okay=False),
     help="A homeostat.toml with other thresholds ([check], [monitor], [tune]).",
 )
+@key_option
 @click.option("--password", is_flag=True, help="Ask for the database's password on the terminal.")
 @click.pass_context
 def check(
@@ -56,6 +59,7 @@ def check(
     as_json: bool,  # noqa: FBT001  # click calls it so
     seconds: float,
     config: str | None,
+    key_from: str | None,
     password: bool,  # noqa: FBT001  # click calls it so
 ) -> None:
     """Look at the database at URL once: what hurts, why, and the SQL that mends it.
@@ -68,11 +72,12 @@ def check(
     Exit codes: 0 healthy (nothing above info), 1 there are findings, 2 it could not look.
     """
     refuse_secrets(url)
+    options = key_options(url, key_from)
     if password:
         ask_password()
     try:
-        with waiting("looking"):
-            report = _looked(url, seconds=seconds, config=config)
+        with waiting("looking"), telling_of_key(key_from):
+            report = _looked(url, seconds=seconds, config=config, options=options)
         if html is not None:
             from homeostat.check.page import write_page  # noqa: PLC0415  # jinja2, only for this
 
@@ -87,12 +92,12 @@ def check(
     ctx.exit(0 if report.healthy else FOUND)
 
 
-def _looked(url: str, *, seconds: float, config: str | None) -> Report:
+def _looked(url: str, *, seconds: float, config: str | None, options: dict[str, str]) -> Report:
     from homeostat.check.database import DatabaseCheck  # noqa: PLC0415  # both drivers
     from homeostat.config import Config, load  # noqa: PLC0415
 
     settings = Config() if config is None else load(Path(config))
-    return DatabaseCheck(settings).run(url, seconds=seconds)
+    return DatabaseCheck(settings).run(url, seconds=seconds, options=options)
 
 
 def report_lines(report: Report, screen: Screen) -> list[str]:

@@ -19,11 +19,12 @@ from homeostat.cli import config_file
 from homeostat.cli.address import HOW, refuse_secrets
 from homeostat.cli.config_text import name_of, new_text
 from homeostat.cli.grants import grants_of
+from homeostat.cli.key import key_option, key_options, telling_of_key
 from homeostat.cli.options import data_option, examples, json_option, print_json, suffix_of
 from homeostat.cli.shapes import GrantsReport, InitReport
 from homeostat.cli.text import Screen, clean, counted, emit, size_text
 from homeostat.config import MonitorConfig, data_directory
-from homeostat.errors import AuthenticationError, EncryptedDatabaseError
+from homeostat.errors import AuthenticationError
 from homeostat.secret import Secret
 
 if TYPE_CHECKING:
@@ -98,11 +99,7 @@ class Seen:
     metavar="REFERENCE",
     help="Where its password is: env:NAME, file:PATH, command:PROGRAM or pgpass.",
 )
-@click.option(
-    "--key-from",
-    metavar="REFERENCE",
-    help="Where the key of an encrypted SQLite file is: env:NAME, file:PATH or command:PROGRAM.",
-)
+@key_option
 @click.option("--add", is_flag=True, help="Add the database to a homeostat.toml that is there.")
 @click.option(
     "--replace", is_flag=True, help="Write a homeostat.toml that is there anew; the old is kept."
@@ -137,7 +134,9 @@ def init(
     path = data_directory(data) / CONFIG_FILE
     if not (add or replace):
         config_file.refuse_existing(path)
-    seen = _look(url, password_from, key_from, asking)
+    key = key_options(url, key_from)
+    with telling_of_key(key_from):
+        seen = _look(url, password_from, key, asking)
     said = name or asking.text("What do people call it", name_of(seen.url))
     promise = promise_ms
     if promise is None and not add:
@@ -161,7 +160,7 @@ def _number(answer: str) -> float:
     return value
 
 
-def _look(url: str, password_from: str | None, key_from: str | None, asking: Asking) -> Seen:
+def _look(url: str, password_from: str | None, key: dict[str, str], asking: Asking) -> Seen:
     """Look at the database; a password that it wants is asked for."""
     from homeostat.engine import Target, open_engine  # noqa: PLC0415  # the drivers
     from homeostat.engine.first_look import first_look  # noqa: PLC0415
@@ -171,20 +170,10 @@ def _look(url: str, password_from: str | None, key_from: str | None, asking: Ask
         reference = "env:PGPASSWORD"
     typed = ""
     while True:
-        options = {"password": reference} if reference else {}
-        if key_from is not None:
-            options["key"] = Secret.parse(key_from).reference
+        options = {**key, **({"password": reference} if reference else {})}
         try:
             engine = open_engine(Target(url, options=options))
             break
-        except EncryptedDatabaseError as error:
-            if key_from is not None:
-                raise
-            message = (
-                "The file is encrypted. Give where its key is with --key-from: env:NAME, "
-                "file:PATH or command:PROGRAM."
-            )
-            raise EncryptedDatabaseError(message, where=error.where) from None
         except AuthenticationError as error:
             if password_from is not None or typed or not asking.person:
                 raise
@@ -232,7 +221,8 @@ def _write(
         kept=None if kept is None else str(kept),
         name=name,
         url=seen.url,
-        password=reference,
+        password=reference if look.dialect == "postgresql" else "",
+        key=reference if look.dialect == "sqlite" else "",
         dialect=look.dialect,
         version=look.version,
         bytes=look.bytes,
@@ -256,9 +246,9 @@ def _lines(report: InitReport, screen: Screen) -> list[str]:
     if report.kept:
         lines.append(f"kept the old file as {report.kept}")
     lines.append(f"wrote {report.file} for {report.name}")
-    if report.password:
-        what = "key" if report.dialect == "sqlite" else "password"
-        lines.append(f"its {what} comes from {report.password}")
+    for what, reference in (("password", report.password), ("key", report.key)):
+        if reference:
+            lines.append(f"its {what} comes from {reference}")
     to_act = f"to let it act, change one line there, below [{report.act_section}]:"
     lines += [
         f"it will observe and change nothing; {to_act}",

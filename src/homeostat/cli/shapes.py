@@ -83,9 +83,9 @@ class GrantsReport(msgspec.Struct, frozen=True, kw_only=True):
 class InitReport(msgspec.Struct, frozen=True, kw_only=True):
     """`homeostat init --json`: what was seen, what was written, and what to do next.
 
-    `kept`: where a replaced file is. `password`: the reference that was written, to a password or
-    to the key of an encrypted file. `act_line`: the line of `file` to change, and `act_section`
-    the section it stands in, to let Homeostat act.
+    `kept`: where a replaced file is. `password`: the reference to the database's password that was
+    written, and `key`: that to the key of an encrypted file; empty: none. `act_line`: the line of
+    `file` to change, and `act_section` the section it stands in, to let Homeostat act.
     `grants`: what the role in the URL still lacks to see everything.
     """
 
@@ -94,6 +94,7 @@ class InitReport(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
     password: str
+    key: str
     dialect: str
     version: str
     bytes: float
