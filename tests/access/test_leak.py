@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from homeostat.access import Database, PoolLimits, Session
+from homeostat.access import Database, Operation, PoolLimits, Session
 from homeostat.access.protocol import LeakReport
 from homeostat.clock import ManualClock
 from homeostat.errors import AccessError, PoolTimeoutError
@@ -89,6 +89,36 @@ def test_a_block_is_entered_once_at_a_time(database: Database) -> None:
     with database.session() as session:
         assert session.execute("SELECT count(*) FROM t").scalar() == 2
     assert database.pool.in_use == 0
+
+
+@pytest.mark.parametrize("in_cycle", [False, True])
+def test_a_lost_stream_waits_for_no_lock_and_is_no_leak(
+    database: Database, *, in_cycle: bool
+) -> None:
+    with database.transaction() as session:
+        session.execute("CREATE TABLE t (i int)")
+        session.execute_many("INSERT INTO t VALUES (:i)", [{"i": i} for i in range(9)])
+    rows = database.stream(Operation("all", "SELECT i FROM t ORDER BY i"), size=2)
+    assert next(rows) == (0,)
+    holder: list[object] = [rows]
+    if in_cycle:
+        holder.append(holder)
+    del rows
+
+    def collect() -> None:
+        nonlocal holder
+        with database.pool._lock:  # as when an allocation under it starts a collection
+            holder = []
+            gc.collect()
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    until(lambda: database.pool.in_use == 0)
+    with database.transaction() as session:  # nothing reads on
+        session.execute("DROP TABLE t")
+    assert leaks(database) == []
 
 
 def test_a_lost_session_is_rolled_back_and_its_connection_returns(

@@ -15,7 +15,7 @@ from homeostat.access.results import Results
 from homeostat.clock import ManualClock
 from homeostat.driver import postgres, sqlite
 from homeostat.driver.wire import Rows
-from homeostat.errors import ConstraintError, ScopeRefusedError
+from homeostat.errors import ConstraintError, ScopeRefusedError, StatementError
 
 NOTES = Operation("note.texts", "SELECT text FROM note WHERE owner = :owner", ("owner",),
                   scope="owner", tables=("note",))  # fmt: skip
@@ -148,6 +148,51 @@ def test_an_answer_can_be_changed_without_harm(database: Database) -> None:
         rows.clear()
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_json_and_arrays_belong_to_whom_they_were_given(database: Database) -> None:
+    sql = """SELECT '{"role": "user"}'::jsonb, ARRAY['a'], count(*) FROM tag"""
+    document = Operation("document", sql, tables=("tag",))
+    for _ in range(3):
+        found, listed, _count = database.execute(document).rows[0]
+        assert (found, listed) == ({"role": "user"}, ["a"])
+        assert isinstance(found, dict)
+        assert isinstance(listed, list)
+        found["role"] = "admin"
+        listed.append("b")
+    assert database.results.hits == 2
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_what_with_writes_is_seen_at_once(database: Database) -> None:
+    assert texts(database) == []
+    with database.transaction() as held:
+        held.execute(
+            "WITH new AS (INSERT INTO note VALUES ('ana', 'a') RETURNING text) SELECT * FROM new"
+        )
+    assert texts(database) == ["a"]
+    with database.transaction() as held:
+        held.execute("SELECT text FROM note")
+    assert database.results.kept == 1  # a plain read ends nothing
+
+
+def test_a_stream_writes_nothing_unseen(database: Database) -> None:
+    assert texts(database) == []
+    row = {**ANA, "text": "a"}
+    with database.transaction() as held, pytest.raises(StatementError, match="only reads"):
+        held.stream(ADD, row)
+    if database.dialect == "sqlite":
+        with database.transaction() as held:
+            list(held.stream(f"{ADD.sql} RETURNING text", row))
+        assert texts(database) == ["a"]
+
+
+def test_a_table_is_known_by_other_spellings(database: Database) -> None:
+    everything = dataclasses.replace(NOTES, tables=("Note",))
+    assert database.execute(everything, ANA).rows == []
+    database.execute(dataclasses.replace(ADD, tables=('main."note"',)), {**ANA, "text": "a"})
+    assert len(database.execute(everything, ANA).rows) == 1
+
+
 def test_a_write_that_fails_takes_nothing_for_granted(database: Database) -> None:
     texts(database)
     with pytest.raises(ConstraintError):
@@ -199,6 +244,9 @@ def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
     assert results.BYTES_MAX // 2 < kept.counts.bytes <= results.BYTES_MAX
     assert kept.find((0,), now=0.0, seconds=1.0) is not None
     assert kept.find((1,), now=0.0, seconds=1.0) is None
+    for number in range(200):  # what a call was asked with counts as well
+        kept.keep((number, (("x" * 500_000,),)), Rows(), ["note"], stamp=0, at=0.0)
+    assert kept.counts.kept <= results.BYTES_MAX // 500_000
     too_large = Rows(("text",), [("x" * results.RESULT_BYTES_MAX,)])
     kept.keep(("large",), too_large, ["note"], stamp=0, at=0.0)
     assert kept.find(("large",), now=0.0, seconds=1.0) is None

@@ -21,9 +21,11 @@ from homeostat.access import (
     Database,
     ExecutionSettings,
     Operation,
+    Relation,
 )
+from homeostat.access.plans import plan
 from homeostat.access.protocol import REPORT_BYTES_MAX, CallSample
-from homeostat.access.sampling import SAMPLES_MAX
+from homeostat.access.sampling import SAMPLES_MAX, Call
 from homeostat.access.settings import Planner
 from homeostat.access.values import decoded, encoded
 from homeostat.driver import postgres
@@ -129,6 +131,34 @@ def test_slow_calls_come_with_a_plan_without_values(url: str, operator: SmallOpe
     assert ("cost=" in one.plan) == url.startswith("postgresql")
     assert "secret" not in one.plan
     assert "anastasia" not in str(one)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("owner", ["12 High Street\nanastasia", "anastasia (cost=1..2", "a'\n1: 2"])
+def test_a_plan_tells_no_text_of_several_lines_or_like_a_node(url: str, owner: str) -> None:
+    call = Call(SLOW, SLOW.name, str(SLOW.sql), {"owner": owner}, [], 0.0, 1.0, 0, write=False,
+                segment="none")  # fmt: skip
+    wire = postgres.connect(url)
+    found = plan(wire, call)
+    wire.close()
+    assert "cost=" in found
+    assert "Filter: (owner = ?::text)" in found
+    assert all(line not in found for line in owner.splitlines())
+
+
+def test_keys_that_the_data_path_makes_stay(url: str, operator: SmallOperator) -> None:
+    people = Operation("people", "SELECT owner FROM note WHERE owner >= :from", ("from",),
+                       order=("owner",), private=("from",),
+                       relations=(Relation("notes", "note", "owner", "owner"),))  # fmt: skip
+    with opened(url, operator) as database:
+        for number in range(3):
+            row = {"id": number, "owner": f"anastasia {number}", "text": "x"}
+            database.execute("note.add", row)
+        first = database.page(people, {"from": "a"}, size=1)
+        database.page(people, {"from": "a"}, size=1, after=first.after)
+        database.load(people, {"from": "a"}, relations_of=("notes",))
+    assert samples(operator, "people.notes")[0].private == ["keys"]
+    assert all(b"anastasia" not in msgspec.json.encode(report) for report in operator.taken)
 
 
 def test_a_call_stopped_at_its_deadline_is_slow(file: Path, operator: SmallOperator) -> None:

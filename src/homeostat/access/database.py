@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -26,6 +25,7 @@ from homeostat.access.results import ResultCounts
 from homeostat.access.sampling import Sampler
 from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner
+from homeostat.access.streams import RowStream
 from homeostat.access.transactions import Transactions
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver.identity import identify
@@ -205,10 +205,11 @@ class Database(Transactions, Bulk):
         *,
         caller: Caller = ANYONE,
         size: int | None = None,
-    ) -> Generator[tuple[object, ...], None, None]:
-        """Yield the rows of a reading operation as they come, all of one moment.
+    ) -> RowStream:
+        """Return the rows of a reading operation as they come, all of one moment.
 
-        A connection is held until the iteration ends or is closed; memory holds one batch.
+        A connection is held from the first row until the iteration ends or is closed; memory holds
+        one batch. The iterator has `close`; one that is dropped is closed a moment later.
 
         Args:
             operation: a registered name, or the operation itself.
@@ -221,9 +222,7 @@ class Database(Transactions, Bulk):
         """
         if isinstance(operation, str):
             operation = self.operation(operation)
-        with closing(self.executor.stream(operation, params, caller, size)) as batches:
-            for batch in batches:
-                yield from batch.rows
+        return RowStream.of(self.executor.stream(operation, params, caller, size))
 
     def on_write(
         self, hook: WriteHook, *, tables: Iterable[str] | None = None

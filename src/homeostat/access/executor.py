@@ -8,7 +8,7 @@ What a failure means, and what is tried again, says outcome.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from homeostat.access import freshness
@@ -30,6 +30,7 @@ from homeostat.access.settings import (
 )
 from homeostat.access.shape import shaped
 from homeostat.access.statistics import Statistics
+from homeostat.access.streams import HeldStream, Stream
 from homeostat.clock import Clock
 from homeostat.driver.wire import Params, Rows
 from homeostat.errors import (
@@ -257,11 +258,12 @@ class Executor(Counting):
 
     def stream(
         self, operation: Operation, params: Params, caller: Caller, size: int | None
-    ) -> Generator[Rows, None, None]:
-        """Yield an operation's rows in batches, all of one moment; see `Database.stream`."""
+    ) -> Stream:
+        """Return an operation's rows in batches, all of one moment; see `Database.stream`."""
         settings = self.settings_of(operation, caller)
-        with self.session(operation.name, caller, write=False, settings=settings) as session:
-            yield from session.stream(operation, params, size=size)
+        name = operation.name
+        held = HeldStream(self, name, caller, write=False, isolation=None, settings=settings)
+        return Stream(held, lambda session: session.stream(operation, params, size=size))
 
     def take(
         self, name: str, caller: Caller, settings: ExecutionSettings, arrival: float

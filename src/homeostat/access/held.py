@@ -116,6 +116,10 @@ class Held(AbstractContextManager["Session"]):
             self._name, self._caller.segment, took * 1e6, rows, failed=failed
         )
 
+    def _lost(self, session: Session) -> None:
+        """Note that nobody can leave it any more."""
+        session.lost()
+
     def __del__(self) -> None:
         """Leave from another thread, if nobody did."""
         if self._session is not None:
@@ -125,6 +129,6 @@ class Held(AbstractContextManager["Session"]):
 
 def _leave(held: Held, session: Session) -> None:
     with suppress(Exception):
-        session.lost()
+        held._lost(session)  # noqa: SLF001  this module's own
     with suppress(Exception):
         held.__exit__(GeneratorExit, GeneratorExit(), None)

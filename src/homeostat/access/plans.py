@@ -9,12 +9,14 @@ without. A statement is explained once in PLAN_AGAIN_SECONDS; what comes between
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 
 from homeostat.access.sampling import Call
 from homeostat.clock import Clock
-from homeostat.driver.redact import redact
+from homeostat.driver.redact import VALUE, redact
+from homeostat.driver.tokens import COMMENT, SPACE, STRING, tokens
 from homeostat.driver.wire import Rows, Wire
 from homeostat.errors import HomeostatError
 
@@ -24,6 +26,7 @@ PLAN_AGAIN_SECONDS = 60.0  # plans change with statistics and indexes, which tak
 PLAN_MS_MAX = 1_000.0  # a plan takes a millisecond; longer means a lock is in the way
 LAST_SECONDS_MAX = 0.1  # of AgentOptions.close_seconds
 PLANS_KEPT_MAX = 256
+_NODE = re.compile(r"\(cost=[0-9.]+ rows=[0-9]+ width=[0-9]+\)\Z")
 log = logging.getLogger("homeostat.agent")
 
 
@@ -95,7 +98,7 @@ def plan(wire: Wire, call: Call) -> str:
         log.debug("No plan of %s: %s", call.name, error)
         return ""
     lines = _tree(rows) if wire.dialect == "sqlite" else [str(row[0]) for row in rows.rows]
-    return "\n".join(without_values(line) for line in lines)[:PLAN_BYTES_MAX]
+    return without_values("\n".join(lines))[:PLAN_BYTES_MAX]
 
 
 def _tree(rows: Rows) -> list[str]:
@@ -108,9 +111,21 @@ def _tree(rows: Rows) -> list[str]:
     return lines
 
 
-def without_values(line: str) -> str:
-    """Return a line of a plan without literals: conditions hold them, nodes hold only names."""
-    if "(cost=" in line or ": " not in line:
-        return line
-    head, _, condition = line.partition(": ")
-    return f"{head}: {redact(condition)}"
+def without_values(plan: str) -> str:
+    """Return a plan without literals: conditions hold them, nodes hold only names.
+
+    Text goes first and from the whole plan, since it may hold line breaks or look like a node.
+    """
+    out = []
+    for kind, text in tokens(plan):
+        if kind == STRING:
+            out.append(VALUE)
+        elif kind != COMMENT:
+            out.append(text if kind == SPACE else text.replace("\n", " "))
+    lines = []
+    for line in "".join(out).split("\n"):
+        head, colon, condition = line.partition(": ")
+        if _NODE.search(line) is None and colon:
+            line = f"{head}: {redact(condition)}"  # noqa: PLW2901  the line as it goes on
+        lines.append(line)
+    return "\n".join(lines)

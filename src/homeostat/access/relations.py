@@ -159,5 +159,6 @@ def _operation(relation: Relation, name: str, dialect: str, *, bounded: bool) ->
         f"ORDER BY {remote}{order}",
         parameters=("keys", SINCE) if bounded else ("keys",),
         tables=(relation.table,),
+        private=("keys",),
         since=SINCE if bounded else None,
     )

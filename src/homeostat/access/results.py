@@ -2,19 +2,25 @@
 
 A call is answered from here only if its settings' `cache_seconds` say so. What is kept is dropped
 when a write of the same process changes one of the tables that the read declares, before that write
-returns. Writes of other processes, by triggers and by cascades to tables that no operation names
-are not seen: for these an answer may be as old as `cache_seconds`. The database is never asked
-whether an answer still holds.
+returns. Writes of other processes, by triggers, by functions that a SELECT calls, and by cascades
+to tables that no operation names are not seen: for these an answer may be as old as
+`cache_seconds`. The database is never asked whether an answer still holds.
 
 A result is kept only if no write to its tables ended while it was read: it might be from before.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from uuid import UUID
 
 from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
@@ -23,16 +29,19 @@ from homeostat.driver.wire import Params, Rows
 
 RESULTS_MAX = 1_024
 RESULT_BYTES_MAX = 1_000_000  # a larger result is not kept
-BYTES_MAX = 16_000_000  # of all results, as `_bytes_of` guesses them
-VALUE_BYTES = 32  # of a number, and of what a text has around it: a guess for CPython
+BYTES_MAX = 16_000_000  # of all results and the parameters they were asked with
+ENTRY_BYTES = 1_000  # of what is kept beside them: a guess for CPython
+NAMES_MAX = 1_024
+_FIXED = {bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID}
 Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One result, and since when it holds by the handle's clock."""
+    """One result, and since when it holds by the handle's clock; `fixed`: no value can change."""
 
     rows: Rows
+    fixed: bool
     tables: frozenset[str]
     at: float
     size: int
@@ -76,11 +85,12 @@ class Results:
             if kept is not None and now - kept.at < seconds:
                 self._kept.move_to_end(key)
                 self._hits += 1
-                return Rows(kept.rows.columns, list(kept.rows.rows))
-            if kept is not None:
-                self._drop(key)
-            self._misses += 1
-        return None
+            else:
+                if kept is not None:
+                    self._drop(key)
+                self._misses += 1
+                return None
+        return _copy(kept.rows, fixed=kept.fixed)
 
     def stamp(self) -> int:
         """Return what `keep` tells by whether a write ended since; take it before reading."""
@@ -97,11 +107,17 @@ class Results:
             stamp: from before it was read.
             at: when reading began, by the clock of `find`.
         """
-        size = _bytes_of(rows)
+        size = ENTRY_BYTES + _bytes_of(key)
+        fixed = True
+        for row in rows.rows:
+            size += _bytes_of(row)
+            fixed = fixed and _FIXED.issuperset(map(type, row))
+            if size > RESULT_BYTES_MAX:
+                return
         if size > RESULT_BYTES_MAX:
             return
-        names = frozenset(tables)
-        kept = Kept(Rows(rows.columns, list(rows.rows)), names, at, size)
+        names = _names(tuple(tables))
+        kept = Kept(_copy(rows, fixed=fixed), fixed, names, at, size)
         with self._lock:
             written = max((self._written.get(name, 0) for name in names), default=0)
             if max(written, self._all_written) > stamp:
@@ -115,7 +131,7 @@ class Results:
 
     def forget(self, tables: Iterable[str]) -> None:
         """Drop what was read from tables that were written; no table: all, since any may be."""
-        names = frozenset(tables)
+        names = _names(tuple(tables))
         with self._lock:
             self._writes += 1
             if not names:
@@ -229,13 +245,22 @@ def _key(
     return key
 
 
-def _bytes_of(rows: Rows) -> int:
-    """Return about how much memory a result takes."""
-    size = VALUE_BYTES * (len(rows.columns) + len(rows.rows) * (len(rows.columns) + 1))
-    for row in rows.rows:
-        for value in row:
-            if isinstance(value, str | bytes):
-                size += len(value)
-            elif value is not None and not isinstance(value, int | float):
-                size += len(str(value))  # JSON, arrays
+@lru_cache(NAMES_MAX)
+def _names(tables: tuple[str, ...]) -> frozenset[str]:
+    """Return what tables are compared by: `Note`, `"note"` and `public.note` may be one table."""
+    return frozenset(name.rpartition(".")[2].strip('"').casefold() for name in tables)
+
+
+def _copy(rows: Rows, *, fixed: bool) -> Rows:
+    """Return rows that can be changed without changing these; of JSON and arrays each value."""
+    return Rows(rows.columns, list(rows.rows) if fixed else deepcopy(list(rows.rows)))
+
+
+def _bytes_of(value: object) -> int:
+    """Return about how much memory a value takes, with what it holds."""
+    size = sys.getsizeof(value)
+    if isinstance(value, tuple | list):
+        size += sum(map(_bytes_of, value))
+    elif isinstance(value, dict):
+        size += sum(_bytes_of(key) + _bytes_of(one) for key, one in value.items())
     return size

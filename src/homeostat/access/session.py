@@ -7,6 +7,7 @@ session belongs to one thread; only `cancel` may be called from another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,18 +23,20 @@ from homeostat.access.sampling import Call, small
 from homeostat.access.settings import ExecutionSettings, within_budget
 from homeostat.access.shape import shaped
 from homeostat.access.statistics import Statistics
+from homeostat.access.streams import Batches
 from homeostat.clock import Clock
-from homeostat.driver.stream import batches
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import AccessError, ScopeRefusedError, StatementError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
 
 Isolation = Literal["REPEATABLE READ", "SERIALIZABLE"]
 """Of a PostgreSQL transaction; without one a writing transaction is READ COMMITTED. SQLite's are
 all serialisable."""
+
+_PLAIN_READ = re.compile(r"\s*(SELECT|VALUES|SHOW)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,18 @@ class Session:
         return rows
 
     def _execute_plain(self, sql: str, params: Params, limit_ms: float | None) -> Rows:
-        """Run plain SQL; it may have written anything, unless it gave rows and changed none."""
+        """Run plain SQL; it may have written anything, unless it gave rows and changed none.
+
+        PostgreSQL does not tell what WITH and EXPLAIN ANALYZE have changed.
+        """
         with _Statement(self) as wire:
             try:
                 rows = wire.execute(sql, params, deadline_ms=limit_ms)
             except BaseException:
                 self._written.add(())
                 raise
-            if rows.changed or not rows.columns:
+            tells = self.dialect == "sqlite" or _PLAIN_READ.match(sql) is not None
+            if rows.changed or not rows.columns or not tells:
                 self._written.add(())
         return rows
 
@@ -166,8 +173,8 @@ class Session:
         *,
         size: int | None = None,
         deadline_ms: float | None = None,
-    ) -> Generator[Rows, None, None]:
-        """Yield the rows of a reading statement in batches; needs a transaction.
+    ) -> Batches:
+        """Return the rows of a reading statement in batches; needs a transaction.
 
         Args:
             sql: SQL with `:name` parameters, or an Operation.
@@ -177,33 +184,24 @@ class Session:
 
         Raises:
             AccessError: the session has ended.
+            StatementError: the operation writes.
             DatabaseError: as of `Wire.execute`.
         """
         text = sql
-        if not isinstance(sql, str):
+        if isinstance(sql, str):
+            if _PLAIN_READ.match(sql) is None:
+                self._written.add(())
+        else:
+            if sql.write:
+                message = "A stream only reads. Run an operation that writes with `execute`."
+                raise StatementError(message, where=sql.name)
             if self._settings.shapes:
                 sql = shaped(sql, self._settings, self.dialect)
             params = checked(sql, params, self.caller, self._settings, self._clock)
             text = sql.sql_for(self.dialect)
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
-        with _Statement(self) as wire:
-            source = batches(
-                wire,
-                str(text),
-                params,
-                size=size or self._settings.batch_size,
-                deadline_ms=limit_ms,
-            )
-        try:
-            while True:
-                with _Statement(self):
-                    rows = next(source, None)
-                if rows is None:
-                    return
-                self.rows += len(rows.rows)
-                yield rows
-        finally:
-            source.close()
+        size = size or self._settings.batch_size
+        return Batches(self, str(text), params, size=size, deadline_ms=limit_ms)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -272,6 +270,11 @@ class Session:
         """Commit."""
         with _Statement(self) as wire:
             wire.commit(deadline_ms=self._settings.deadline_ms)
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the connection was returned."""
+        return self._lease is None
 
     @property
     def is_clean(self) -> bool:

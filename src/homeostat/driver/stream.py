@@ -10,11 +10,24 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
+from typing import Protocol, Self
 
 from homeostat.driver.sqlite import SqliteWire
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 
 _numbers = count(1)
+
+
+class Source(Protocol):
+    """Batches of rows; empty ones are left out."""
+
+    def __next__(self) -> Rows:
+        """Return the next batch; the first begins the statement."""
+        ...
+
+    def close(self) -> None:
+        """End the statement; does nothing when it has ended."""
+        ...
 
 
 def batches(
@@ -24,8 +37,8 @@ def batches(
     *,
     size: int,
     deadline_ms: float | None = None,
-) -> Generator[Rows, None, None]:
-    """Run one reading statement and yield its rows in batches; closing it ends the statement.
+) -> Source:
+    """Return the rows of one reading statement in batches; closing it ends the statement.
 
     Args:
         wire: has a transaction open.
@@ -39,7 +52,7 @@ def batches(
     """
     if isinstance(wire, SqliteWire):
         return _stepped(wire, sql, params, size=size, deadline_ms=deadline_ms)
-    return _cursor(wire, sql, params, size=size, deadline_ms=deadline_ms)
+    return _Declared(wire, sql, params, size=size, deadline_ms=deadline_ms)
 
 
 def _stepped(
@@ -73,20 +86,46 @@ def _guarded(wire: SqliteWire, deadline_ms: float | None) -> Iterator[None]:
         wire._watch.finish()  # noqa: SLF001
 
 
-def _cursor(
-    wire: Wire, sql: str, params: Params, *, size: int, deadline_ms: float | None
-) -> Generator[Rows, None, None]:
-    name = f"homeostat_{next(_numbers)}"
-    declare = f"DECLARE {name} NO SCROLL CURSOR FOR {sql}"
-    wire.execute(declare, params, deadline_ms=deadline_ms)
-    try:
-        while True:
-            rows = wire.execute(f"FETCH {size} FROM {name}", deadline_ms=deadline_ms)
-            if rows.rows:
-                yield rows
-            if len(rows.rows) < size:
-                break
-    except GeneratorExit:  # left early; after an error the transaction ends the cursor
-        wire.execute(f"CLOSE {name}", deadline_ms=deadline_ms)
-        raise
-    wire.execute(f"CLOSE {name}", deadline_ms=deadline_ms)
+class _Declared:
+    """A cursor of PostgreSQL; no generator, which the garbage collector would close anywhere."""
+
+    def __init__(
+        self, wire: Wire, sql: str, params: Params, *, size: int, deadline_ms: float | None
+    ) -> None:
+        """Take what will be declared for the first batch."""
+        self._wire = wire
+        self._sql = sql
+        self._params = params
+        self._size = size
+        self._deadline_ms = deadline_ms
+        self._name = f"homeostat_{next(_numbers)}"
+        self._open = self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Rows:
+        if self._ended:
+            raise StopIteration
+        limit_ms = self._deadline_ms
+        try:
+            if not self._open:
+                declare = f"DECLARE {self._name} NO SCROLL CURSOR FOR {self._sql}"
+                self._wire.execute(declare, self._params, deadline_ms=limit_ms)
+                self._open = True
+            fetch = f"FETCH {self._size} FROM {self._name}"
+            rows = self._wire.execute(fetch, deadline_ms=limit_ms)
+        except BaseException:  # the failed transaction ends the cursor
+            self._open, self._ended = False, True
+            raise
+        if len(rows.rows) < self._size:
+            self.close()
+        if not rows.rows:
+            raise StopIteration
+        return rows
+
+    def close(self) -> None:
+        """End the cursor; does nothing when it has ended."""
+        is_open, self._open, self._ended = self._open, False, True
+        if is_open:
+            self._wire.execute(f"CLOSE {self._name}", deadline_ms=self._deadline_ms)
