@@ -13,7 +13,7 @@ from homeostat.driver.postgres import PostgresWire
 from homeostat.driver.sqlite import SqliteWire
 from homeostat.engine import Engine, Target, Unsupported, open_engine
 from homeostat.engine.facets import IndexInfo, IndexSpec, Maintain
-from homeostat.engine.maintain import try_index
+from homeostat.engine.maintain import takes, try_index
 from homeostat.errors import (
     ConfigError,
     ConnectionLostError,
@@ -320,6 +320,37 @@ def test_the_parts_of_a_table_get_the_index_one_by_one(server: Engine, work: Pos
     assert maintain(server).create_index(spec, wire=work, deadline_ms=30_000) == 0
     maintain(server).drop_index("event_by_kind", wire=work)
     assert not [one for one in maintain(server).indexes() if one.columns == ("kind", "id")]
+
+
+def test_a_plan_takes_our_index_by_exact_names_also_that_of_a_part_of_a_part(
+    server: Engine, work: PostgresWire
+) -> None:
+    explain, facet = server.explain, maintain(server)
+    assert not isinstance(explain, Unsupported)
+    long = "a_table_with_a_name_that_leaves_no_room_for_its_columns"  # 55, as ours are
+    spec = IndexSpec("deep", ("kind",), f"{long[:48]}_222222")
+    other = IndexSpec("deep", ("kind",), f"{long[:48]}_211111")
+    whole = IndexSpec("flat", ("kind",), "flat_kind")
+    for statement in (
+        "CREATE TABLE deep (at int, kind int) PARTITION BY RANGE (at)",
+        "CREATE TABLE deep_1 PARTITION OF deep FOR VALUES FROM (0) TO (99) PARTITION BY RANGE (at)",
+        'CREATE TABLE "Other Shop".deep_1_1 PARTITION OF deep_1 FOR VALUES FROM (0) TO (50)',
+        "CREATE TABLE flat (kind int, day int)",
+        "CREATE INDEX flat_kind_day ON flat (kind, day)",
+        "INSERT INTO deep SELECT i % 50, i FROM generate_series(1, 20000) i",
+        "INSERT INTO flat SELECT i, i FROM generate_series(1, 20000) i",
+        "ANALYZE deep, flat",
+    ):
+        work.execute(statement)
+    facet.create_index(spec, wire=work, deadline_ms=30_000)
+    for sql in (
+        "SELECT at FROM deep WHERE kind = 7",
+        "SELECT at FROM deep WHERE kind IN (5, 7) OR kind BETWEEN 90 AND 99",
+    ):
+        plan = explain.estimate(sql, {})
+        assert (takes(plan.root, spec), takes(plan.root, other)) == (True, False), sql
+    plan = explain.estimate("SELECT day FROM flat WHERE kind = 7", {})
+    assert not takes(plan.root, whole)  # somebody else's that begins like ours
 
 
 def test_an_empty_database_has_no_tables(tmp_path: Path, pg_database: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from homeostat.driver.tokens import COMMENT, NAME, SPACE, quoted, tokens
 from homeostat.driver.wire import Wire
-from homeostat.engine.facets import IndexInfo, IndexSpec, Maintain
+from homeostat.engine.facets import IndexInfo, IndexSpec, Maintain, PlanNode
 from homeostat.errors import ConfigError, DatabaseError
 
 
@@ -89,9 +90,30 @@ def _refuse_several(expression: str) -> None:
 PART_NAME_CHARACTERS = 50  # of 63, with the digits that tell the parts of a whole apart
 
 
-def is_of(name: str, spec: IndexSpec) -> bool:
-    """Return whether a plan that names an index uses this one, or that of a part of its table."""
-    return name == spec.name or name.startswith(f"{spec.name[:PART_NAME_CHARACTERS]}_")
+def part_name(whole: str, place: str) -> str:
+    """Return what the index of a part of a table is called; parts of parts are parts of the whole.
+
+    Args:
+        whole: the name of the index of the whole table.
+        place: schema and name of the part.
+    """
+    digits = hashlib.sha256(f"{whole} {place}".encode()).hexdigest()[:8]
+    return f"{whole[:PART_NAME_CHARACTERS]}_{digits}"
+
+
+def takes(node: PlanNode, spec: IndexSpec, *, relation: str = "") -> bool:
+    """Return whether a plan takes an index that was built here, of the whole table or of a part.
+
+    Args:
+        node: the plan's first step.
+        spec: the index.
+        relation: what the step above reads, where this one does not say (bitmap scans).
+    """
+    place = node.relation or relation
+    full = place if "." in place else f"public.{place}"
+    if node.index is not None and node.index in {spec.name, part_name(spec.name, full)}:
+        return True
+    return any(takes(child, spec, relation=place) for child in node.children)
 
 
 def same_index(info: IndexInfo, spec: IndexSpec) -> bool:

@@ -8,7 +8,6 @@ table is partitioned, its parts get the index one by one. Waits for locks are bo
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -19,7 +18,7 @@ from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Wire
 from homeostat.engine import postgres_statistics
 from homeostat.engine.facets import ColumnInfo, IndexInfo, IndexSpec, TableInfo, ViewInfo
-from homeostat.engine.maintain import PART_NAME_CHARACTERS, definition_of, refuse_other
+from homeostat.engine.maintain import definition_of, part_name, refuse_other
 from homeostat.engine.statements import statement
 from homeostat.errors import HomeostatError, StatementError
 from homeostat.measure import Unknown
@@ -83,6 +82,12 @@ class PostgresMaintain:
             DatabaseLockedError: transactions older than the build did not end in time.
             DatabaseError: it was not built; nothing of it is left, if the wire still worked.
         """
+        return self._create(spec, wire, deadline_ms, whole=spec.name)
+
+    def _create(
+        self, spec: IndexSpec, wire: Wire, deadline_ms: float | None, *, whole: str
+    ) -> float:
+        """Build an index, or that of a part of the table whose index is `whole`."""
         schema = spec.schema or PUBLIC
         known = self._find(schema, spec.name, wire)
         if known is not None and known.valid:
@@ -94,7 +99,7 @@ class PostgresMaintain:
                 _drop(schema, spec.name, wire)
             try:
                 if _kind(schema, spec.table, wire) == "p":
-                    self._create_in_parts(schema, spec, wire, deadline_ms)
+                    self._create_in_parts(schema, spec, wire, deadline_ms, whole)
                 else:
                     target = f"{quoted(schema)}.{quoted(spec.table)}"
                     text = definition_of(spec, target=target, how="CONCURRENTLY")
@@ -105,28 +110,26 @@ class PostgresMaintain:
         return perf_counter() - started
 
     def _create_in_parts(
-        self, schema: str, spec: IndexSpec, wire: Wire, deadline_ms: float | None
+        self, schema: str, spec: IndexSpec, wire: Wire, deadline_ms: float | None, whole: str
     ) -> None:
         """Build the index of each part CONCURRENTLY, then join them: the whole cannot be built so.
 
         The whole is invalid until the last part has joined; dropping it drops those that have.
         """
         target = f"{quoted(schema)}.{quoted(spec.table)}"
-        whole = f"{quoted(schema)}.{quoted(spec.name)}"
+        above = f"{quoted(schema)}.{quoted(spec.name)}"
         wire.execute(definition_of(spec, target=f"ONLY {target}"))
         for part_schema, part_table in wire.execute(_PARTS, {"name": target}).rows:
-            place = f"{part_schema}.{part_table}"
-            digits = hashlib.sha256(f"{spec.name} {place}".encode()).hexdigest()[:8]
             part = dataclasses.replace(
                 spec,
                 table=str(part_table),
                 schema=str(part_schema),
-                name=f"{spec.name[:PART_NAME_CHARACTERS]}_{digits}",
+                name=part_name(whole, f"{part_schema}.{part_table}"),
             )
-            self.create_index(part, wire=wire, deadline_ms=deadline_ms)
+            self._create(part, wire, deadline_ms, whole=whole)
             name = f"{quoted(part.schema)}.{quoted(part.name)}"
             try:
-                wire.execute(f"ALTER INDEX {whole} ATTACH PARTITION {name}")
+                wire.execute(f"ALTER INDEX {above} ATTACH PARTITION {name}")
             except HomeostatError:
                 with suppress(HomeostatError):
                     _drop(part.schema, part.name, wire)

@@ -15,8 +15,7 @@ import msgspec
 from homeostat.config import TuneConfig
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import IndexInfo, IndexSpec, Maintain
-from homeostat.engine.maintain import is_of, same_index
-from homeostat.engine.plan import walk
+from homeostat.engine.maintain import same_index, takes
 from homeostat.errors import DatabaseError
 from homeostat.logbook.rows import Finding, Json
 from homeostat.operate.remedy import (
@@ -181,10 +180,8 @@ class CreateIndex:
         if not uses or max(uses) > 0:
             return ""
         one = view.statements.view(str(parameters["statement"]), start=0.0, end=view.at)
-        if one is not None and one.plans:
-            named = {node.index for _, node in walk(one.plans[-1].plan.root)}
-            if any(is_of(name, spec_of(parameters)) for name in named if name):
-                return ""
+        if one is not None and one.plans and takes(one.plans[-1].plan.root, spec_of(parameters)):
+            return ""
         return "the planner does not use the index"
 
 

@@ -223,10 +223,11 @@ class FollowProbe:
     def _scans(self, watched: Watched) -> Iterable[Sample]:
         """Yield how often the server scanned each index of ours, per second."""
         rows = watched.engine.execute(
+            # the parts' scans are those of the whole, also of parts that came later
             "SELECT coalesce(w.relname, s.indexrelname) AS name, sum(s.idx_scan)::float8 "
-            "FROM pg_stat_user_indexes s LEFT JOIN pg_inherits i ON i.inhrelid = s.indexrelid "
-            "LEFT JOIN pg_class w ON w.oid = i.inhparent "  # the parts' scans are those of a whole
-            "WHERE s.indexrelname LIKE :mine GROUP BY 1 ORDER BY 1",
+            "FROM pg_stat_user_indexes s "
+            "LEFT JOIN pg_class w ON w.oid = pg_partition_root(s.indexrelid) "
+            "WHERE coalesce(w.relname, s.indexrelname) LIKE :mine GROUP BY 1 ORDER BY 1",
             {"mine": PREFIX.replace("_", r"\_") + "%"},
         ).rows
         before: dict[str, tuple[float, float]] = watched.memory.setdefault("scans", {})

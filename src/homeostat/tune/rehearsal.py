@@ -18,8 +18,7 @@ from homeostat.config import Config, TuneConfig
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo, Explain, IndexSpec, Maintain
-from homeostat.engine.maintain import IndexTrial, is_of, try_index
-from homeostat.engine.plan import walk
+from homeostat.engine.maintain import IndexTrial, takes, try_index
 from homeostat.errors import CloneRefusedError, DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.operate.remedy import Hands, Rehearsed
@@ -178,7 +177,7 @@ def _takes(explain: Explain, call: Call, wire: Wire, spec: IndexSpec) -> bool:
         plan = explain.estimate(call.sql, call.params, wire=wire)
     except DatabaseError:
         return False
-    return any(node.index and is_of(node.index, spec) for _, node in walk(plan.root))
+    return takes(plan.root, spec)
 
 
 def _plan(explain: Explain, call: Call, wire: Wire, tune: TuneConfig) -> Json:
