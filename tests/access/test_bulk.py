@@ -211,6 +211,8 @@ def test_the_same_from_asyncio(url: str) -> None:
         async with await AsyncDatabase.open(url, agent=None, operations=[ALL, ADD]) as database:
             people = [{"id": n, "grade": 1, "name": "x"} for n in range(30)]
             assert await database.write_many("person.add", people) == 30
+            with pytest.raises(StatementError, match="does not write"):
+                await database.write_many("person.all", people)
             first = await database.page(ordered("id"), size=20)
             second = await database.page(ordered("id"), after=first.after, size=20)
             assert [row[0] for row in second.rows.rows] == list(range(20, 30))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from homeostat.access import Caller, Database, ExecutionSettings, Operation, Session, Write
+from homeostat.access import (
+    AsyncDatabase,
+    Caller,
+    Database,
+    ExecutionSettings,
+    Operation,
+    Session,
+    Write,
+)
 from homeostat.access.caller import ANYONE
 from homeostat.access.protocol import OperationReport, unpack
 from homeostat.access.statistics import reports
@@ -313,3 +322,10 @@ def test_a_writer_waits_for_a_lock_of_another_process(database: Database, file: 
     blocker.close()
     thread.join(5)
     assert texts(database) == ["a"]
+
+
+def test_both_forms_have_the_same_methods_with_the_same_arguments() -> None:
+    for name, method in inspect.getmembers(Database, inspect.isfunction):
+        if not name.startswith("_"):
+            same = getattr(AsyncDatabase, name)
+            assert [*inspect.signature(same).parameters] == [*inspect.signature(method).parameters]

@@ -70,6 +70,17 @@ def test_a_connection_held_too_long_is_named_with_its_place(
     importer.context.__exit__(None, None, None)
 
 
+def test_who_leaks_a_connection_that_leaked_before_is_told_too(
+    database: Database, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("first", "second"):
+        with database.session(name=name):
+            clock.advance(31.0)
+            assert [leak.name for leak in leaks(database)] == [name]
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert [text.split()[2] for text in told] == ["first", "second"]
+
+
 def test_a_statement_under_way_is_no_leak(database: Database, clock: ManualClock) -> None:
     lease = database.pool.acquire("long", busy=True)
     clock.advance(100.0)

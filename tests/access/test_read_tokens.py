@@ -108,4 +108,17 @@ def test_on_a_file_every_read_is_fresh_and_other_tokens_are_refused(
         assert other.execute("note.add", {"text": "b"}, caller=fresh).changed == 1, (
             "a write is no read"
         )
+        asyncio.run(refused_in_a_loop(other, fresh))
         assert other.pool.in_use == 0
+
+
+async def refused_in_a_loop(core: Database, caller: Caller) -> None:
+    """A short read, which runs in the loop itself, looks at the token as the others do."""
+    database = AsyncDatabase(core)
+    for expected_ms in (None, 0.5):
+        read = Operation("note.read", "SELECT text FROM note", expected_ms=expected_ms)
+        with pytest.raises(ReadTokenError):
+            await database.execute(read, caller=caller)
+        fresh = Caller(read_token=await database.read_token())
+        assert (await database.execute(read, caller=fresh)).rows == [("b",)]
+    database._threads.close()

@@ -139,6 +139,21 @@ def test_a_write_to_another_table_changes_nothing(database: Database) -> None:
     assert database.results.kept == 0
 
 
+def test_a_write_with_a_key_ends_what_it_writes_and_no_more(database: Database) -> None:
+    database.prepare_idempotency()
+    heard: list[object] = []
+    database.on_write(lambda _, write: heard.append(write.operation))
+    assert texts(database) == []
+    database.execute(OTHERS)
+    for kept in (1, 2):  # the second time nothing is written
+        database.execute(ADD, {"owner": "ana", "text": "x"}, idempotency_key="k")
+        assert database.results.kept == kept
+        assert texts(database) == ["x"]
+    assert heard == [ADD]  # of the table for keys no hook is told
+    assert database.forget_idempotency_keys(older_than_seconds=-1) == 1
+    assert database.results.kept == 2
+
+
 def test_an_answer_can_be_changed_without_harm(database: Database) -> None:
     database.execute(ADD, {**ANA, "text": "a"})
     for _ in range(2):

@@ -172,8 +172,19 @@ def test_a_call_stopped_at_its_deadline_is_slow(file: Path, operator: SmallOpera
     with Database.open(file, agent=options, planner=lambda *_: settings) as database:
         with pytest.raises(DeadlineExceededError):
             database.execute(endless)
-        until(lambda: samples(operator, "endless"))
-    assert samples(operator, "endless")[0].slow
+        asyncio.run(stopped_in_a_loop(database, endless))
+        names = ("endless", "endless.alone", "endless.fresh")
+        until(lambda: all(samples(operator, name) for name in names))
+    assert all(samples(operator, name)[0].slow for name in names)
+
+
+async def stopped_in_a_loop(core: Database, endless: Operation) -> None:
+    database = AsyncDatabase(core)
+    wanted = Caller(read_token=await database.read_token())  # such a call has a session
+    for name, caller in (("endless.alone", Caller()), ("endless.fresh", wanted)):
+        with pytest.raises(DeadlineExceededError):
+            await database.execute(dataclasses.replace(endless, name=name), caller=caller)
+    database._threads.close()
 
 
 def test_statements_of_a_transaction_name_it(url: str, operator: SmallOperator) -> None:

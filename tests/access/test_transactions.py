@@ -255,6 +255,11 @@ def test_a_commit_whose_answer_is_lost_is_made_once_with_a_key(
         assert far.pool.in_use == 0
 
 
+async def add_later(held: AsyncSession) -> list[object]:
+    rows = await held.execute(ADD, {"text": "later"})
+    return [row[0] for row in rows.rows]
+
+
 async def fail_later(held: AsyncSession) -> None:
     async with held.savepoint():
         await held.execute(ADD, {"text": "gone"})
@@ -266,7 +271,7 @@ def test_the_same_from_asyncio(url: str) -> None:
         async with await AsyncDatabase.open(
             url, agent=None, operations=[ADD, COUNT], pool=2
         ) as database:
-            database.core.prepare_idempotency()
+            await database.prepare_idempotency()
             given = await asyncio.gather(
                 *(
                     database.execute("note.add", {"text": "a"}, idempotency_key="k")
@@ -280,6 +285,12 @@ def test_the_same_from_asyncio(url: str) -> None:
                     await fail_later(held)
                 await held.execute(ADD, {"text": "kept"})
             assert (await database.execute("note.count")).scalar() == 2
+            for _ in range(2):
+                assert await database.run(add_later, idempotency_key="r", request=1) == ["later"]
+            with pytest.raises(IdempotencyKeyReusedError):
+                await database.run(add_later, idempotency_key="r", request=2)
+            assert (await database.execute("note.count")).scalar() == 3
+            assert await database.forget_idempotency_keys(older_than_seconds=-1) == 2
             assert database.pool.in_use == 0
 
     asyncio.run(asyncio.wait_for(story(), 30))

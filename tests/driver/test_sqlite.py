@@ -13,6 +13,7 @@ import pytest
 
 from homeostat.driver import sqlite
 from homeostat.driver.sqlite import SqliteWire
+from homeostat.driver.sqlite_texts import keeps_columns
 from homeostat.driver.wire import Wire
 from homeostat.errors import (
     ConnectionLostError,
@@ -60,13 +61,19 @@ def test_rows_have_columns_even_when_there_are_none(wire: SqliteWire) -> None:
 
 def test_a_statement_run_again_has_the_columns_of_now(wire: SqliteWire, sqlite_path: Path) -> None:
     wire.execute("INSERT INTO t VALUES (1, 'x')")
-    texts = ("SELECT * FROM t WHERE a = :a", "SELECT a, b AS name FROM t WHERE a = :a")
-    assert [wire.execute(text, {"a": 1}).columns for text in texts] == [("a", "b"), ("a", "name")]
+    named = "SELECT a * 2 AS a, b AS name FROM t WHERE a = :a"
+    starred = ("*", "t.*", "DISTINCT *", "ALL\n*", "/* all */ *", "-- all\n*", "t. *")
+    texts = (named, *(f"SELECT {star} FROM t WHERE a = :a" for star in starred))
+    assert wire.execute("SELECT max(a), * FROM t").columns == ("max(a)", "a", "b")
+    for text in texts:
+        assert wire.execute(text, {"a": 1}).columns[1] == ("name" if text == named else "b")
+    assert [text for text in texts if keeps_columns(text)] == [named]
     with closing(sqlite.connect(sqlite_path)) as other:
         other.execute("ALTER TABLE t ADD COLUMN c")
     for key in (1, 2):  # one has a row, one has none
         found = [wire.execute(text, {"a": key}).columns for text in texts]
-        assert found == [("a", "b", "c"), ("a", "name")]
+        assert found == [("a", "name"), *[("a", "b", "c")] * len(starred)]
+    assert wire.execute("SELECT max(a), * FROM t").columns == ("max(a)", "a", "b", "c")
 
 
 def test_a_statement_that_fails_leaves_no_lock(wire: SqliteWire, sqlite_path: Path) -> None:

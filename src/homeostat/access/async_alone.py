@@ -68,7 +68,9 @@ class Alone:
             rows = await self._threads.run(work, stop=lease.wire.cancel)
             if settings.rows_max is not None:
                 within_budget(operation, rows, settings.rows_max)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, DeadlineExceededError):
+                executor.keep_stopped(operation, params, caller, settings, taken)
             release = partial(executor.pool.release, lease, suspect=True)
             if lease.wire.broken or lease.wire.in_transaction:  # that may have to wait
                 await self._threads.run(release)

@@ -67,6 +67,10 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         """Make an operation known by its name; see `Database.register`."""
         self.core.register(operation)
 
+    def operation(self, name: str) -> Operation:
+        """Return a registered operation; see `Database.operation`."""
+        return self.core.operation(name)
+
     def on_write(
         self, hook: WriteHook, *, tables: Iterable[str] | None = None
     ) -> Callable[[], None]:
@@ -172,6 +176,9 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         limit_ms = min(INLINE_MS_MAX, settings.deadline_ms)
         try:
             params = checked(operation, params, caller, settings, self.core.clock)
+            if caller.read_token:  # on SQLite it is looked at, and nothing is waited for
+                name = operation.name
+                self._executor.freshen(lease, name, caller, settings, arrival=arrival)
             text = operation.sql_for("sqlite")
             rows = lease.wire.execute(text, params, deadline_ms=limit_ms)
             if settings.rows_max is not None:
@@ -181,6 +188,8 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             if isinstance(error, DeadlineExceededError) and limit_ms < settings.deadline_ms:
                 self._not_short.add(operation.name)
                 return None
+            if isinstance(error, DeadlineExceededError):
+                self._executor.keep_stopped(operation, params, caller, settings, arrival)
             self._executor.count(operation, caller, self._now() - arrival, failed=True)
             raise
         now = self._now()
@@ -241,6 +250,7 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         in_transaction = settings.announce_caller or (operation.write and bool(executor.hooks))
         lease = await self._queue.acquire(operation.name, caller, settings.wait_seconds, began)
         session = executor.adopt(lease, operation.name, caller, settings)
+        taken = lease.since
 
         def work() -> Rows:
             if caller.read_token and not operation.write:
@@ -264,6 +274,9 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
 
         try:
             rows = await self._threads.run(work, stop=lease.wire.cancel)
+        except DeadlineExceededError:
+            executor.keep_stopped(operation, params, caller, settings, taken)
+            raise
         finally:
             await self._queue.give_back(session)
         changed = len(rows.rows) + rows.changed

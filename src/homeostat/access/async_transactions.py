@@ -10,7 +10,17 @@ from typing import TypeVar
 from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.database import Database
-from homeostat.access.idempotency import Once, Outcome, fingerprint, given, kept
+from homeostat.access.idempotency import (
+    Once,
+    Outcome,
+    claim,
+    fingerprint,
+    forget,
+    given,
+    kept,
+    statements_to_prepare,
+    store,
+)
 from homeostat.access.operation import Operation
 from homeostat.access.retry import Retries
 from homeostat.access.session import Isolation, Session
@@ -62,11 +72,48 @@ class AsyncTransactions:
         name: str = "transaction",
         isolation: Isolation | None = None,
         retries: int | None = None,
+        idempotency_key: str | None = None,
+        request: object = None,
     ) -> T:
         """Run work in a transaction, and again when that is safe; see `Database.run`."""
-        return await self._again(
-            work, name=name, caller=caller, write=write, isolation=isolation, retries=retries
+        if idempotency_key is None:
+            return await self._again(
+                work, name=name, caller=caller, write=write, isolation=isolation, retries=retries
+            )
+        once = Once(idempotency_key, fingerprint(name, request))
+
+        async def ask(session: AsyncSession) -> Outcome:
+            at = self.core.clock.now()
+            found = await session.run(lambda s: claim(s, once.key, once.fingerprint, at=at))
+            if found is not None:
+                return found
+            outcome = Outcome(value=await work(session))
+            await session.run(lambda s: store(s, once.key, outcome))
+            return outcome
+
+        outcome = await self._again(
+            ask,
+            name=name,
+            caller=caller,
+            write=write,
+            isolation=isolation,
+            retries=retries,
+            has_key=True,
         )
+        value: T = outcome.value
+        return value
+
+    async def prepare_idempotency(self) -> None:
+        """Make the table for idempotency keys; see `Database.prepare_idempotency`."""
+        async with self._session("prepare_idempotency", ANYONE, write=None) as held:
+            for statement in statements_to_prepare(self.core.dialect):
+                await held.execute(statement)
+
+    async def forget_idempotency_keys(self, *, older_than_seconds: float) -> int:
+        """Forget old keys; return how many. See `Database.forget_idempotency_keys`."""
+        before = self.core.clock.now() - older_than_seconds
+        async with self._session("forget_idempotency_keys", ANYONE, write=None) as held:
+            return await held.run(lambda session: forget(session, before=before))
 
     async def _again(
         self,

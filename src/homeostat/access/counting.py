@@ -46,7 +46,7 @@ class Counting:
             private=settings.privacy == "enhanced",
         )
 
-    def _keep_stopped(
+    def keep_stopped(
         self,
         operation: Operation,
         params: Params,

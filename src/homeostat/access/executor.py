@@ -171,7 +171,7 @@ class Executor(Counting):
             uncertain = unknown(operation, error, lease.wire)
             self.pool.release(lease, suspect=True)
             if isinstance(error, DeadlineExceededError):
-                self._keep_stopped(operation, params, caller, settings, taken)
+                self.keep_stopped(operation, params, caller, settings, taken)
             if uncertain is not None:
                 raise uncertain from None
             raise

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from homeostat.access.operation import Operation
 from homeostat.access.session import Session
-from homeostat.driver.wire import Rows
+from homeostat.driver.wire import Params, Rows
 from homeostat.errors import (
     AccessError,
     IdempotencyKeyReusedError,
@@ -33,13 +34,29 @@ CREATE = {
     "NULL, at double precision NOT NULL, outcome text NOT NULL)",
 }
 INDEX = f"CREATE INDEX IF NOT EXISTS {TABLE}_at ON {TABLE} (at)"
-CLAIM = (
+CLAIM = Operation(
+    "idempotency.claim",
     f"INSERT INTO {TABLE} (key, fingerprint, at, outcome) VALUES (:key, :fingerprint, :at, '') "
-    "ON CONFLICT (key) DO NOTHING"
+    "ON CONFLICT (key) DO NOTHING",
+    ("key", "fingerprint", "at"),
+    write=True,
+    tables=(TABLE,),  # so that no more of the results in memory end than those of the write itself
 )
 FIND = f"SELECT fingerprint, outcome FROM {TABLE} WHERE key = :key"
-STORE = f"UPDATE {TABLE} SET outcome = :outcome WHERE key = :key"
-FORGET = f"DELETE FROM {TABLE} WHERE at < :before"
+STORE = Operation(
+    "idempotency.store",
+    f"UPDATE {TABLE} SET outcome = :outcome WHERE key = :key",
+    ("key", "outcome"),
+    write=True,
+    tables=(TABLE,),
+)
+FORGET = Operation(
+    "idempotency.forget",
+    f"DELETE FROM {TABLE} WHERE at < :before",
+    ("before",),
+    write=True,
+    tables=(TABLE,),
+)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -96,12 +113,12 @@ def claim(session: Session, key: str, print_: str, *, at: float) -> Outcome | No
         message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} characters."
         raise AccessError(message, where=key[:40])
     try:
-        taken = session.execute(CLAIM, {"key": key, "fingerprint": print_, "at": at})
+        taken = _write(session, CLAIM, {"key": key, "fingerprint": print_, "at": at})
     except StatementError as error:
         if TABLE in error.detail:
             raise IdempotencyNotPreparedError(detail=error.detail) from None
         raise
-    if taken.changed:
+    if taken:
         return None
     row = session.execute(FIND, {"key": key}).rows[0]
     if row[0] != print_:
@@ -123,7 +140,17 @@ def store(session: Session, key: str, outcome: Outcome) -> None:
     if len(text) > OUTCOME_BYTES_MAX:
         message = f"The outcome is larger than the {OUTCOME_BYTES_MAX} bytes stored for a key."
         raise AccessError(message, where=key)
-    session.execute(STORE, {"key": key, "outcome": text})
+    _write(session, STORE, {"key": key, "outcome": text})
+
+
+def forget(session: Session, *, before: float) -> int:
+    """Forget keys that were used before a time (seconds since 1970 UTC); return how many."""
+    return _write(session, FORGET, {"before": before})
+
+
+def _write(session: Session, operation: Operation, params: Params) -> int:
+    """Run a write of ours, of which write hooks are not told; return the rows changed."""
+    return session.execute_many(operation, [params])
 
 
 def kept(rows: Rows) -> Outcome:

@@ -23,6 +23,7 @@ class Lease:
         busy_since: when the statement under way began, or None.
         busy_seconds: time of finished statements in this lease.
         quiet_since: when its last statement ended, or when it was taken.
+        leak_told: the `since` of the last lease of it that was told to leak.
         taken_at: where in the application it was taken; empty: for a single operation.
         fresh: how far in the log it has shown to see; see freshness.py.
     """
@@ -50,7 +51,7 @@ class Lease:
         self.inherited = False  # belongs to the process that this one was forked from
         self.since = self.quiet_since = 0.0
         self.taken_at = NOWHERE
-        self.leak_told = False
+        self.leak_told = -1.0
         self.busy_since: float | None = None
         self.busy_seconds = 0.0
         self.busy_counted = 0.0  # what earlier reports already hold of this lease

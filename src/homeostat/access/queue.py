@@ -177,8 +177,8 @@ class Queue:
         for lease in quiet[:LEAKS_NAMED]:
             leak = LeakReport(lease.name, now - lease.quiet_since, words(lease.taken_at))
             leaks.append(leak)
-            if not lease.leak_told:
-                lease.leak_told = True
+            if lease.leak_told != lease.since:
+                lease.leak_told = lease.since
                 new.append(leak)
         while self._lost and now - self._lost[0][0] > LOST_TOLD_SECONDS:
             self._lost.popleft()

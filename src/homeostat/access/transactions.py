@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.executor import Executor
 from homeostat.access.idempotency import (
-    FORGET,
     Once,
     Outcome,
     fingerprint,
+    forget,
     given,
     kept,
     statements_to_prepare,
@@ -155,7 +155,7 @@ class Transactions:
         """Forget old keys; return how many. A request that comes after that runs again."""
         before = self.clock.now() - older_than_seconds
         with self.session(name="forget_idempotency_keys") as session:
-            return session.execute(FORGET, {"before": before}).changed
+            return forget(session, before=before)
 
     def read_token(self) -> str:
         """Return a token for all that is committed now: `Caller(read_token=...)` reads that.

@@ -12,12 +12,20 @@ _STEADY = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\b|(BEGIN( IMMEDIATE)?|COMMIT)\Z",
     re.IGNORECASE,
 )
+# a star that stands for columns; behind a comment it may stand anywhere, so there any star does
+_COLUMNS = re.compile(r"(?:\b(?:SELECT|DISTINCT|ALL|RETURNING)|[,.])\s*\*", re.IGNORECASE)
 _COUNTED = re.compile(r"\(\s*\*\s*\)")
 
 
 def keeps_columns(sql: str) -> bool:
     """Return whether the statement has the same columns, and reads or writes, at every run."""
-    return _STEADY.match(sql) is not None and "*" not in _COUNTED.sub("", sql)
+    if _STEADY.match(sql) is None:
+        return False
+    if "*" not in sql:
+        return True
+    if "--" in sql or "/*" in sql:
+        return "*" not in _COUNTED.sub("", sql)
+    return _COLUMNS.search(sql) is None
 
 
 def more_follows(sql: str, first: str) -> bool:
