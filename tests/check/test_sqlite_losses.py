@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from homeostat.check.database import DatabaseCheck
+from homeostat.clock import ManualClock
 from homeostat.config import CheckConfig, Config
 from homeostat.driver import sqlite
 from homeostat.errors import DatabaseError
 from tests.check.sqlite_files import PLANTED, Planted, filled, script
-from tests.check.sqlite_mends import found, looked, lost, made, rows_of
+from tests.check.sqlite_mends import found, looked, lost, made, mended, rows_of
 
 LOSING = (
     "text in a number",
@@ -26,6 +28,7 @@ LOSING = (
     "quoted literal in a check",
     "blob before small columns",
 )
+TWO_RULES = ("quoted_literal", "blob_before_columns")
 FAILS = "SELECT no_such_function();"
 
 
@@ -199,3 +202,35 @@ def test_rows_keep_their_rowids_in_a_table_made_anew(tmp_path: Path) -> None:
     parts = mend_of(planted, path)
     one_by_one(path, parts)
     assert rows_of(path)["event"] == [(3, "c"), (5, "e"), (70, "d")]
+
+
+def test_of_two_mends_that_make_one_table_anew_each_says_that_it_goes_alone(tmp_path: Path) -> None:
+    two = filled(
+        'CREATE TABLE picture (data BLOB, kind TEXT CHECK (kind <> "none"));'
+        'CREATE TABLE ware (id INTEGER PRIMARY KEY, kind TEXT CHECK (kind <> "none"))',
+        "picture",
+        "randomblob(150000), 'p' || i",
+        20,
+    )
+    path = made(Planted("quoted_literal", '"picture"', two, ""), tmp_path / "app.db")
+    report = looked(path, Config())
+    literal, order = (found(report, rule, '"picture"') for rule in TWO_RULES)
+    alone = found(report, "quoted_literal", '"ware"')
+    assert literal is not None
+    assert order is not None
+    assert alone is not None
+    assert "made anew for blob_before_columns too" in literal.risk
+    assert "made anew for quoted_literal too" in order.mend_sql
+    assert "made anew for" not in alone.risk
+    mended(path, literal.mend_sql)
+    again = DatabaseCheck(clock=ManualClock(report.database.at + 60)).run(str(path))
+    assert found(again, "quoted_literal", '"picture"') is None
+    left = found(again, "blob_before_columns", '"picture"')
+    assert left is not None
+    assert "made anew for" not in left.risk
+    mended(path, left.mend_sql)
+    with closing(sqlite.connect(path, mode="foreign")) as wire:
+        asked = "SELECT sql FROM sqlite_schema WHERE name = 'picture'"
+        sql = str(wire.execute(asked).scalar())
+        assert "'none'" in sql
+        assert sql.index("kind") < sql.index("data")

@@ -12,6 +12,7 @@ from homeostat.check.look import Look
 from homeostat.check.postgres_machine import cpu_of_backend
 from homeostat.check.registry import checks_of
 from homeostat.check.report import Database, Finding, Report, Unseen, ranked
+from homeostat.check.sqlite_rebuild import told_apart
 from homeostat.clock import Clock, SystemClock
 from homeostat.config import Config
 from homeostat.driver.tokens import quoted
@@ -93,7 +94,7 @@ class DatabaseCheck:
             busy_seconds=round(budget.busy_seconds, 3),
             checks=len(checks),
         )
-        return Report(database=database, findings=ranked(findings), unseen=look.unseen)
+        return Report(database=database, findings=ranked(told_apart(findings)), unseen=look.unseen)
 
     def _judge(self, check: Check, look: Look) -> Sequence[Finding]:
         """Return a check's costliest findings; what stands in its way becomes a gap."""

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from homeostat.check.look import Look
+from homeostat.check.report import Finding
 from homeostat.check.sqlite_aside import BAIL, HEADER
 from homeostat.check.sqlite_schema import Table, text
 from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
@@ -18,7 +21,8 @@ from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
 RISK = (
     "Writes the table anew and locks the file meanwhile; needs as much free disk again. Open "
     "connections prepare their statements again. The old table stays under another name, with its "
-    f"foreign keys: drop it once you have looked. {BAIL} Try it on a copy first."
+    f"foreign keys: drop it once you have looked. {BAIL} Try it on a copy first. It starts from "
+    "the table and indexes that were seen: after another change of them check again first."
 )
 
 
@@ -98,6 +102,34 @@ def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | Non
             "PRAGMA legacy_alter_table = OFF;",
             f"-- After looking at both: DROP TABLE {before};",
         ]
+    )
+
+
+def told_apart(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings; of several that make one table anew each says that it goes alone.
+
+    Each starts from the definition that was seen, so the second would take the first back.
+    """
+    return [
+        _alone(one, others)
+        if (others := [other.rule for other in findings if _is_beside(one, other)])
+        else one
+        for one in findings
+    ]
+
+
+def _is_beside(one: Finding, other: Finding) -> bool:
+    anew = one.risk.startswith(RISK) and other.risk.startswith(RISK)
+    return anew and other is not one and other.where == one.where
+
+
+def _alone(one: Finding, others: Sequence[str]) -> Finding:
+    told = (
+        f"The table is made anew for {', '.join(others)} too: run one of the mends, check again, "
+        "and take the next from there."
+    )
+    return msgspec.structs.replace(
+        one, mend_sql=f"-- {told}\n{one.mend_sql}", risk=f"{one.risk} {told}"
     )
 
 
