@@ -17,7 +17,7 @@ DONE_BY: dict[str, dict[str, str]] = {
         "test_what_does_not_fit_is_refused_before_anything_is_written": "asked for a clone past",
     },
     "engine/test_maintain.py": {
-        "test_a_postgresql_index_is_built_once_rebuilt_and_dropped": "asked for what this",
+        "test_statistics_of_a_postgresql_table_are_put_back_exactly": "asked for what this",
     },
     SQLITE: {
         "test_missing_file_is_not_created": "gave a path where nothing is",
