@@ -6,6 +6,7 @@ from itertools import count
 from time import perf_counter
 
 from homeostat.engine.pace import LEAST_SHARE, LOOK_SECONDS, STRAIN_MAX, Pace
+from homeostat.engine.postgres_programs import CHUNK_BYTES, Child, pump
 
 BUDGET = 10_000_000
 STEP = 100_000
@@ -46,3 +47,15 @@ def test_a_copy_that_is_felt_goes_slower_and_faster_again_but_never_stands() -> 
             break
     assert pace.bytes_per_second > LEAST_SHARE * BUDGET
     assert asked * LOOK_SECONDS < SECONDS
+
+
+def test_a_part_counts_in_full_though_its_first_bytes_are_more_than_the_part_before() -> None:
+    pace = Pace(2 * CHUNK_BYTES)
+    url = "postgresql://nobody@127.0.0.1/none"
+    began = perf_counter()
+    for size in (CHUNK_BYTES // 2, CHUNK_BYTES, CHUNK_BYTES):
+        command = ["sh", "-c", f"head -c {size} /dev/zero"]
+        source = Child(command, url=url, reads=False, writes=True)
+        target = Child(["sh", "-c", "cat > /dev/null"], url=url, reads=True, writes=False)
+        pump(source, target, pace.keep, seconds_max=SECONDS)
+    assert perf_counter() - began >= 2.5 / 2

@@ -37,7 +37,11 @@ class Pace:
         self._pause = threading.Event()
 
     def keep(self, moved: int) -> None:
-        """Wait until it is time to go on after so many bytes; fewer than before: of a new part."""
+        """Wait until it is time to go on after so many bytes.
+
+        Fewer than before are of a new part, which therefore begins with 0: its first bytes may be
+        more than all of the part before.
+        """
         now = perf_counter()
         if self._strain is not None and now >= self._looked + LOOK_SECONDS:
             self._looked = now

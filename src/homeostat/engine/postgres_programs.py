@@ -166,7 +166,7 @@ def pump(source: Child, target: Child, go_on: Callable[[int], None], *, seconds_
     Args:
         source: pg_dump.
         target: pg_restore.
-        go_on: called with the bytes moved; what it raises ends both.
+        go_on: called with the bytes moved, 0 at first; what it raises ends both.
         seconds_max: both are killed when they take longer.
 
     Raises:
@@ -204,6 +204,7 @@ def _pumped(
 ) -> tuple[int, str, str]:
     moved = 0
     try:
+        go_on(moved)  # a new part of a copy: what is counted begins anew
         while data := source.read():
             if not target.write(data):
                 break

@@ -76,7 +76,7 @@ class Sample:
             source: in a reading transaction of one moment.
             target: has the tables, without indexes, keys and triggers.
             bytes_wanted: about how many bytes of tables to take.
-            go_on: called with the bytes copied; what it raises ends the copy.
+            go_on: called with the bytes copied, 0 at first; what it raises ends the copy.
         """
         self._source = source
         self._target = target
@@ -96,6 +96,7 @@ class Sample:
         Raises:
             CloneRefusedError: a row refers to one that is not there in the source.
         """
+        self._go_on(self._bytes)
         order = self._parents_first()
         for place, oid in enumerate(order):
             known = set(order[:place])
