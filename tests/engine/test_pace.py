@@ -5,8 +5,11 @@ from __future__ import annotations
 from itertools import count
 from time import perf_counter
 
-from homeostat.engine.pace import LEAST_SHARE, LOOK_SECONDS, STRAIN_MAX, Pace
+import pytest
+
+from homeostat.engine.pace import LEAST_SHARE, LOOK_SECONDS, STRAIN_MAX, Bounds, Pace
 from homeostat.engine.postgres_programs import CHUNK_BYTES, Child, pump
+from homeostat.errors import CloneRefusedError
 
 BUDGET = 10_000_000
 STEP = 100_000
@@ -59,3 +62,16 @@ def test_a_part_counts_in_full_though_its_first_bytes_are_more_than_the_part_bef
         target = Child(["sh", "-c", "cat > /dev/null"], url=url, reads=True, writes=False)
         pump(source, target, pace.keep, seconds_max=SECONDS)
     assert perf_counter() - began >= 2.5 / 2
+
+
+def test_a_copy_that_is_felt_for_long_is_given_up_where_nobody_asked_for_it() -> None:
+    pace = Pace(BUDGET, strain=lambda: 2 * STRAIN_MAX, bounds=Bounds(felt_seconds_max=0.0))
+    until = perf_counter() + SECONDS
+
+    def copy() -> None:
+        for number in count(1):
+            assert perf_counter() < until
+            pace.keep(number * STEP)
+
+    with pytest.raises(CloneRefusedError, match="stayed slower"):
+        copy()

@@ -20,6 +20,8 @@ from homeostat.access.protocol import (
 from homeostat.config import Config, PoolConfig
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Activity, ConnectionLimit, Engine, Identity, LockHolder
+from homeostat.engine.facets import CloneInfo
+from homeostat.engine.pace import UNBOUNDED, Bounds
 from homeostat.logbook.rows import Finding
 from homeostat.maintain.pool import PoolExhausted, PoolOversized
 from homeostat.maintain.pool_remedy import GrowPool, ShrinkPool
@@ -322,8 +324,11 @@ class FakeHands:
     def engine(self) -> Engine:
         raise AssertionError("a pool needs no database")
 
-    def for_run(self, run: int) -> FakeHands:
-        raise AssertionError(f"a pool needs no run: {run}")
+    def make_clone(self) -> CloneInfo:
+        raise AssertionError("a pool needs no clone")
+
+    def for_run(self, run: int, *, bounds: Bounds = UNBOUNDED) -> FakeHands:
+        raise AssertionError(f"a pool needs no run: {run}, {bounds}")
 
     def captured(self) -> Sequence[tuple[str, CallSample]]:
         raise AssertionError("a pool needs no captured calls")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -12,7 +14,8 @@ import pytest
 
 from homeostat.config import Config
 from homeostat.driver import sqlite
-from homeostat.errors import DatabaseError
+from homeostat.engine import Unsupported
+from homeostat.errors import CloneRefusedError, DatabaseError
 from homeostat.logbook.rows import Json
 from homeostat.measure import Sample
 from homeostat.operate.insights import ProposedRow
@@ -252,6 +255,65 @@ def test_nothing_is_copied_beside_a_remedy_whose_effect_is_measured(tmp_path: Pa
         one.one.desk.previews.consider()
         one.one.desk.previews.join(10)
         assert len(copied) == 1
+
+
+def test_detaching_ends_a_copy_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    began = threading.Event()
+    refused: list[CloneRefusedError] = []
+
+    def copy_on(hands: Hands) -> None:  # until it is refused
+        clone = hands.engine.clone
+        assert not isinstance(clone, Unsupported)
+        while not refused:
+            try:
+                clone.drop(hands.make_clone().name)
+            except CloneRefusedError as error:
+                refused.append(error)
+            began.set()
+        raise refused[0]
+
+    with copying_stage(tmp_path, copy_on, observing(10**9)) as one:
+        known(one, 1e6)
+        one.tick()
+        assert began.wait(10)
+        previews = one.one.desk.previews
+        one.operator.detach(one.key, actor="ada")
+        previews.join(10)
+        assert "the database was detached" in str(refused[0])
+        assert "took over" not in caplog.text
+        assert not list((tmp_path / "data" / "clones").glob("*.db"))
+
+
+def test_a_copy_grows_no_larger_than_what_is_allowed_for_previews(tmp_path: Path) -> None:
+    def copy(hands: Hands) -> None:
+        hands.make_clone()
+
+    with copying_stage(tmp_path, copy, observing(500_000)) as one:
+        known(one, 1000.0)  # it has grown since
+        one.tick()
+        until_said(one, "it could not be tried so far")
+        assert "500000 allowed" in offer(one).rehearsal
+
+
+def test_what_cannot_be_tried_is_tried_ever_more_rarely(tmp_path: Path) -> None:
+    tried: list[float] = []
+
+    def fail(_: Hands) -> None:
+        tried.append(one.clock.now())
+        raise DatabaseError("somebody waited for the copy")
+
+    with copying_stage(tmp_path, fail, observing(10**9)) as one:
+        known(one, 1000.0)
+        one.tick()
+        previews = one.one.desk.previews
+        for _ in range(60):
+            one.clock.advance(7200.0)
+            previews.consider()
+            previews.join(10)
+        waits = [later - earlier for earlier, later in pairwise(tried)]
+        assert max(waits[-3:]) >= DAY  # two hours at first
 
 
 def asking() -> Config:

@@ -49,6 +49,10 @@ class OperateConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             "to the server that `[clone] url` names."
         ),
     ] = 1_000_000_000
+    preview_seconds_max: Annotated[
+        Seconds,
+        about("Such a copy is given up after so long, for changes of tables wait for it (2 min)."),
+    ] = 120.0
 
 
 class SamplesConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

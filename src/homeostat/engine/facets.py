@@ -14,7 +14,7 @@ from typing import Protocol
 
 from homeostat.driver.pgbouncer import PoolerReading
 from homeostat.driver.wire import NO_PARAMS, Params, Wire
-from homeostat.engine.pace import Strain
+from homeostat.engine.pace import UNBOUNDED, Bounds, Strain
 from homeostat.measure import Unknown
 
 
@@ -327,13 +327,20 @@ class Clone(Protocol):
     """Facet: copies to try things on. Never opens the source for writing."""
 
     def create(
-        self, *, owner: str, expires_seconds: float, bytes_max: int, strain: Strain | None = None
+        self,
+        *,
+        owner: str,
+        expires_seconds: float,
+        bytes_max: int,
+        strain: Strain | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> CloneInfo:
         """Copy the database; slower while `strain` says that applications feel it.
 
         Raises:
-            CloneRefusedError: it is larger than the budget, the disk has too little space, or no
-                place for clones is configured; says what to do.
+            CloneRefusedError: it is larger than the budget, the disk has too little space, no
+                place for clones is configured, its bounds ended it, or a session of the
+                application waited for it; says what to do.
         """
         ...
 

@@ -3,7 +3,8 @@
 A clone is filled by pg_dump and pg_restore, or, above [clone] sample_bytes, with a sample of the
 rows (postgres_sample.py). Its database's comment says what it is, its creator
 holds an advisory lock while it is made: a clone that is not ready and whose lock is free is a
-leftover, whoever made it. The source is only read, by a dump of one snapshot.
+leftover, whoever made it. The source is only read, by a dump of one snapshot; as soon as another
+session waits for a lock of the dump, that is ended (postgres_waiters.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -27,10 +29,11 @@ from homeostat.driver.wire import Wire
 from homeostat.engine.clone_shelf import new_name
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo
-from homeostat.engine.pace import Pace, Strain
+from homeostat.engine.pace import TOO_LONG, UNBOUNDED, Bounds, Pace, Strain
 from homeostat.engine.postgres_control import lock_number
 from homeostat.engine.postgres_programs import Child, Programs, find_programs, pump
 from homeostat.engine.postgres_sample import Sample
+from homeostat.engine.postgres_waiters import Waiters
 from homeostat.errors import CloneRefusedError, HomeostatError, NotFoundError
 from homeostat.secret import Secret, with_password, without_password
 
@@ -72,6 +75,32 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+@dataclass(slots=True)
+class _Copy:
+    """What bounds one copy, and what is asked while it is made."""
+
+    limit: Callable[[int], None]
+    waiters: Waiters
+    bounds: Bounds
+    seconds_max: float
+    until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.until = perf_counter() + self.seconds_max
+
+    def why_end(self) -> str:
+        """Return why it has to end now; empty: it goes on."""
+        halted = self.bounds.halted()
+        return f"The copy was given up: {halted}." if halted else self.waiters.why()
+
+    def check(self, moved: int) -> None:
+        """Keep the limits between two parts that are read by ourselves."""
+        why = self.waiters.why()
+        if why:
+            raise CloneRefusedError(why)
+        self.limit(moved)
+
+
 class PostgresClone:
     """Facet: copies to try things on."""
 
@@ -104,9 +133,17 @@ class PostgresClone:
         self._making = threading.Lock()
 
     def create(
-        self, *, owner: str, expires_seconds: float, bytes_max: int, strain: Strain | None = None
+        self,
+        *,
+        owner: str,
+        expires_seconds: float,
+        bytes_max: int,
+        strain: Strain | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> CloneInfo:
         """Copy the database; see `facets.Clone`."""
+        bounds.check()
+        bytes_max = int(min(bytes_max, bounds.bytes_max, self._config.bytes_max))
         with self._making, self._server() as server:
             self._collect(server, frozenset())
             there = [name for name, mark, _ in self._marked(server) if self._ours(mark)]
@@ -114,13 +151,15 @@ class PostgresClone:
                 message = "There are as many clones as [clone] count_max allows. Drop one first."
                 raise CloneRefusedError(message, where=server.label)
             source = self._described()
-            self._refuse(source, server, min(bytes_max, self._config.bytes_max))
+            self._refuse(source, server, bytes_max)
             name = PREFIX + new_name(owner)
             lock = {"number": lock_number(name)}
             server.execute("SELECT pg_advisory_lock(:number)", lock)
             try:
-                limit = self._limit(bytes_max, strain)
-                return self._create(server, name, source, owner, expires_seconds, limit)
+                limit = self._limit(bytes_max, strain, bounds)
+                with closing(self._waiters(name)) as waiters:
+                    copy = _Copy(limit, waiters, bounds, self._seconds(bounds))
+                    return self._create(server, name, source, owner, expires_seconds, copy)
             except BaseException:
                 if not server.broken:
                     with suppress(HomeostatError):
@@ -128,7 +167,11 @@ class PostgresClone:
                 raise
 
     def holds_up(self) -> str:
-        """Return nothing: a dump reads one snapshot at its own pace, and nobody waits for it."""
+        """Return nothing: reads and writes go on beside a dump.
+
+        It holds ACCESS SHARE on every table, which changes of tables wait for, and everybody
+        behind those: the dump ends about a second after somebody does.
+        """
         return ""
 
     def list(self) -> Sequence[CloneInfo]:
@@ -188,7 +231,7 @@ class PostgresClone:
         source: dict[str, Any],
         owner: str,
         expires_seconds: float,
-        limit: Callable[[int], None],
+        copy: _Copy,
     ) -> CloneInfo:
         now = self._clock.now()
         began = perf_counter()
@@ -201,7 +244,7 @@ class PostgresClone:
             homeostat_clone=self._source, owner=owner, created=now, expires=now + expires_seconds
         )
         _comment(server, name, mark)
-        share = self._fill(name, source, limit, began)
+        share = self._fill(name, source, copy)
         clone = postgres.connect(self._clone_url(name), application_name=APPLICATION)
         try:
             clone.execute("ANALYZE")
@@ -213,41 +256,50 @@ class PostgresClone:
         _comment(server, name, done)
         return self._info(name, done, size)
 
-    def _limit(self, bytes_max: int, strain: Strain | None) -> Callable[[int], None]:
+    def _waiters(self, name: str) -> Waiters:
+        wire = self._connect("clone", readonly=True)
+        return Waiters(wire, application=_application(name))
+
+    def _seconds(self, bounds: Bounds) -> float:
+        return min(self._config.seconds_max, bounds.seconds_max)
+
+    def _limit(
+        self, bytes_max: int, strain: Strain | None, bounds: Bounds
+    ) -> Callable[[int], None]:
         """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
-        pace = Pace(self._config.dump_bytes_per_second, strain=strain)
-        until = perf_counter() + self._config.seconds_max
+        pace = Pace(self._config.dump_bytes_per_second, strain=strain, bounds=bounds)
+        until = perf_counter() + self._seconds(bounds)
 
         def check(moved: int) -> None:
             if moved > bytes_max:
                 raise CloneRefusedError(detail=f"past {bytes_max} bytes")
             if perf_counter() > until:
-                message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
-                raise CloneRefusedError(message)
+                raise CloneRefusedError(TOO_LONG)
             pace.keep(moved)
 
         return check
 
-    def _fill(
-        self, name: str, source: dict[str, Any], check: Callable[[int], None], began: float
-    ) -> float:
+    def _fill(self, name: str, source: dict[str, Any], copy: _Copy) -> float:
         """Copy everything, or a sample; return the share of the rows that came."""
         if not self._sampled(source):
-            self._dump(name, (), check, began)
+            self._dump(name, (), copy)
             return 1.0
         reader = self._connect("clone", readonly=True)
         writer = postgres.connect(self._clone_url(name), application_name=APPLICATION)
         try:
+            copy.waiters.holder = int(str(reader.execute("SELECT pg_backend_pid()").scalar()))
             reader.begin(write=False)
             reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             reader.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            limit_ms = int(1000 * self._config.seconds_max)
+            limit_ms = int(1000 * copy.seconds_max)
             reader.execute(f"SET LOCAL statement_timeout = {limit_ms}")
             moment = f"--snapshot={reader.execute('SELECT pg_export_snapshot()').scalar()}"
-            self._dump(name, ("--section=pre-data", moment), check, began)
-            sample = Sample(reader, writer, bytes_wanted=self._config.sample_bytes, go_on=check)
+            self._dump(name, ("--section=pre-data", moment), copy)
+            sample = Sample(
+                reader, writer, bytes_wanted=self._config.sample_bytes, go_on=copy.check
+            )
             share = sample.copy()
-            self._dump(name, ("--section=post-data", moment), check, began)
+            self._dump(name, ("--section=post-data", moment), copy)
         finally:
             writer.close()
             reader.close()
@@ -256,24 +308,23 @@ class PostgresClone:
     def _sampled(self, source: dict[str, Any]) -> bool:
         return 0 < self._config.sample_bytes < int(source["bytes"])
 
-    def _dump(
-        self, name: str, options: Sequence[str], check: Callable[[int], None], began: float
-    ) -> None:
+    def _dump(self, name: str, options: Sequence[str], copy: _Copy) -> None:
         dump = Child(
             [
                 self._programs.dump, "--format=custom", "--compress=0", "--no-owner",
                 "--no-privileges", "--no-publications", "--no-subscriptions",
                 f"--lock-wait-timeout={LOCK_WAIT_MS}", *options,
             ],
-            url=self._url(), reads=False, writes=True,
+            url=without_application(self._url()), reads=False, writes=True,
+            application=_application(name),
         )  # fmt: skip
         restore = Child(
             [self._programs.restore, "--format=custom", "--no-owner", "--no-privileges"],
             url=self._clone_url(name), reads=True, writes=False, options=RESTORE_OPTIONS,
             pardoned=STATISTICS_EXTENSION,
         )  # fmt: skip
-        seconds = self._config.seconds_max - (perf_counter() - began)
-        pump(dump, restore, check, seconds_max=max(seconds, 1.0))
+        seconds = max(copy.until - perf_counter(), 1.0)
+        pump(dump, restore, copy.limit, seconds_max=seconds, look=copy.why_end)
 
     def _described(self) -> dict[str, Any]:
         wire = self._connect("clone", readonly=True)
@@ -369,6 +420,19 @@ def with_database(url: str, name: str) -> str:
     rest, mark, query = rest.partition("?")
     kept = "&".join(part for part in query.split("&") if part and not part.startswith("dbname="))
     return f"{scheme}://{rest.partition('/')[0]}/{quote(name)}" + (f"{mark}{kept}" if kept else "")
+
+
+def without_application(url: str) -> str:
+    """Return a `postgresql://` URL that leaves the name of the session to the environment."""
+    rest, _, query = url.partition("?")
+    name = "application_name="
+    kept = "&".join(part for part in query.split("&") if part and not part.startswith(name))
+    return rest + (f"?{kept}" if kept else "")
+
+
+def _application(name: str) -> str:
+    """Return what the sessions that read the source for one clone are called."""
+    return f"{APPLICATION} {name[-12:]}"  # the clone's own random digits
 
 
 def _provider(source: Mapping[str, Any]) -> str:

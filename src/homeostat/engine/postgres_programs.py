@@ -17,17 +17,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import IO
 
 import psutil
 
 from homeostat.driver.redact import redact_message
+from homeostat.engine.pace import TOO_LONG
 from homeostat.errors import CloneRefusedError
 from homeostat.secret import split_password
 
 CHUNK_BYTES = 262_144
 VERSION_SECONDS_MAX = 10
 END_SECONDS_MAX = 10
+WATCH_SECONDS = 1.0
 NICE = 10
 SAID_CHARACTERS_MAX = 400
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
@@ -81,6 +84,7 @@ class Child:
         reads: bool,
         writes: bool,
         options: str = "",
+        application: str = "",
         pardoned: str = "",
     ) -> None:
         """Start it.
@@ -91,6 +95,7 @@ class Child:
             reads: whether its standard input is a pipe.
             writes: whether its standard output is one.
             options: settings of its session, as in PGOPTIONS.
+            application: the name of its session; empty: the program's.
             pardoned: a word; failures that all speak of it count as none.
         """
         place, password = split_password(url)
@@ -99,6 +104,8 @@ class Child:
             environment["PGPASSWORD"] = password
         if options:
             environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {options}".strip()
+        if application:
+            environment["PGAPPNAME"] = application
         self.name = Path(command[0]).name
         self._pardoned = pardoned
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in `finish`
@@ -160,7 +167,14 @@ class Child:
             self.process.wait(END_SECONDS_MAX)
 
 
-def pump(source: Child, target: Child, go_on: Callable[[int], None], *, seconds_max: float) -> int:
+def pump(
+    source: Child,
+    target: Child,
+    go_on: Callable[[int], None],
+    *,
+    seconds_max: float,
+    look: Callable[[], str] = str,
+) -> int:
     """Move all of one child's output into the other; return the bytes.
 
     Args:
@@ -168,28 +182,38 @@ def pump(source: Child, target: Child, go_on: Callable[[int], None], *, seconds_
         target: pg_restore.
         go_on: called with the bytes moved, 0 at first; what it raises ends both.
         seconds_max: both are killed when they take longer.
+        look: asked about once a second, also while nothing moves; both are killed when it says
+            why they have to end.
 
     Raises:
-        CloneRefusedError: one of them failed, or both took too long; the detail is the first
-            message.
+        CloneRefusedError: one of them failed, both took too long, or had to end; the detail is
+            the first message.
     """
-    late = threading.Event()
+    done = threading.Event()
+    ended: list[CloneRefusedError] = []
+    until = perf_counter() + seconds_max
 
-    def end() -> None:
-        late.set()
-        source.process.kill()
-        target.process.kill()
+    def watch() -> None:
+        while not done.wait(max(0.0, min(WATCH_SECONDS, until - perf_counter()))):
+            why = look()
+            if why:
+                ended.append(CloneRefusedError(why))
+            elif perf_counter() >= until:
+                ended.append(CloneRefusedError(TOO_LONG, detail=f"{seconds_max:g} s"))
+            if ended:
+                source.process.kill()
+                target.process.kill()
+                return
 
-    timer = threading.Timer(seconds_max, end)
-    timer.daemon = True
-    timer.start()
+    watcher = threading.Thread(target=watch, name="copy-watch", daemon=True)
+    watcher.start()
     try:
         moved, said_first, said = _pumped(source, target, go_on, seconds_max)
     finally:
-        timer.cancel()
-    if late.is_set():
-        message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
-        raise CloneRefusedError(message, detail=f"{seconds_max:g} s")
+        done.set()
+        watcher.join(WATCH_SECONDS)
+    if ended:
+        raise ended[0]
     if said or said_first:
         broken = any(word in said_first for word in ("Broken pipe", "could not write", "SIGPIPE"))
         raise CloneRefusedError(

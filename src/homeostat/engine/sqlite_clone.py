@@ -23,7 +23,7 @@ from homeostat.driver.sqlite_backup import backup
 from homeostat.engine.clone_shelf import CloneShelf, Manifest, me, new_name
 from homeostat.engine.disk import disk_readings
 from homeostat.engine.facets import CloneInfo
-from homeostat.engine.pace import Pace, Strain
+from homeostat.engine.pace import TOO_LONG, UNBOUNDED, Bounds, Pace, Strain
 from homeostat.errors import CloneRefusedError, CorruptDatabaseError, NotFoundError
 from homeostat.measure import Unknown
 
@@ -65,9 +65,17 @@ class SqliteClone:
         self._making = threading.Lock()
 
     def create(
-        self, *, owner: str, expires_seconds: float, bytes_max: int, strain: Strain | None = None
+        self,
+        *,
+        owner: str,
+        expires_seconds: float,
+        bytes_max: int,
+        strain: Strain | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> CloneInfo:
         """Copy the database; see `facets.Clone`."""
+        bounds.check()
+        bytes_max = int(min(bytes_max, bounds.bytes_max, self._config.bytes_max))
         with self._making:
             self.collect()
             self._shelf.prepare()
@@ -77,7 +85,7 @@ class SqliteClone:
                 raise CloneRefusedError(message, where=self._path, detail=f"{there} clones")
             source = self._connect(readonly=True, busy_ms=BUSY_MS)
             try:
-                limit = self._limit(source, bytes_max, strain)
+                limit = self._limit(source, bytes_max, strain, bounds)
                 return self._create(source, owner, expires_seconds, bytes_max, limit)
             finally:
                 source.close()
@@ -145,7 +153,7 @@ class SqliteClone:
         limit: Callable[[int], None],
     ) -> CloneInfo:
         size = _bytes(source)
-        self._refuse_large(size, min(bytes_max, self._config.bytes_max))
+        self._refuse_large(size, bytes_max)
         name = new_name(owner)
         path = self._file(name)
         pid, started = me()
@@ -168,15 +176,16 @@ class SqliteClone:
         return done.info()
 
     def _limit(
-        self, source: SqliteWire, bytes_max: int, strain: Strain | None
+        self, source: SqliteWire, bytes_max: int, strain: Strain | None, bounds: Bounds
     ) -> Callable[[int], None]:
         """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
         writers_wait = _writers_wait(source)
         seconds = (
             self._config.writers_wait_seconds_max if writers_wait else self._config.seconds_max
         )
+        seconds = min(seconds, bounds.seconds_max)
         until = perf_counter() + seconds
-        pace = Pace(self._config.copy_bytes_per_second, strain=strain)
+        pace = Pace(self._config.copy_bytes_per_second, strain=strain, bounds=bounds)
 
         def check(copied: int) -> None:
             if copied > bytes_max:
@@ -192,7 +201,7 @@ class SqliteClone:
                     "or allow a longer wait."
                 )
             else:
-                message = "The copy took longer than [clone] seconds_max. Allow more, or wait."
+                message = TOO_LONG
             raise CloneRefusedError(message, where=self._path, detail=f"{seconds:g} s")
 
         return check

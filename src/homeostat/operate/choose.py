@@ -16,6 +16,7 @@ UNDER_WAY: tuple[str, ...] = ("proposed", "rehearsing", "applying", "verifying",
 FOR_A_PERSON: tuple[str, ...] = ("waiting", "observed")
 FRUITLESS: tuple[str, ...] = ("reverted", "ineffective", "rejected", "failed")
 HOUR_SECONDS = 3600.0
+DOUBLINGS_MAX = 60  # a float holds no more than a thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,12 @@ def _untried(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -
     return ""
 
 
-def retry_seconds(tries: int, operate: OperateConfig) -> float:
-    """Return how long to wait after so many rehearsals that could not be made."""
-    return min(HOUR_SECONDS, operate.batch_seconds * 2.0 ** (tries - 1))
+def retry_seconds(
+    tries: int, operate: OperateConfig, *, seconds_max: float = HOUR_SECONDS
+) -> float:
+    """Return how long to wait after so many rehearsals that could not be made, at most so long."""
+    doublings = min(tries - 1, DOUBLINGS_MAX)
+    return min(seconds_max, operate.batch_seconds * 2.0**doublings)
 
 
 def _rest(case: Case, mine: Sequence[RemedyRecord], operate: OperateConfig) -> str:

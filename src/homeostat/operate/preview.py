@@ -23,6 +23,7 @@ import msgspec
 
 from homeostat.config import OperateConfig
 from homeostat.engine.engine import Unsupported
+from homeostat.engine.pace import Bounds
 from homeostat.errors import DatabaseError, HomeostatError, LogbookError
 from homeostat.logbook.rows import RemedyRecord, Run, Step
 from homeostat.operate.choose import FOR_A_PERSON, UNDER_WAY, retry_seconds
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 KIND = "preview"
 VERSION = 1
 STEP = "rehearse"
+FELT_SECONDS_MAX = 10.0  # what goes slower for the application's sake holds its locks for longer
 SIZE_UNKNOWN = "the size of the database is not known yet, so it is not copied"
 
 
@@ -53,6 +55,7 @@ class Previews:
     _due: dict[int, float] = field(default_factory=dict)  # remedy -> when it is tried
     _tries: dict[int, int] = field(default_factory=dict)
     _thread: threading.Thread | None = None
+    _stopped: str = ""
 
     def add(self, record: RemedyRecord) -> None:
         """Rehearse a remedy as soon as its turn comes."""
@@ -62,11 +65,11 @@ class Previews:
         """Take up what an earlier operator left, and what could not be tried so far."""
         for record in self.records.of(FOR_A_PERSON):
             if self._is_open(record) and not self._was_shown(record):
-                self.add(record)
+                self._due.setdefault(record.id, self._left_due(record))
 
     def consider(self) -> None:
         """Begin the next rehearsal that is due; returns at once."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._stopped or (self._thread is not None and self._thread.is_alive()):
             return
         now = self.footing.clock.now()
         number = next((number for number, due in self._due.items() if due <= now), None)
@@ -76,6 +79,10 @@ class Previews:
             target=self._carry, args=(number,), name=f"preview-{number}", daemon=True
         )
         self._thread.start()
+
+    def stop(self, why: str) -> None:
+        """Begin no more rehearsals, and end the one under way within about a second."""
+        self._stopped = why
 
     def join(self, seconds: float) -> None:
         """Wait for the rehearsal under way, at most so long."""
@@ -88,6 +95,9 @@ class Previews:
         try:
             shown = self._try(number)
         except LogbookError as error:
+            if self._stopped:  # what could not be kept any more is tried by the next operator
+                log.info("the preview of remedy %d was left: %s", number, self._stopped)
+                return
             log.warning("the preview of remedy %d waits for the logbook: %s", number, error)
             shown = Rehearsed(ok=False, reason=str(error), later=True)
         if shown is None or shown.ok or _is_against(shown):
@@ -95,7 +105,19 @@ class Previews:
             self._tries.pop(number, None)
             return
         tries = self._tries[number] = self._tries.get(number, 0) + 1
-        self._due[number] = self.footing.clock.now() + retry_seconds(tries, self.config)
+        self._due[number] = self.footing.clock.now() + self._retry_seconds(tries)
+
+    def _retry_seconds(self, tries: int) -> float:
+        """Return how long to wait; a copy is felt, so in the end it is made once a day."""
+        return retry_seconds(tries, self.config, seconds_max=self.config.distrust_seconds)
+
+    def _left_due(self, record: RemedyRecord) -> float:
+        """Return when what an earlier operator could not try is tried again."""
+        run = self._run_of(record)
+        if run is None or run.ended is None:
+            return self.footing.clock.now()
+        self._tries.setdefault(record.id, run.attempt)
+        return run.ended + self._retry_seconds(run.attempt)
 
     def _try(self, number: int) -> Rehearsed | None:
         """Rehearse a remedy; None: there is nothing to decide about it any more."""
@@ -112,7 +134,7 @@ class Previews:
         if begun is None:
             return None
         run, step = begun
-        hands = self.footing.hands.for_run(run.id)
+        hands = self.footing.hands.for_run(run.id, bounds=self._bounds())
         if why:
             shown = Rehearsed(ok=False, reason=why, later=True)
         else:
@@ -145,6 +167,8 @@ class Previews:
 
     def _held_back(self) -> str:
         """Return why nothing is tried at this moment; empty: nothing speaks against it."""
+        if self._stopped:
+            return self._stopped
         footing = self.footing
         if footing.is_paused():
             return "applying is paused"
@@ -153,6 +177,22 @@ class Previews:
         busy = self.records.of(UNDER_WAY)
         return (
             f"remedy {busy[0].id} is {busy[0].state}, and a copy would disturb it" if busy else ""
+        )
+
+    def _bounds(self) -> Bounds:
+        """Return when a copy ends that nobody has allowed."""
+
+        def halted() -> str:
+            try:
+                return self._held_back()
+            except HomeostatError as error:
+                return str(error)
+
+        return Bounds(
+            bytes_max=self.config.preview_bytes_max,
+            seconds_max=self.config.preview_seconds_max,
+            felt_seconds_max=FELT_SECONDS_MAX,
+            halted=halted,
         )
 
     def _shares(self, number: int) -> bool:

@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 from homeostat.access.protocol import CallSample, Settings
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Engine
+from homeostat.engine.facets import CloneInfo
+from homeostat.engine.pace import UNBOUNDED, Bounds
 from homeostat.logbook.rows import Finding, Json
 from homeostat.operate.rule import View
 from homeostat.operate.verify import Batch, Demand
@@ -86,6 +88,11 @@ class Rehearsed:
     later: bool = False
 
 
+def owner_of(run: int) -> str:
+    """Return the name under which a run makes clones."""
+    return f"run {run}"
+
+
 class Hands(Protocol):
     """What a remedy may act with; every write is refused once ownership is lost."""
 
@@ -99,8 +106,17 @@ class Hands(Protocol):
         """The run that these hands work for."""
         ...
 
-    def for_run(self, run: int) -> Hands:
-        """Return hands that work for a run."""
+    def for_run(self, run: int, *, bounds: Bounds = UNBOUNDED) -> Hands:
+        """Return hands that work for a run, and copy the database within bounds."""
+        ...
+
+    def make_clone(self) -> CloneInfo:
+        """Copy the database for the run, whose name the clone bears.
+
+        Raises:
+            CloneRefusedError: there can be no copy, or the bounds ended it.
+            DatabaseError: a server could not be asked.
+        """
         ...
 
     def view(self) -> View:

@@ -20,8 +20,10 @@ from homeostat.clock import Clock
 from homeostat.config import Config
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Engine, Identity, Unsupported
+from homeostat.engine.facets import CloneInfo
 from homeostat.engine.normalise import statement_key
-from homeostat.errors import DatabaseError, LogbookError
+from homeostat.engine.pace import UNBOUNDED, Bounds
+from homeostat.errors import CloneRefusedError, DatabaseError, LogbookError
 from homeostat.logbook import SampleStore
 from homeostat.logbook.captures import Capture, CaptureStore
 from homeostat.logbook.statement_texts import StatementText
@@ -33,10 +35,12 @@ from homeostat.operate.ownership import Ownership
 from homeostat.operate.probe import Holdings, Probe, Watched
 from homeostat.operate.recent import Recent
 from homeostat.operate.registry import Registry
+from homeostat.operate.remedy import owner_of
 from homeostat.operate.room import Room
 from homeostat.operate.rule import View
 from homeostat.operate.schedule import Routine, Task
 from homeostat.operate.statements import StatementBook
+from homeostat.operate.strain import strain_of
 from homeostat.operate.totals import Totals
 
 log = logging.getLogger(__name__)
@@ -251,15 +255,30 @@ class WatchHands:
     ownership: Ownership
     lease_seconds: float
     run: int = 0
+    bounds: Bounds = UNBOUNDED
 
     @property
     def engine(self) -> Engine:
         """Return the database, for reading and for its clones."""
         return self.watch.engine
 
-    def for_run(self, run: int) -> WatchHands:
-        """Return hands that work for a run."""
-        return replace(self, run=run)
+    def for_run(self, run: int, *, bounds: Bounds = UNBOUNDED) -> WatchHands:
+        """Return hands that work for a run, and copy the database within bounds."""
+        return replace(self, run=run, bounds=bounds)
+
+    def make_clone(self) -> CloneInfo:
+        """Copy the database for the run, slower while applications feel it."""
+        clones = self.engine.clone
+        if isinstance(clones, Unsupported):
+            raise CloneRefusedError(f"{clones.reason} {clones.mend}")
+        config = self.view().config.clone
+        return clones.create(
+            owner=owner_of(self.run),
+            expires_seconds=config.keep_seconds,
+            bytes_max=config.bytes_max,
+            strain=strain_of(self.view),
+            bounds=self.bounds,
+        )
 
     def view(self) -> View:
         """Return what is known now."""

@@ -21,8 +21,7 @@ from homeostat.engine.facets import CloneInfo, Explain, IndexSpec, Maintain
 from homeostat.engine.maintain import IndexTrial, takes, try_index
 from homeostat.errors import CloneRefusedError, DatabaseError
 from homeostat.logbook.rows import Json
-from homeostat.operate.remedy import Hands, Rehearsed
-from homeostat.operate.strain import strain_of
+from homeostat.operate.remedy import Hands, Rehearsed, owner_of
 from homeostat.tune.replay import (
     Call,
     Chosen,
@@ -66,11 +65,6 @@ class Trial:
         return self.replayed / self.chosen.captured if self.chosen.captured else 0.0
 
 
-def owner_of(hands: Hands) -> str:
-    """Return the name under which a run makes clones."""
-    return f"run {hands.run}"
-
-
 def remove_leftovers(hands: Hands) -> None:
     """Remove what an operator that was killed in this run's rehearsal left.
 
@@ -79,7 +73,7 @@ def remove_leftovers(hands: Hands) -> None:
     """
     clones = hands.engine.clone
     if not isinstance(clones, Unsupported):
-        clones.collect(owners=frozenset({owner_of(hands)}))
+        clones.collect(owners=frozenset({owner_of(hands.run)}))
 
 
 def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
@@ -112,12 +106,7 @@ def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
         reason = "no call of the statement was captured with its parameters, so nothing is proven"
         return Rehearsed(ok=False, reason=reason)
     try:
-        clone = clones.create(
-            owner=owner_of(hands),
-            expires_seconds=config.clone.keep_seconds,
-            bytes_max=config.clone.bytes_max,
-            strain=strain_of(hands.view),
-        )
+        clone = hands.make_clone()
     except CloneRefusedError as error:
         return Rehearsed(ok=False, reason=f"no clone to rehearse on: {error}")
     try:

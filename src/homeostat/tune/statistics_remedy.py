@@ -33,10 +33,9 @@ from homeostat.operate.remedy import (
     Undo,
 )
 from homeostat.operate.rule import View, brief
-from homeostat.operate.strain import strain_of
 from homeostat.operate.verify import Batch, Demand
 from homeostat.tune.causes import STALE_STATISTICS
-from homeostat.tune.rehearsal import owner_of, refusal, remove_leftovers
+from homeostat.tune.rehearsal import refusal, remove_leftovers
 from homeostat.tune.replay import choose, compare_sides, replay
 from homeostat.tune.slow import SLOW, statement_of
 
@@ -316,13 +315,7 @@ def _cloned(hands: Hands) -> Iterator[Wire]:
     if isinstance(clones, Unsupported):
         raise DatabaseError(f"{clones.reason} {clones.mend}")
     facet: Clone = clones
-    config = hands.view().config.clone
-    clone = facet.create(
-        owner=owner_of(hands),
-        expires_seconds=config.keep_seconds,
-        bytes_max=config.bytes_max,
-        strain=strain_of(hands.view),
-    )
+    clone = hands.make_clone()
     try:
         with facet.connect(clone.name) as wire:
             yield wire
