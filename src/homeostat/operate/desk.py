@@ -205,11 +205,12 @@ class Desk:
         return ["revert"] if undoable else []
 
     def join(self, seconds: float) -> None:
-        """Wait for the runs under way to stop, at most so long in all."""
+        """Wait for the runs under way to stop, at most so long in all; previews are given up."""
         deadline = self.footing.clock.monotonic() + seconds
         for thread in list(self._threads.values()):
             thread.join(max(0.0, deadline - self.footing.clock.monotonic()))
-        self.previews.join(max(0.0, deadline - self.footing.clock.monotonic()))
+        left = max(0.0, deadline - self.footing.clock.monotonic())
+        self.previews.stop("the operator was stopped", seconds=left)
 
     # -- choosing
 

@@ -119,7 +119,6 @@ class Operator:
             thread.join(STOP_SECONDS_MAX)
         self._executor.shutdown(wait=False, cancel_futures=True)
         for one in self.attached.values():
-            one.desk.previews.stop("the operator was stopped")
             one.engine.cancel()  # a probe under way must not hold up the end
             one.desk.join(STOP_SECONDS_MAX)
         self._scheduler.join(STOP_SECONDS_MAX)  # what was read is still to be stored
@@ -231,8 +230,7 @@ class Operator:
             tx.audit(actor=actor, action="detach", database=row.key, subject="", detail={})
         self._scheduler.remove(one.watch.routine().name)
         self._forget(one.row.key)
-        one.desk.previews.stop("the database was detached")
-        one.desk.previews.join(STOP_SECONDS_MAX)
+        one.desk.previews.stop("the database was detached", seconds=STOP_SECONDS_MAX)
         one.let_go()
 
     def _forget(self, key: str) -> None:

@@ -80,9 +80,10 @@ class Previews:
         )
         self._thread.start()
 
-    def stop(self, why: str) -> None:
-        """Begin no more rehearsals, and end the one under way within about a second."""
+    def stop(self, why: str, *, seconds: float) -> None:
+        """Begin no more rehearsals, and end a copy under way; wait for that at most so long."""
         self._stopped = why
+        self.join(seconds)
 
     def join(self, seconds: float) -> None:
         """Wait for the rehearsal under way, at most so long."""
