@@ -107,7 +107,12 @@ class AsyncBulk:
             )
         records = (await self._run(one, params, caller, settings)).dicts()
         left = relations.loading(
-            records, wishes, settings, name=one.name, dialect=self.core.dialect
+            records,
+            wishes,
+            settings,
+            name=one.name,
+            private=bool(one.private),
+            dialect=self.core.dialect,
         )
         with contextlib.suppress(StopIteration):
             asks = next(left)

@@ -124,7 +124,12 @@ class Bulk:
             )
         records = self.executor.run(operation, params, caller, settings).dicts()
         loading = relations.loading(
-            records, wishes, settings, name=operation.name, dialect=self.dialect
+            records,
+            wishes,
+            settings,
+            name=operation.name,
+            private=bool(operation.private),
+            dialect=self.dialect,
         )
         relations.answer(
             loading,
@@ -203,7 +208,12 @@ def load_in(
 
     records = session.execute(operation, params).dicts()
     loading = relations.loading(
-        records, wishes, settings, name=operation.name, dialect=session.dialect
+        records,
+        wishes,
+        settings,
+        name=operation.name,
+        private=bool(operation.private),
+        dialect=session.dialect,
     )
     relations.answer(loading, lambda asks: [ask(one) for one in asks])
     return records

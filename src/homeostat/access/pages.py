@@ -107,7 +107,7 @@ def _paged(operation: Operation, dialect: str, *, size: int, continued: bool) ->
         scope=operation.scope,  # its `limit` is not filled in: it would end the pages
         since=operation.since,
         expected_ms=operation.expected_ms,
-        private=(*operation.private, *keys),
+        private=(*operation.private, *keys) if operation.private else (),  # what it is found by
     )
 
 

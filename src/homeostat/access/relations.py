@@ -70,6 +70,7 @@ def loading(
     settings: ExecutionSettings,
     *,
     name: str,
+    private: bool,
     dialect: str,
 ) -> Loading:
     """Put the related rows into the records, each under the relation's name, as a list.
@@ -79,6 +80,8 @@ def loading(
         wishes: what to load.
         settings: `batch_size` keys go into one statement; `horizon_seconds` bounds what has a time.
         name: of the operation; the statements of a relation are called `name.relation`.
+        private: whether the operation declares private parameters: then the keys are, too, since
+            what it is found by may be what they hold.
         dialect: of the database.
 
     Raises:
@@ -89,7 +92,7 @@ def loading(
     asks: list[Ask] = []
     parts = []
     for wish in wishes:
-        own = _asks(records, wish.relation, settings, name=name, dialect=dialect)
+        own = _asks(records, wish.relation, settings, name=name, private=private, dialect=dialect)
         parts.append(slice(len(asks), len(asks) + len(own)))
         asks += own
     answers = yield asks
@@ -97,7 +100,9 @@ def loading(
         relation = wish.relation
         related = [record for rows in answers[part] for record in rows.dicts()]
         below = f"{name}.{relation.name}"
-        yield from loading(related, wish.below, settings, name=below, dialect=dialect)
+        yield from loading(
+            related, wish.below, settings, name=below, private=private, dialect=dialect
+        )
         by_key: dict[object, list[Record]] = {}
         for one in related:
             by_key.setdefault(one[relation.remote], []).append(one)
@@ -121,6 +126,7 @@ def _asks(
     settings: ExecutionSettings,
     *,
     name: str,
+    private: bool,
     dialect: str,
 ) -> list[Ask]:
     """Return the statements that read what belongs to the records."""
@@ -131,7 +137,7 @@ def _asks(
     found = dict.fromkeys(one[relation.local] for one in records)
     keys = [key for key in found if key is not None]
     bounded = settings.horizon_seconds is not None and relation.time is not None
-    operation = _operation(relation, where, dialect, bounded=bounded)
+    operation = _operation(relation, where, dialect, bounded=bounded, private=private)
     chunks = [
         keys[at : at + settings.batch_size] for at in range(0, len(keys), settings.batch_size)
     ]
@@ -139,7 +145,9 @@ def _asks(
     return [(operation, {"keys": json.dumps(one) if sqlite else one}) for one in chunks]
 
 
-def _operation(relation: Relation, name: str, dialect: str, *, bounded: bool) -> Operation:
+def _operation(
+    relation: Relation, name: str, dialect: str, *, bounded: bool, private: bool
+) -> Operation:
     columns = "*"
     if relation.columns:
         wished = dict.fromkeys((relation.remote, *relation.columns))
@@ -159,6 +167,6 @@ def _operation(relation: Relation, name: str, dialect: str, *, bounded: bool) ->
         f"ORDER BY {remote}{order}",
         parameters=("keys", SINCE) if bounded else ("keys",),
         tables=(relation.table,),
-        private=("keys",),
+        private=("keys",) if private else (),
         since=SINCE if bounded else None,
     )
