@@ -234,3 +234,14 @@ def test_of_two_mends_that_make_one_table_anew_each_says_that_it_goes_alone(tmp_
         sql = str(wire.execute(asked).scalar())
         assert "'none'" in sql
         assert sql.index("kind") < sql.index("data")
+
+
+def test_a_name_with_a_line_break_puts_nothing_into_the_mend(tmp_path: Path) -> None:
+    path = tmp_path / "odd.db"
+    with closing(sqlite.connect(path, create=True)) as wire:
+        wire.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY)")
+        wire.execute('CREATE TABLE visit (id INTEGER, at REFERENCES "gone\nDROP TABLE kept;" (id))')
+    finding = found(looked(path, Config()), "foreign_key_mismatch", '"visit"')
+    assert finding is not None
+    assert "gone DROP TABLE kept;" in finding.mend_sql
+    assert [line[:3] for line in finding.mend_sql.splitlines()] == ["-- "]

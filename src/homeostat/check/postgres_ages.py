@@ -9,6 +9,7 @@ from homeostat.check.look import Look
 from homeostat.check.postgres_catalogue import Row, tables
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import listed
+from homeostat.driver.tokens import comment
 from homeostat.measure import Severity
 
 LIMIT = 2_147_483_648.0  # 2^31
@@ -52,9 +53,11 @@ def _freeze(look: Look, old: list[Row], age: str) -> str:
         lines += [f"VACUUM (FREEZE) {one['name']};" for one in late[:TABLES_NAMED_MAX]]
         lines.append("VACUUM (FREEZE);")
     elsewhere = [row["name"] for row in old if not row["is_here"] and row["is_open"]]
-    lines += [f"-- In database {name}: VACUUM (FREEZE);" for name in elsewhere]
+    lines += [comment(f"In database {name}: VACUUM (FREEZE);") for name in elsewhere]
     closed = [row["name"] for row in old if not row["is_open"]]
-    lines += [f"-- {name} lets nobody in; autovacuum has to do it: is it on?" for name in closed]
+    lines += [
+        comment(f"{name} lets nobody in; autovacuum has to do it: is it on?") for name in closed
+    ]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from homeostat.check.postgres_catalogue import Row
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import listed, span
 from homeostat.driver.redact import redact
+from homeostat.driver.tokens import comment
 from homeostat.engine.engine import ConnectionLimit
 from homeostat.measure import Severity, Unknown
 
@@ -201,7 +202,7 @@ def _prepared(look: Look) -> Iterator[Finding]:
             mend_sql=(
                 f"ROLLBACK PREPARED '{name}';"
                 if row["is_here"]
-                else f"-- In database {row['database']}:\n-- ROLLBACK PREPARED '{name}';"
+                else comment(f"In database {row['database']}: ROLLBACK PREPARED '{name}';")
             ),
             risk="Its changes are lost: ask its coordinator first whether it has to be committed.",
             cost=Cost(kind="risk", amount=0.8),

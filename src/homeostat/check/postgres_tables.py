@@ -17,6 +17,7 @@ from homeostat.check.postgres_catalogue import (
 from homeostat.check.postgres_workload import workload
 from homeostat.check.report import Cost, Finding
 from homeostat.check.words import span
+from homeostat.driver.tokens import comment
 from homeostat.measure import Severity
 
 COUNTED_SECONDS = 60.0
@@ -192,7 +193,7 @@ def _new_key(name: str, row: Row) -> tuple[str, str]:
     """Return how a table gets a primary key, and the risk of that."""
     if row["is_whole"]:
         return (
-            f"-- ALTER TABLE {name} ADD PRIMARY KEY (...), by the columns that tell rows apart.",
+            comment(f"ALTER TABLE {name} ADD PRIMARY KEY (...), by what tells rows apart."),
             "Builds an index on every part under an exclusive lock.",
         )
     if row["unique_index"]:

@@ -7,7 +7,7 @@ table beside: if that was not made, or a row is another one by now, nothing is c
 from __future__ import annotations
 
 from homeostat.check.sqlite_schema import Table
-from homeostat.driver.tokens import quoted
+from homeostat.driver.tokens import comment, quoted
 
 HEADER = "-- run with: sqlite3 -bail FILE"
 BAIL = "Run it with -bail, else the shell goes on after an error."
@@ -31,7 +31,9 @@ def put_aside(table: Table, *, where: str, change: str, beside: str) -> list[str
         names, taken = (table.rowid,), ("kept_rowid",)
         extra = f"{table.rowid} AS kept_rowid, "
     if not names:
-        return [f"-- No name is left for the rowid of {name}: rename one of its columns first."]
+        return [
+            comment(f"No name is left for the rowid of {name}: rename one of its columns first.")
+        ]
     stored = [quoted(one.name) for one in table.columns if not one.generated]
     same = " AND ".join(f"o.{own} = k.{other}" for own, other in zip(names, taken, strict=True))
     unchanged = " AND ".join(f"k.{one} IS o.{one}" for one in stored)

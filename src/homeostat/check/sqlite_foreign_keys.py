@@ -10,7 +10,7 @@ from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
 from homeostat.check.sqlite_aside import BAIL, put_aside
 from homeostat.check.sqlite_schema import ForeignKey, Table, at_least, tables_of
-from homeostat.driver.tokens import quoted
+from homeostat.driver.tokens import comment, quoted
 from homeostat.engine.foreign_keys import finds
 from homeostat.engine.maintain import parts_of
 from homeostat.measure import Severity
@@ -97,8 +97,8 @@ def _mismatch(look: Look) -> Iterator[Finding]:
             if parent is not None and _has_key(parent, key.parent_columns):
                 continue
             there = parent is not None and all(parent.column(c) for c in key.parent_columns)
-            mend = (
-                f"-- Create {quoted(key.parent)}, or make {quoted(table.name)} anew without the "
+            mend = comment(
+                f"Create {quoted(key.parent)}, or make {quoted(table.name)} anew without the "
                 "constraint."
             )
             if parent is not None and there and key.parent_columns:

@@ -16,7 +16,7 @@ from homeostat.check.look import Look
 from homeostat.check.report import Finding
 from homeostat.check.sqlite_aside import BAIL, HEADER
 from homeostat.check.sqlite_schema import Table, text
-from homeostat.driver.tokens import COMMENT, SPACE, quoted, tokens
+from homeostat.driver.tokens import COMMENT, SPACE, comment, quoted, tokens
 
 RISK = (
     "Writes the table anew and locks the file meanwhile; needs as much free disk again. Open "
@@ -100,7 +100,7 @@ def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | Non
             *(f"{row['sql'].rstrip().rstrip(';')};" for row in own),
             "COMMIT;",
             "PRAGMA legacy_alter_table = OFF;",
-            f"-- After looking at both: DROP TABLE {before};",
+            comment(f"After looking at both: DROP TABLE {before};"),
         ]
     )
 

@@ -12,7 +12,7 @@ from homeostat.check.report import Cost, Finding
 from homeostat.check.sqlite_aside import BAIL, put_aside
 from homeostat.check.sqlite_rebuild import RISK, rebuilt, with_last
 from homeostat.check.sqlite_schema import Column, Table, tables_of
-from homeostat.driver.tokens import quoted
+from homeostat.driver.tokens import comment, quoted
 from homeostat.driver.wire import Wire
 from homeostat.measure import Severity
 
@@ -124,7 +124,9 @@ def _contradiction(look: Look, table: Table, column: Column, count: int, rows_re
         mend_sql="\n".join(
             [
                 *lines,
-                f"-- So that it does not come back: make the table anew as STRICT, or add {never}.",
+                comment(
+                    f"So that it does not come back: make the table anew as STRICT, or add {never}."
+                ),
             ]
         ),
         risk="The rows are kept in a table beside it; then the value becomes "

@@ -85,6 +85,11 @@ def tokens(sql: str) -> Iterator[Token]:
         position = end
 
 
+def comment(text: str) -> str:
+    """Return a text as one line of SQL comment: a line break in a name must not end it."""
+    return "-- " + " ".join(text.splitlines())
+
+
 def quoted(name: str) -> str:
     """Return a name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
