@@ -16,13 +16,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `every_postgres` on each version that is here."""
     marked = metafunc.definition.get_closest_marker("every_postgres") is not None
     if marked and "pg_version" in metafunc.fixturenames:
-        metafunc.parametrize("pg_version", versions(), scope="session")
+        # through the fixture: else a test without the mark would be given the server of the last
+        metafunc.parametrize("pg_version", versions(), indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def pg_version() -> str:
+def pg_version(request: pytest.FixtureRequest) -> str:
     """Return which PostgreSQL the test runs on; see `every_postgres`."""
-    return OURS
+    return str(getattr(request, "param", OURS))
 
 
 @pytest.fixture(scope="session")
