@@ -328,7 +328,14 @@ IN_A_SERVER: tuple[Planted, ...] = (
         "checkpoints",
         "max_wal_size",
         "ALTER SYSTEM SET max_wal_size = ",
-        ["CHECKPOINT"] * 25,
+        [
+            "ALTER SYSTEM SET max_wal_size = '32MB'",
+            # as many as are counted, whatever the pace: none more is begun by the server
+            "ALTER SYSTEM SET checkpoint_completion_target = 0",
+            "SELECT pg_reload_conf()",
+            *["SELECT pg_logical_emit_message(false, '', repeat('-', 13000000))", "CHECKPOINT"]
+            * 25,
+        ],
     ),
     Planted(
         "archive that fails",

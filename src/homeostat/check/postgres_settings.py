@@ -23,6 +23,7 @@ CACHE_SHARE_LOW = 0.15
 WORK_MEM_LEAST = 4.0 * 1024**2  # PostgreSQL's default: less has most sorts go to disk
 CONNECTIONS_LEAST = 10
 PAGES_SHARE_REQUESTED = 0.5  # checkpoints begun by WAL, not by time
+WAL_SHARE_REQUESTED = 1 / 3  # of max_wal_size, written for each of them; see _checkpoints
 RELOAD = "SELECT pg_reload_conf();"
 RESTART = "-- Then restart the server."
 
@@ -266,6 +267,14 @@ def _random_page_cost(look: Look, here: Machine) -> Iterator[Finding]:
 
 
 def _checkpoints(look: Look) -> Iterator[Finding]:
+    """Tell of checkpoints that come because max_wal_size is full.
+
+    CHECKPOINT, CREATE DATABASE and base backups request checkpoints too and count as the same, so
+    the WAL has to explain them. The server begins one after max_wal_size / (1 +
+    checkpoint_completion_target) of WAL, in whole segments (manual, "WAL Configuration", and
+    CalculateCheckpointSegments in its xlog.c): half of max_wal_size at the target's largest, 1. A
+    third leaves room for a few that somebody asked for.
+    """
     newer = look.row("database")["version"] >= 170_000
     row = look.row("checkpoints_17" if newer else "checkpoints")
     whole = row["timed"] + row["requested"]
@@ -278,6 +287,9 @@ def _checkpoints(look: Look) -> Iterator[Finding]:
     if interval >= timeout:
         return
     now = setting_bytes(look, "max_wal_size")
+    written = (row["wal_bytes_per_second"] or 0.0) * row["seconds"] / row["requested"]
+    if written < WAL_SHARE_REQUESTED * now:
+        return
     target = _round_megabytes(now * min(16.0, max(2.0, timeout / interval)))
     reset = "pg_stat_reset_shared('checkpointer')" if newer else "pg_stat_reset_shared('bgwriter')"
     yield Finding(
@@ -289,6 +301,7 @@ def _checkpoints(look: Look) -> Iterator[Finding]:
             "checkpoints_timed": row["timed"],
             "checkpoints_requested": row["requested"],
             "interval_seconds": round(interval, 1),
+            "wal_bytes_per_requested": round(written),
             "max_wal_size_bytes": now,
         },
         mend_sql=(
@@ -389,7 +402,8 @@ CHECKS = (
         sees="checkpoints",
         help=(
             "Checkpoints come because max_wal_size is full, not because it is time: every page is "
-            "written to WAL whole after each. Raise max_wal_size."
+            "written to WAL whole after each. Raise max_wal_size. Those that statements request "
+            "(CREATE DATABASE) are not meant: the WAL written has to explain them."
         ),
         judge=_checkpoints,
     ),
