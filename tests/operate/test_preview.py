@@ -51,6 +51,7 @@ def until_said(one: Stage, words: str) -> None:
         return offer(one).rehearsal.startswith(words)
 
     wait_until(said, 10, words)
+    one.one.desk.previews.join(10)  # the tick that saw it may have begun the next try
 
 
 def test_what_waits_for_a_person_is_rehearsed_before_anybody_decides(
