@@ -30,7 +30,7 @@ WINDOWS: dict[str, Section] = {
         "lease_seconds": 6.0,
         "batch_seconds": 2.0,
         "settle_seconds": 4.0,
-        "cooldown_seconds": 3.0,
+        "cooldown_seconds": 8.0,  # what one trouble left is over before the next is acted on
     },
     "agent": {"report_seconds": 0.5},
     "tune": {"queries_seconds": 2.0, "window_seconds": 6.0, "findings_max": 2},
