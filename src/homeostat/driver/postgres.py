@@ -54,6 +54,7 @@ KEEPALIVE_COUNT = 3
 PREPARE_AFTER_USES = 5  # psycopg's default
 
 _CHANGING = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
+_IN_TRANSACTION = {pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR}
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -86,10 +87,7 @@ class PostgresWire:
     @property
     def in_transaction(self) -> bool:
         """Return whether a transaction is open (an aborted one too)."""
-        return self._connection.pgconn.transaction_status in {
-            pq.TransactionStatus.INTRANS,
-            pq.TransactionStatus.INERROR,
-        }
+        return self._connection.pgconn.transaction_status in _IN_TRANSACTION
 
     @property
     def lock_wait_seconds(self) -> float:
@@ -342,6 +340,8 @@ class PostgresWire:
     def _failed(self, error: Exception) -> HomeostatError:
         """End the watch and return our error for psycopg's."""
         reason = self._finish()
+        if self._connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+            self.close()  # an `executemany` that could not be ended: nothing else can be sent
         state = error.sqlstate if isinstance(error, psycopg.Error) else None
         if not isinstance(error, psycopg.Error) or (state is None and _is_value_error(error)):
             message = "A parameter's value cannot be sent. Give text, numbers, bytes or None."
