@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from homeostat.driver import postgres, sqlite
-from homeostat.driver.postgres_url import is_postgres_url
+from homeostat.driver.urls import is_postgres_url
 from homeostat.driver.wire import Wire
 
 ROWS = 10_000  # that are read and written, of many more

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from homeostat.driver import postgres, sqlite
-from homeostat.driver.postgres_url import is_postgres_url
+from homeostat.driver.urls import is_postgres_url
 from homeostat.driver.wire import Wire
 from homeostat.errors import DatabaseError
 from homeostat.tune.causes import (

@@ -25,7 +25,7 @@ from psycopg.raw_cursor import RawCursor
 from homeostat.access import Database, Operation
 from homeostat.clock import SystemClock
 from homeostat.driver.placeholders import compile_named
-from homeostat.driver.postgres_url import is_postgres_url
+from homeostat.driver.urls import is_postgres_url
 from homeostat.driver.wire import Params, Rows
 from homeostat.sample.process import Parent
 from homeostat.sample.traffic import Commands, Traffic, TrafficOptions, serve

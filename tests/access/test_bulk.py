@@ -126,6 +126,12 @@ def test_a_token_that_is_none_is_refused(database: Database, token: str) -> None
         database.page(ordered("id"), after=token)
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_page_of_no_rows_is_refused(database: Database, size: int) -> None:
+    with pytest.raises(StatementError, match="at least 1 row"):
+        database.page(ordered("id"), size=size)
+
+
 def test_a_token_of_another_order_is_refused(database: Database) -> None:
     token = database.page(ordered("id"), size=5).after
     assert token is not None

@@ -25,6 +25,7 @@ from homeostat.clock import ManualClock
 from homeostat.driver import sqlite
 from homeostat.errors import (
     AccessError,
+    ConfigError,
     ConstraintError,
     DatabaseMissingError,
     DeadlineExceededError,
@@ -274,6 +275,8 @@ def test_calls_slower_than_expected_are_counted_late(file: Path) -> None:
 def test_a_wrong_path_shows_at_opening(tmp_path: Path) -> None:
     with pytest.raises(DatabaseMissingError):
         Database.open(tmp_path / "none.db", agent=None)
+    with pytest.raises(ConfigError, match="kind of URL"):
+        Database.open("mysql://localhost/shop", agent=None, create=True)
     with Database.open(f"sqlite:///{tmp_path}/new.db", agent=None, create=True) as database:
         assert database.identity is not None
         status = (tmp_path / "new.db").stat()

@@ -340,7 +340,9 @@ def test_every_knob_is_here() -> None:
     assert knobs == {*EFFECTS, *elsewhere, "retries", "announce_caller"}
 
 
-@pytest.mark.parametrize("knobs", [{"concurrency": 0}, {"privacy": "secret"}])
+@pytest.mark.parametrize(
+    "knobs", [{"concurrency": 0}, {"page_size": 0}, {"retries": -1}, {"privacy": "secret"}]
+)
 def test_a_knob_without_sense_is_refused(knobs: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(knobs))):
         ExecutionSettings(**knobs)

@@ -93,6 +93,25 @@ def test_a_savepoint_needs_a_transaction(database: Database) -> None:
         pass
 
 
+@pytest.mark.parametrize("sql", ["COMMIT", " -- done\nrollback", "/* so */ END", "ABORT"])
+def test_plain_sql_cannot_end_the_transaction_around_it(database: Database, sql: str) -> None:
+    def work(held: Session) -> None:
+        held.execute(ADD, {"text": "undone"})
+        held.execute(sql)
+
+    with pytest.raises(StatementError, match="Leave the block"):
+        database.run(work)
+    assert notes(database) == 0
+
+
+def test_plain_savepoints_may_be_used(database: Database) -> None:
+    with database.transaction(name="note.some") as held:
+        held.execute("SAVEPOINT mine")
+        held.execute(ADD, {"text": "undone"})
+        held.execute("ROLLBACK TO mine")
+    assert notes(database) == 0
+
+
 def test_who_loses_a_race_runs_again(database: Database) -> None:
     """Ten threads add one to a number that each has read before."""
     database.execute("note.add", {"text": "0"})

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.engine import METRICS, Target, Unsupported, open_engine, sqlite_path
+from homeostat.driver.urls import sqlite_path
+from homeostat.engine import METRICS, Target, Unsupported, open_engine
 from homeostat.engine.engine import Activity, Engine
 from homeostat.engine.runtime_lock import RuntimeLocks, runtime_directory
 from homeostat.engine.sqlite import METRICS as SQLITE_METRICS

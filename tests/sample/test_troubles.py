@@ -16,8 +16,9 @@ from homeostat.access import Database
 from homeostat.access.protocol import PoolReport, unpack
 from homeostat.clock import ManualClock
 from homeostat.driver.sqlite_files import writers
+from homeostat.driver.urls import is_postgres_url
 from homeostat.errors import ConfigError
-from homeostat.sample.address import connect, is_postgresql
+from homeostat.sample.address import connect
 from homeostat.sample.seed import seed
 from homeostat.sample.traffic import Traffic
 from homeostat.sample.troubles import (
@@ -143,7 +144,7 @@ def test_the_lock_holder_is_a_process_with_a_name_that_is_gone_after_stop(seeded
         assert process.parent() == psutil.Process(os.getpid())
         wait_until(lambda: process.name() == REPORT_NAME, what="the report's name")
         with closing(connect(seeded_url, application_name="test")) as wire:
-            if is_postgresql(seeded_url):
+            if is_postgres_url(seeded_url):
                 sql = (
                     "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE "
                     "mode = 'ShareRowExclusiveLock' AND application_name = :name"

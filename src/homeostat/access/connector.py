@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeostat.driver import sqlite
+from homeostat.driver.urls import is_postgres_url, sqlite_path
 from homeostat.driver.wire import Wire
 from homeostat.errors import PoolerRefusedError
 
 if TYPE_CHECKING:
     from homeostat.driver.postgres import PostgresWire
-
-_POSTGRES = ("postgresql://", "postgres://")
 
 
 def connector(
@@ -30,10 +29,14 @@ def connector(
     lock_wait_ms: float,
     prepare: bool | None = None,
 ) -> tuple[Callable[[], Wire], str | None]:
-    """Return how to open a connection, and the file if it is SQLite; see `Database.open`."""
-    if url.startswith(_POSTGRES):
+    """Return how to open a connection, and the file if it is SQLite; see `Database.open`.
+
+    Raises:
+        ConfigError: the URL is of no engine that is known.
+    """
+    if is_postgres_url(url):
         return ServerConnector(url, application, int(lock_wait_ms), prepare), None
-    path = url.removeprefix("sqlite:///") if url.startswith("sqlite:") else url
+    path = sqlite_path(url)
     first = [create]
 
     def connect() -> Wire:

@@ -76,6 +76,7 @@ class Database(Transactions, Bulk):
                 one that keeps them apart (PgBouncer 1.21 with max_prepared_statements).
 
         Raises:
+            ConfigError: the URL is of no engine that is known.
             ConnectError: the database can't be reached; the subclass says why.
             NotADatabaseError, EncryptedDatabaseError, CorruptDatabaseError, ReadOnlyDatabaseError.
         """

@@ -67,8 +67,9 @@ class Opening(Queue):
             raise error
         if lease is None:
             message = (
-                f"{waiter.name} got no connection within {now - waiter.arrival:.1f} s: the server "
-                "has not answered yet. Check host, port and firewall, and whether it is overloaded."
+                f"{waiter.name} got no connection within {now - waiter.arrival:.1f} s: the "
+                "database has not answered yet. Check of a server host, port and firewall, and "
+                "whether it is overloaded; of a file, who holds it locked."
             )
             raise ServerUnreachableError(message)
         return lease

@@ -20,7 +20,7 @@ from homeostat.access.operation import Operation
 from homeostat.access.pool import Pool
 from homeostat.access.results import Results
 from homeostat.access.sampling import Call, small
-from homeostat.access.settings import ExecutionSettings, within_budget
+from homeostat.access.settings import ExecutionSettings, at_least_one, within_budget
 from homeostat.access.shape import shaped
 from homeostat.access.statistics import Statistics
 from homeostat.access.streams import Batches
@@ -37,6 +37,11 @@ Isolation = Literal["REPEATABLE READ", "SERIALIZABLE"]
 all serialisable."""
 
 _PLAIN_READ = re.compile(r"\s*(SELECT|VALUES|SHOW)\b", re.IGNORECASE)
+_ENDS = re.compile(
+    r"(\s|--[^\n]*\n|/\*.*?\*/)*"
+    r"(COMMIT|END|ABORT|PREPARE\s+TRANSACTION|ROLLBACK(?!\s+((WORK|TRANSACTION)\s+)?TO\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class Session:
         Raises:
             AccessError: the session has ended.
             ScopeRefusedError: the caller may not touch the operation's scope.
+            StatementError: plain SQL that would end the transaction.
             DatabaseError: as of `Wire.execute`.
         """
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
@@ -129,18 +135,15 @@ class Session:
         return rows
 
     def _execute_plain(self, sql: str, params: Params, limit_ms: float | None) -> Rows:
-        """Run plain SQL; it may have written anything, unless it gave rows and changed none.
-
-        PostgreSQL does not tell what WITH and EXPLAIN ANALYZE have changed.
-        """
+        """Run plain SQL, which may have written anything."""
         with _Statement(self) as wire:
+            _refuse_end(wire, sql, self._name)
             try:
                 rows = wire.execute(sql, params, deadline_ms=limit_ms)
             except BaseException:
                 self._written.add(())
                 raise
-            tells = self.dialect == "sqlite" or _PLAIN_READ.match(sql) is not None
-            if rows.changed or not rows.columns or not tells:
+            if _may_have_written(sql, rows, self.dialect):
                 self._written.add(())
         return rows
 
@@ -200,7 +203,7 @@ class Session:
             params = checked(sql, params, self.caller, self._settings, self._clock)
             text = sql.sql_for(self.dialect)
         limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
-        size = size or self._settings.batch_size
+        size = at_least_one(size, self._settings.batch_size)
         return Batches(self, str(text), params, size=size, deadline_ms=limit_ms)
 
     @contextmanager
@@ -354,6 +357,25 @@ class Session:
             private=self._settings.privacy == "enhanced",
         )
         statistics.keep(tally, call)
+
+
+def _may_have_written(sql: str, rows: Rows, dialect: str) -> bool:
+    """Return whether plain SQL may have changed data: not if it gave rows and changed none.
+
+    PostgreSQL does not tell what WITH and EXPLAIN ANALYZE have changed.
+    """
+    tells = dialect == "sqlite" or _PLAIN_READ.match(sql) is not None
+    return bool(rows.changed or not rows.columns or not tells)
+
+
+def _refuse_end(wire: Wire, sql: str, name: str) -> None:
+    """Refuse plain SQL that ends the transaction around it."""
+    if wire.in_transaction and _ENDS.match(sql) is not None:
+        message = (
+            "The statement would end the transaction, so what follows could not be undone. "
+            "Leave the block to commit, raise in it to roll back, or use savepoint()."
+        )
+        raise StatementError(message, where=name)
 
 
 class _Statement:

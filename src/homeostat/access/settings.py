@@ -13,11 +13,23 @@ from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
 from homeostat.access.pages import PageReading
 from homeostat.driver.wire import Rows
-from homeostat.errors import BudgetExceededError
+from homeostat.errors import BudgetExceededError, StatementError
 
 DEADLINE_MS = 30_000.0
 WAIT_MS = 5_000.0
 Privacy = Literal["normal", "enhanced"]
+LEAST = {
+    "deadline_ms": 0,
+    "wait_ms": 0,
+    "page_size": 1,
+    "batch_size": 1,
+    "rows_max": 0,
+    "horizon_seconds": 0,
+    "prefetch_depth": 0,
+    "concurrency": 1,
+    "cache_seconds": 0,
+    "retries": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +85,13 @@ class ExecutionSettings:
         """Compute what follows from the knobs once, not at every call.
 
         Raises:
-            ValueError: a concurrency below 1, or an unknown privacy.
+            ValueError: a number that is too small to work with, or an unknown privacy.
         """
-        if self.concurrency < 1:
-            message = f"concurrency is at least 1, not {self.concurrency}"
-            raise ValueError(message)
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                message = f"{name} is at least {least}, not {value}"
+                raise ValueError(message)
         if self.privacy not in get_args(Privacy):
             message = f"privacy is one of {', '.join(get_args(Privacy))}, not {self.privacy!r}"
             raise ValueError(message)
@@ -104,9 +118,25 @@ beforehand cost nothing. What it raises, the caller gets.
 
 
 def page_size(settings: ExecutionSettings, size: int | None) -> int:
-    """Return how many rows a page has: as asked for or as set, within the budget."""
-    wished = size or settings.page_size
+    """Return how many rows a page has: as asked for or as set, within the budget.
+
+    Raises:
+        StatementError: fewer than one are asked for.
+    """
+    wished = at_least_one(size, settings.page_size)
     return wished if settings.rows_max is None else min(wished, settings.rows_max)
+
+
+def at_least_one(size: int | None, usual: int) -> int:
+    """Return how many rows are asked for; None: the usual number.
+
+    Raises:
+        StatementError: fewer than one are asked for.
+    """
+    if size is not None and size < 1:
+        message = f"A size is at least 1 row, not {size}. Leave it out for the usual {usual}."
+        raise StatementError(message)
+    return usual if size is None else size
 
 
 def within_budget(operation: Operation, rows: Rows, rows_max: int) -> None:

@@ -97,7 +97,7 @@ def grants_of(
                 "Only a table's owner may index it. Give the URL of the database, or --owner."
             )
         return _postgresql("", Standing(""), role, name, managed, owners)
-    from homeostat.driver.postgres_url import is_postgres_url  # noqa: PLC0415
+    from homeostat.driver.urls import is_postgres_url  # noqa: PLC0415
 
     if not is_postgres_url(url):
         return _sqlite(url, role)
@@ -145,7 +145,7 @@ def _view(one: Grant) -> GrantView:
 
 
 def _sqlite(url: str, role: str) -> GrantsReport:
-    from homeostat.engine import sqlite_path  # noqa: PLC0415
+    from homeostat.driver.urls import sqlite_path  # noqa: PLC0415
     from homeostat.engine.file_rights import file_rights, owner_of  # noqa: PLC0415
 
     path = sqlite_path(url)

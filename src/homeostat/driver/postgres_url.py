@@ -17,11 +17,6 @@ _URL = re.compile(
 )
 
 
-def is_postgres_url(url: str) -> bool:
-    """Return whether a URL is PostgreSQL's."""
-    return url.lower().startswith(("postgresql://", "postgres://"))
-
-
 def database_of(url: str) -> str:
     """Return the database that a URL names, as libpq takes it.
 

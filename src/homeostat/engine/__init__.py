@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeostat.driver.postgres_url import is_postgres_url
+from homeostat.driver.urls import is_postgres_url, sqlite_path
 from homeostat.engine.engine import (
     Activity,
     Control,
@@ -18,7 +18,6 @@ from homeostat.engine.metrics import METRICS
 from homeostat.engine.plan import render_plan
 from homeostat.engine.postgres import PostgresEngine
 from homeostat.engine.sqlite import SqliteEngine
-from homeostat.errors import ConfigError
 
 __all__ = [
     "METRICS",
@@ -34,8 +33,6 @@ __all__ = [
     "open_engine",
     "render_plan",
 ]
-
-_SQLITE = "sqlite:///"
 
 
 def open_engine(target: Target) -> Engine:
@@ -53,19 +50,3 @@ def open_engine(target: Target) -> Engine:
     if is_postgres_url(target.url):
         return PostgresEngine(target)
     return SqliteEngine(target, sqlite_path(target.url))
-
-
-def sqlite_path(url: str) -> str:
-    """Return the file that a path or `sqlite:///path` names (an absolute one has four slashes).
-
-    Raises:
-        ConfigError: it names a host, or another kind of database.
-    """
-    path = url.removeprefix(_SQLITE)
-    if "://" in path or not path or path.startswith("sqlite:"):
-        message = (
-            "This kind of URL is not known. Give a file's path, sqlite:///path or "
-            "postgresql://user@host:port/database."
-        )
-        raise ConfigError(message, where=path.partition(":")[0])
-    return path

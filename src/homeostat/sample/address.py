@@ -6,17 +6,8 @@ The traffic goes through `homeostat.access`; only seeding and the lock holder co
 from __future__ import annotations
 
 from homeostat.driver import sqlite
+from homeostat.driver.urls import is_postgres_url, sqlite_path
 from homeostat.driver.wire import Wire
-
-
-def is_postgresql(url: str) -> bool:
-    """Return whether the URL leads to PostgreSQL; everything else is a SQLite file."""
-    return url.startswith(("postgresql://", "postgres://"))
-
-
-def sqlite_path(url: str) -> str:
-    """Return the path of a SQLite file given as such or as `sqlite:///path`."""
-    return url.removeprefix("sqlite:///")
 
 
 def connect(url: str, *, application_name: str, create: bool = False) -> Wire:
@@ -25,7 +16,7 @@ def connect(url: str, *, application_name: str, create: bool = False) -> Wire:
     Raises:
         ConnectError: it cannot be reached; the subclass says why.
     """
-    if is_postgresql(url):
+    if is_postgres_url(url):
         from homeostat.driver import postgres  # noqa: PLC0415  psycopg takes 60 ms to import
 
         return postgres.connect(url, application_name=application_name)
@@ -38,7 +29,7 @@ def connect_reading(url: str, *, application_name: str) -> Wire:
     Raises:
         ConnectError: it cannot be reached; the subclass says why.
     """
-    if is_postgresql(url):
+    if is_postgres_url(url):
         from homeostat.driver import postgres  # noqa: PLC0415  psycopg takes 60 ms to import
 
         return postgres.connect(url, application_name=application_name, readonly=True)

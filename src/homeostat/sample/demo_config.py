@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import msgspec
 
 from homeostat.config import Config
+from homeostat.driver.urls import is_postgres_url
 from homeostat.engine.postgres_programs import find_programs
-from homeostat.sample.address import connect_reading, is_postgresql
+from homeostat.sample.address import connect_reading
 
 CONFIG_FILE = "demo.toml"
 Section = Mapping[str, float | int | str]
@@ -66,7 +67,7 @@ def clone_place(url: str) -> ClonePlace:
     Raises:
         ConnectError: the database cannot be reached; the subclass says why.
     """
-    if not is_postgresql(url):
+    if not is_postgres_url(url):
         return ClonePlace({}, "remedies are rehearsed on copies of the file in the data directory")
     with closing(connect_reading(url, application_name="homeostat-demo")) as wire:
         row = wire.execute(RIGHT_SQL).dicts()[0]

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeostat.clock import Clock, SystemClock
+from homeostat.driver.urls import is_postgres_url, sqlite_path
 from homeostat.driver.wire import Wire
-from homeostat.sample.address import connect, connect_reading, is_postgresql, sqlite_path
+from homeostat.sample.address import connect, connect_reading
 from homeostat.sample.schema import (
     FUNCTIONS,
     SCHEMA_VERSION,
@@ -127,7 +128,7 @@ def find(url: str) -> Marker | None:
     Raises:
         DemoRefusedError: it has tables and no marker.
     """
-    if not is_postgresql(url):
+    if not is_postgres_url(url):
         path = Path(sqlite_path(url))
         if not path.exists() or path.stat().st_size == 0:
             return None
