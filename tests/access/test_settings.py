@@ -165,7 +165,7 @@ async def refused_in_a_loop(core: Database) -> None:
 def horizon_seconds(url: str) -> None:
     clock = ManualClock(start=1_000_000.0)
     with planned(url, horizon_seconds=100.0) as database:
-        database.executor._clock = clock
+        database.executor.clock = clock
         assert database.execute(SINCE).rows == [(999_900.0,)]
         assert database.execute(SINCE, {"since": 5.0}).rows == [(5.0,)]
         with database.transaction(write=False) as held:
@@ -190,7 +190,7 @@ def horizon_seconds(url: str) -> None:
 
 
 def tell(database: Database, now: float) -> None:
-    database.clock = database.executor._clock = ManualClock(start=now)
+    database.clock = database.executor.clock = ManualClock(start=now)
 
 
 async def timed_in_a_loop(core: Database) -> Sequence[tuple[object, ...]]:

@@ -57,7 +57,7 @@ class Crowd:
         def work() -> None:
             try:
                 lease = self.database.pool.acquire(
-                    name, wait_seconds=wait_seconds, criticality=criticality
+                    name, wait_seconds=wait_seconds, caller=Caller(criticality=criticality)
                 )
             except OverloadedError as error:
                 self.refused.append((name, error))
@@ -155,10 +155,17 @@ def test_the_victim_is_always_the_least_critical() -> None:
     chooser = random.Random(5)
     for _ in range(500):
         waiters = [
-            Waiter(str(number), 0.0, busy=True, criticality=chooser.choice(CRITICALITIES))
+            Waiter(
+                str(number),
+                0.0,
+                busy=True,
+                caller=Caller(criticality=chooser.choice(CRITICALITIES)),
+            )
             for number in range(chooser.randrange(6))
         ]
-        newcomer = Waiter("new", 0.0, busy=True, criticality=chooser.choice(CRITICALITIES))
+        newcomer = Waiter(
+            "new", 0.0, busy=True, caller=Caller(criticality=chooser.choice(CRITICALITIES))
+        )
         load = Load(0.05, 0.0, standing=True, rate=chooser.choice([0.0, 1.0, 100.0]))
         victim = load.victim(newcomer, waiters, may_wait=2.0)
         if victim is NOBODY:

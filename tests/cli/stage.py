@@ -166,6 +166,10 @@ def explained() -> Explained:
         cost_ms_per_second=800.0,
         late_share=0.1,
         rows_per_call=3.0,
+        received_bytes_per_call=120.0,
+        sent_bytes_per_call=8.0,
+        waited_share=0.25,
+        waited_ms_per_call=1.5,
         plan=plan,
         plans=[PlanThen(at=NOW - 60, plan=plan)],
         facts={

@@ -10,6 +10,8 @@ def test_a_statement_is_told_with_its_plan_as_a_tree(homeostat: Run_, operator: 
     lines = homeostat("explain", "3").out.splitlines()
     assert lines[0] == "orders_of"
     assert any("40 ms a call" in line and "800 ms of every second" in line for line in lines)
+    assert any("120 bytes received and 8 sent a call" in line for line in lines)
+    assert any("25% of the calls waited for a connection; 1.5 ms a call" in line for line in lines)
     assert any("cause: missing index" in line for line in lines)
     assert "  └─ SCAN orders" in lines
     assert any(line == "table orders: 60,000 rows, 3 match" for line in lines)

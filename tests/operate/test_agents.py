@@ -100,6 +100,26 @@ def test_a_report_sent_twice_counts_once(book: AgentBook) -> None:
     assert by_metric(book.drain(at=11.0))["operation.rate", "database"] == 2.0
 
 
+def test_bytes_and_waits_are_added_up_by_operation_and_segment_of_agents_that_tell(
+    book: AgentBook,
+) -> None:
+    told = OperationReport(
+        "read", "free", wire(1_000), rows=2, received_bytes=500, sent_bytes=8, waits=1,
+        waited_seconds=0.02,
+    )  # fmt: skip
+    book.take(report(1, operations=[told, msgspec.structs.replace(told, segment="paid")]), at=10.0)
+    book.take(report(1, agent="older"), at=10.0)  # of read for analysts, without bytes and waits
+    found = by_metric(book.drain(at=12.0))
+    for label, times in (("database", 2), ("operation:read", 2), ("segment:paid", 1)):
+        assert found["operation.received_bytes", label] == 500.0 * times
+        assert found["operation.sent_bytes", label] == 8.0 * times
+        assert found["operation.waits", label] == times
+        assert found["operation.waited_ms", label] == pytest.approx(20.0 * times)
+    assert found["operation.errors", "segment:analysts"] == 1.0
+    assert ("operation.waits", "segment:analysts") not in found
+    assert book.newest().sums["read", "analysts"].waits is None
+
+
 def test_a_restarted_application_counts_from_its_first_sequence(book: AgentBook) -> None:
     book.take(report(900), at=10.0)
     book.drain(at=11.0)

@@ -35,6 +35,13 @@ def store(one: Ward, metric: str, *values: float, subject: Subject | None = None
         one.operator.samples.append([Sample(about, metric, one.clock.now(), value)])
 
 
+def test_bytes_are_told_a_second(one: Ward) -> None:
+    store(one, "operation.received_bytes", *[5_000.0] * 3)
+    found = chart(one, "bytes")
+    assert found.unit == "bytes/s"
+    assert found.lines[0].mean == pytest.approx(5_000.0 / TICK_SECONDS)
+
+
 def test_percentiles_are_of_all_calls_and_no_mean_of_percentiles(one: Ward) -> None:
     quick, slow = Histogram(), Histogram()
     quick.record(1000.0, times=990)

@@ -27,6 +27,7 @@ from homeostat.operate.insights import (
     Tables,
     Tried,
 )
+from homeostat.operate.operation_sums import OperationRow
 from homeostat.operate.views import Explained, PlanThen
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
@@ -136,9 +137,19 @@ def activity(now: float) -> Activity:
         name="shop-1", application="shop", pid=1, host=LONG, heard=now, cpu_share=None, limit=8,
         in_use=3.2, waiting=1, operations_per_second=80.0,
     )  # fmt: skip
+    operation = OperationRow(
+        operation=LONG, segment="free", calls_per_second=80.0, errors_per_second=0.5, p50_ms=2.0,
+        p99_ms=9.0, rows_per_call=3.0, received_bytes_per_call=48_213.0, sent_bytes_per_call=8.0,
+        waited_share=0.25, waited_ms_per_call=1.5,
+    )  # fmt: skip
+    older = msgspec.structs.replace(
+        operation, segment=LONG, received_bytes_per_call=None, sent_bytes_per_call=None,
+        waited_share=None, waited_ms_per_call=None,
+    )  # fmt: skip
     return Activity(
         database=KEY, at=now, connections=3.0, connections_max=97.0, waiting=2.0,
         sessions=sessions, locks=[holder], agents=[agent],
+        operations=[operation, older],
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from homeostat.operate.insights import Hit, Proposals, ProposedRow, StatementRow
 from homeostat.web.pages.frame import TABS
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
+from tests.web.rich import activity
 from tests.web.site import Site
 from tests.web.test_performance import rates
 
@@ -78,6 +79,17 @@ def offered(title: str, state: str = "observed") -> Proposals:
     return Proposals(
         database=KEY, start=0.0, end=9.0, since=5.0, autonomy="observe", found=[], proposed=[offer]
     )
+
+
+def test_operations_are_told_by_segment_and_older_agents_leave_numbers_unknown(
+    site: Site, console: FakeConsole, cookie: str
+) -> None:
+    console.seen = activity(1.7e9)
+    text = site.page(f"/db/{KEY}/activity", cookie=cookie).text
+    table = text[text.index("operations-title") : text.index("sessions-title")]
+    assert "48 kB" in table or "48.2 kB" in table
+    assert "25 %" in table
+    assert table.count("unknown") == 3
 
 
 def test_the_report_of_observe_mode_says_what_a_person_would_approve(

@@ -79,9 +79,8 @@ class Alone:
             raise
         now = executor.now()
         executor.pool.release(lease, now=now)
-        count = len(rows.rows) + rows.changed
         executor.finished(
-            operation, params, caller, settings, now - arrival, count, alone_seconds=now - taken
+            operation, params, caller, settings, now - arrival, rows, alone_seconds=now - taken
         )
         return rows
 

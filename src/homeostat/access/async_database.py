@@ -194,7 +194,7 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             raise
         now = self._now()
         self.pool.release(lease, now=now)
-        self._executor.finished(operation, params, caller, settings, now - arrival, len(rows.rows))
+        self._executor.finished(operation, params, caller, settings, now - arrival, rows)
         return rows
 
     async def _run(
@@ -215,7 +215,7 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         if executor.results is not None and settings.cache_seconds:
             asked = executor.results.asked(operation, given, caller, settings, now=arrival)
             if asked.found is not None:
-                executor.count(operation, caller, self._now() - arrival, len(asked.found.rows))
+                executor.count(operation, caller, self._now() - arrival, rows=asked.found)
                 return asked.found
         attempt = self._alone.way(operation, caller, settings, otherwise=self._attempt)
         tries = 1 + settings.retries
@@ -279,8 +279,7 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             raise
         finally:
             await self._queue.give_back(session)
-        changed = len(rows.rows) + rows.changed
-        executor.count(operation, caller, self._now() - arrival, changed)
+        executor.count(operation, caller, self._now() - arrival, params=params, rows=rows)
         return rows
 
     @asynccontextmanager
@@ -322,10 +321,9 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             failed = False  # the application's own
             raise
         finally:
-            took, rows = self._now() - arrival, 0
-            if session is not None:
-                took, rows = waited + session.busy_seconds, session.rows
-            self._executor.statistics.record(name, caller.segment, took * 1e6, rows, failed=failed)
+            if session is None:
+                waited = self._now() - arrival
+            self._executor.count_session(name, caller, session, waited, failed=failed)
 
 
 def _is_short(operation: Operation, dialect: str) -> bool:

@@ -29,7 +29,7 @@ class AsyncQueue:
         lease = self._pool.take_idle(name, busy=busy)
         if lease is not None:
             return lease
-        waiter = LoopWaiter(name, arrival, busy=busy, criticality=caller.criticality)
+        waiter = LoopWaiter(name, arrival, busy=busy, caller=caller)
         lease = self._pool.enter(waiter, may_wait=seconds)
         if lease is not None:
             return lease
@@ -64,9 +64,9 @@ class LoopWaiter(Waiter):
 
     __slots__ = ("_future", "_loop")
 
-    def __init__(self, name: str, arrival: float, *, busy: bool, criticality: str) -> None:
+    def __init__(self, name: str, arrival: float, *, busy: bool, caller: Caller) -> None:
         taken_at = NOWHERE if busy else place()
-        super().__init__(name, arrival, busy=busy, criticality=criticality, taken_at=taken_at)
+        super().__init__(name, arrival, busy=busy, caller=caller, taken_at=taken_at)
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self.event = _Waking(self)

@@ -199,11 +199,12 @@ def load_in(
     """
 
     def ask(one: Ask) -> Rows:
-        rows_before, seconds_before = session.rows, session.busy_seconds
+        before = session.rows, session.busy_seconds, session.moved
+        session.moved = None
         rows = session.execute(*one)
-        seconds = session.busy_seconds - seconds_before
-        session.rows, session.busy_seconds = rows_before, seconds_before
-        executor.count(one[0], session.caller, seconds, len(rows.rows))
+        seconds = session.busy_seconds - before[1]
+        session.rows, session.busy_seconds, session.moved = before
+        executor.count(one[0], session.caller, seconds, params=one[1], rows=rows)
         return rows
 
     records = session.execute(operation, params).dicts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from homeostat.access.caller import Caller
 from homeostat.access.operation import Operation
@@ -10,7 +11,12 @@ from homeostat.access.sampling import Call, small
 from homeostat.access.settings import ExecutionSettings
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock
-from homeostat.driver.wire import Params
+from homeostat.driver.wire import Params, Rows
+
+if TYPE_CHECKING:
+    from homeostat.access.session import Session
+
+NO_ROWS = Rows()
 
 
 class Counting:
@@ -18,31 +24,39 @@ class Counting:
 
     statistics: Statistics
     now: Callable[[], float]
-    _clock: Clock
+    clock: Clock
     _dialect: str
 
-    def _seen(
+    def seen(
         self,
-        operation: Operation,
+        operation: Operation | None,
+        sql: str,
         params: Params,
         caller: Caller,
         settings: ExecutionSettings,
         seconds: float,
-        rows: int,
+        rows: Rows,
+        *,
+        transaction: str = "",
     ) -> Call:
-        """Return a call that was chosen to be kept, as it goes to the sampler."""
+        """Return a call that was chosen to be kept, as it goes to the sampler.
+
+        `operation` None: plain SQL, which is named by its transaction.
+        """
         kept, omitted = small(params)
+        name = transaction if operation is None else operation.name
         return Call(
             operation=operation,
-            name=operation.name,
-            sql=operation.sql_for(self._dialect),
+            name=name,
+            sql=sql,
             params=kept,
             omitted=omitted,
-            at=self._clock.now() - seconds,
+            at=self.clock.now() - seconds,
             latency_us=seconds * 1e6,
-            rows=rows,
-            write=operation.write,
+            rows=len(rows.rows) + rows.changed,
+            write=bool(rows.changed) or not rows.columns if operation is None else operation.write,
             segment=caller.segment,
+            transaction="" if transaction == name and operation is not None else transaction,
             private=settings.privacy == "enhanced",
         )
 
@@ -56,7 +70,8 @@ class Counting:
     ) -> None:
         """Keep a call that was stopped at its deadline: as slow as calls get."""
         if self.statistics.sampler.on:
-            call = self._seen(operation, params, caller, settings, self.now() - taken, 0)
+            sql, seconds = operation.sql_for(self._dialect), self.now() - taken
+            call = self.seen(operation, sql, params, caller, settings, seconds, NO_ROWS)
             self.statistics.keep_stopped(call)
 
     def finished(
@@ -66,7 +81,7 @@ class Counting:
         caller: Caller,
         settings: ExecutionSettings,
         seconds: float,
-        rows: int,
+        rows: Rows,
         *,
         alone_seconds: float | None = None,
     ) -> None:
@@ -76,26 +91,58 @@ class Counting:
         """
         expected_ms = operation.expected_ms
         late = expected_ms is not None and seconds * 1000 > expected_ms
+        found = rows.rows
+        count = len(found) + rows.changed
         tally = self.statistics.record(
-            operation.name, caller.segment, seconds * 1e6, rows, late=late
+            operation.name,
+            caller.segment,
+            seconds * 1e6,
+            count,
+            late=late,
+            params=params,
+            found=found,
         )
         if tally is not None and self.statistics.sampler.on:
             alone = seconds if alone_seconds is None else alone_seconds
-            call = self._seen(operation, params, caller, settings, alone, rows)
+            sql = operation.sql_for(self._dialect)
+            call = self.seen(operation, sql, params, caller, settings, alone, rows)
             self.statistics.keep(tally, call)
+
+    def count_session(
+        self, name: str, caller: Caller, session: Session | None, waited: float, *, failed: bool
+    ) -> None:
+        """Count a transaction or session as one call; `session` None: it got no connection.
+
+        `waited`: seconds from its arrival to having one.
+        """
+        statistics, segment = self.statistics, caller.segment
+        if session is None:
+            statistics.record(name, segment, waited * 1e6, 0, failed=failed)
+            return
+        took_us = (waited + session.busy_seconds) * 1e6
+        statistics.record(name, segment, took_us, session.rows, failed=failed)
+        if session.moved is not None:
+            statistics.size(name, segment, session.rows, session.moved)
 
     def count(
         self,
         operation: Operation,
         caller: Caller,
         seconds: float,
-        rows: int = 0,
         *,
         failed: bool = False,
+        params: Params | None = None,
+        rows: Rows = NO_ROWS,
     ) -> None:
-        """Count one call of an operation."""
+        """Count one call of an operation; `params`: what was sent, None: nothing was."""
         expected_ms = operation.expected_ms
-        late = expected_ms is not None and seconds * 1000 > expected_ms
         self.statistics.record(
-            operation.name, caller.segment, seconds * 1e6, rows, failed=failed, late=late
+            operation.name,
+            caller.segment,
+            seconds * 1e6,
+            len(rows.rows) + rows.changed,
+            failed=failed,
+            late=expected_ms is not None and seconds * 1000 > expected_ms,
+            params=params,
+            found=rows.rows,
         )

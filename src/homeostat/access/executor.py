@@ -54,8 +54,9 @@ class Executor(Counting):
         """Take the pool; `planner` chooses the settings of each call, `sampler` keeps some."""
         self.pool = pool
         self.statistics = Statistics(sampler)
+        pool.on_wait = self.statistics.waited
         self._dialect = dialect
-        self._clock = clock
+        self.clock = clock
         self.now = clock.monotonic
         self._planner = planner
         self.results = None if planner is None else Results(dialect)
@@ -110,14 +111,14 @@ class Executor(Counting):
             operation = shaped(operation, settings, self._dialect)
         given = params
         if params.keys() != operation.names or operation.scope is not None:
-            params = checked(operation, params, caller, settings, self._clock)
+            params = checked(operation, params, caller, settings, self.clock)
         attempt = self._run_alone
         if settings.announce_caller or (operation.write and self._hooks):
             attempt = self._run_in_transaction
         if self.results is not None and (settings.cache_seconds or operation.write):
             asked = self.results.asked(operation, given, caller, settings, now=arrival)
             if asked.found is not None:
-                self.count(operation, caller, self.now() - arrival, len(asked.found.rows))
+                self.count(operation, caller, self.now() - arrival, rows=asked.found)
                 return asked.found
             attempt = remembering(attempt, asked)
         tries = 1 + settings.retries
@@ -149,7 +150,7 @@ class Executor(Counting):
             wait_seconds=settings.wait_seconds,
             arrival=began,
             busy=True,
-            criticality=caller.criticality,
+            caller=caller,
         )
         try:
             began = lease.since
@@ -181,10 +182,13 @@ class Executor(Counting):
         took_us = (now - arrival) * 1e6
         expected_ms = operation.expected_ms  # as in _count, without another call
         late = expected_ms is not None and took_us > expected_ms * 1000
-        count = len(rows.rows) + rows.changed
-        tally = self.statistics.record(operation.name, caller.segment, took_us, count, late=late)
+        found = rows.rows
+        count = len(found) + rows.changed
+        tally = self.statistics.record(
+            operation.name, caller.segment, took_us, count, late=late, params=params, found=found
+        )
         if tally is not None and self.statistics.sampler.on:
-            call = self._seen(operation, params, caller, settings, now - taken, count)
+            call = self.seen(operation, sql, params, caller, settings, now - taken, rows)
             self.statistics.keep(tally, call)
         return rows
 
@@ -207,7 +211,7 @@ class Executor(Counting):
             caller.read_token,
             key=self.key,
             seconds=settings.wait_seconds - (self.now() - arrival),
-            clock=self._clock,
+            clock=self.clock,
             where=name,
         )
 
@@ -241,7 +245,7 @@ class Executor(Counting):
             session.commit()
         finally:
             session.end()
-        self.count(operation, caller, self.now() - arrival, len(rows.rows) + rows.changed)
+        self.count(operation, caller, self.now() - arrival, params=params, rows=rows)
         return rows
 
     def session(
@@ -273,7 +277,7 @@ class Executor(Counting):
             name,
             wait_seconds=settings.wait_seconds,
             arrival=arrival,
-            criticality=caller.criticality,
+            caller=caller,
         )
         return self.adopt(lease, name, caller, settings)
 
@@ -281,17 +285,7 @@ class Executor(Counting):
         self, lease: Lease, name: str, caller: Caller, settings: ExecutionSettings
     ) -> Session:
         """Return a session that holds a lease; its `end` returns that to the pool."""
-        return Session(
-            self.pool,
-            lease,
-            name=name,
-            caller=caller,
-            settings=settings,
-            hooks=self._hooks,
-            statistics=self.statistics,
-            results=self.results,
-            clock=self._clock,
-        )
+        return Session(self, lease, name=name, caller=caller, settings=settings)
 
 
 def left_ms(settings: ExecutionSettings, spent_seconds: float) -> float | None:

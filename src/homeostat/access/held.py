@@ -107,14 +107,10 @@ class Held(AbstractContextManager["Session"]):
 
     def _end(self, session: Session | None, *, failed: bool) -> None:
         """Return the connection and count the call."""
-        took, rows = self._waited, 0
         self._entered = False
         if session is not None:
             session.end()
-            took, rows = took + session.busy_seconds, session.rows
-        self._executor.statistics.record(
-            self._name, self._caller.segment, took * 1e6, rows, failed=failed
-        )
+        self._executor.count_session(self._name, self._caller, session, self._waited, failed=failed)
 
     def _lost(self, session: Session) -> None:
         """Note that nobody can leave it any more."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 
+from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.leak import NOWHERE, Place, words
 from homeostat.access.usage import Usage
 from homeostat.driver.wire import Wire
@@ -108,6 +109,7 @@ class Waiter:
         "name",
         "opening",
         "retry_after_seconds",
+        "segment",
         "taken_at",
     )
 
@@ -117,13 +119,14 @@ class Waiter:
         arrival: float,
         *,
         busy: bool,
-        criticality: str = "normal",
+        caller: Caller = ANYONE,
         taken_at: Place = NOWHERE,
     ) -> None:
         self.name = name
         self.arrival = arrival
         self.busy = busy
-        self.criticality = criticality
+        self.criticality = caller.criticality
+        self.segment = caller.segment
         self.taken_at = taken_at
         self.retry_after_seconds: float | None = None  # set: refused, because of overload
         self.event = threading.Event()

@@ -62,7 +62,7 @@ class Opening(Queue):
             if lease is None and error is None:
                 waiter.gone = True
                 self._usage.timeouts += 1
-                self._usage.wait.record((now - waiter.arrival) * 1e6)
+                self._count_wait(waiter, now)
         if error is not None:
             raise error
         if lease is None:
@@ -112,5 +112,5 @@ class Opening(Queue):
         lease.begin(waiter.name, now, busy=waiter.busy, taken_at=waiter.taken_at)
         waiter.lease = lease
         self._usage.taken(now)
-        self._usage.wait.record((now - waiter.arrival) * 1e6)
+        self._count_wait(waiter, now)
         return []

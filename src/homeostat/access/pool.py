@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.leak import NOWHERE, place, words
 from homeostat.access.lease import INHERITED, Lease, Waiter, close_all, usable
 from homeostat.access.limits import PoolLimits
@@ -60,7 +61,7 @@ class Pool(Opening):
         wait_seconds: float = WAIT_SECONDS,
         arrival: float | None = None,
         busy: bool = False,
-        criticality: str = "normal",
+        caller: Caller = ANYONE,
     ) -> Lease:
         """Take a connection, after everyone who came earlier.
 
@@ -70,7 +71,8 @@ class Pool(Opening):
             arrival: when the caller came, by the pool's clock; None: now.
             busy: whether a statement runs for the whole lease. Otherwise `mark` tells when, and
                 where it was taken is kept.
-            criticality: who is refused first when there are too many.
+            caller: their criticality says who is refused first when there are too many, their
+                segment under whom a wait is counted.
 
         Raises:
             PoolTimeoutError: nothing became free in time; names who holds the connections.
@@ -99,7 +101,7 @@ class Pool(Opening):
                 lease.busy_since = now if busy else None
                 lease.busy_seconds = lease.busy_counted = lease.idle_counted = 0.0
                 return lease
-            waiter = Waiter(name, now, busy=busy, criticality=criticality, taken_at=taken_at)
+            waiter = Waiter(name, now, busy=busy, caller=caller, taken_at=taken_at)
             self._line_up(waiter, self._now(), may_wait=wait_seconds)
         return (
             self.open_for(waiter, wait_seconds)
@@ -210,7 +212,7 @@ class Pool(Opening):
         with self._lock:
             lease = waiter.lease
             if lease is not None:
-                self._usage.wait.record((now - waiter.arrival) * 1e6)
+                self._count_wait(waiter, now)
             elif not waiter.may_open:
                 raise self._refusal(waiter, now, where=f"pool {self.limits.name}")
         return lease

@@ -117,6 +117,14 @@ class OperationReport(msgspec.Struct, frozen=True):
 
     `late` counts calls that took longer than the operation's own `expected_ms`. A transaction
     counts as one call under its name; its latency leaves out the application's own time.
+
+    Attributes:
+        received_bytes: of the values of its rows, sent_bytes: of its parameters, both estimated
+            from some of the calls (see access/volume.py).
+        waits: calls that waited for a connection, those that got none included.
+        waited_seconds: how long they waited in all.
+
+    None: the agent is older and does not tell.
     """
 
     operation: str
@@ -125,6 +133,10 @@ class OperationReport(msgspec.Struct, frozen=True):
     errors: int = 0
     rows: int = 0
     late: int = 0
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    waits: int | None = None
+    waited_seconds: float | None = None
 
 
 class CallSample(msgspec.Struct, frozen=True):

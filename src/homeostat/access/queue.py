@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from homeostat.access.leak import LEAKS_NAMED, LOST_TOLD_SECONDS, words
 from homeostat.access.lease import Lease, Waiter, timed_out
@@ -26,7 +27,16 @@ HOLDERS_NAMED = 5
 
 
 class Queue:
-    """Connections, who has them, and who waits."""
+    """Connections, who has them, and who waits.
+
+    Attributes:
+        on_wait: told each wait that has ended: the operation, the caller's segment, and seconds.
+            Called with the lock held, so it must not wait.
+    """
+
+    on_wait: Callable[[str, str, float], None] = staticmethod(
+        lambda _name, _segment, _seconds: None
+    )
 
     def _begin(self, limits: PoolLimits, now: float) -> None:
         """Start empty, with the application's own limit."""
@@ -113,7 +123,7 @@ class Queue:
             return PoolClosedError()
         self._waiters.remove(waiter)
         self._usage.timeouts += 1
-        self._usage.wait.record((now - waiter.arrival) * 1e6)
+        self._count_wait(waiter, now)
         return timed_out(
             waiter,
             now,
@@ -151,9 +161,15 @@ class Queue:
                 if victim is waiter:
                     raise self._overloaded(waiter)
                 self._waiters.remove(victim)
-                self._usage.wait.record((now - victim.arrival) * 1e6)
+                self._count_wait(victim, now)
                 victim.event.set()
         self._waiters.append(waiter)
+
+    def _count_wait(self, waiter: Waiter, now: float) -> None:
+        """Count a wait that has ended, also one that ended without a connection. Lock held."""
+        seconds = now - waiter.arrival
+        self._usage.wait.record(seconds * 1e6)
+        self.on_wait(waiter.name, waiter.segment, seconds)
 
     def _overloaded(self, waiter: Waiter) -> OverloadedError:
         seconds = waiter.retry_after_seconds or 0.0

@@ -17,19 +17,18 @@ from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.freshness import token_of
 from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
-from homeostat.access.pool import Pool
-from homeostat.access.results import Results
-from homeostat.access.sampling import Call, small
 from homeostat.access.settings import ExecutionSettings, at_least_one, within_budget
 from homeostat.access.shape import shaped
-from homeostat.access.statistics import Statistics
 from homeostat.access.streams import Batches
+from homeostat.access.volume import Moved, bytes_of_rows
 from homeostat.clock import Clock
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import AccessError, ScopeRefusedError, StatementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from homeostat.access.executor import Executor
 
 
 Isolation = Literal["REPEATABLE READ", "SERIALIZABLE"]
@@ -64,31 +63,29 @@ class Session:
 
     def __init__(
         self,
-        pool: Pool,
+        executor: Executor,
         lease: Lease,
         *,
         name: str,
         caller: Caller,
         settings: ExecutionSettings,
-        hooks: Sequence[WriteHook],
-        statistics: Statistics,
-        results: Results | None = None,
-        clock: Clock,
     ) -> None:
         """Take over a lease; see `Executor.session` for how one is made."""
         self.dialect = lease.wire.dialect
         self.caller = caller
         self.rows = 0  # returned and changed, for the statistics
         self.busy_seconds = 0.0
-        self._pool = pool
+        sizes = executor.statistics.sizes(name, caller.segment)
+        self.moved = Moved() if sizes else None  # None: its bytes are not counted
+        self._executor = executor
+        self._pool = executor.pool
         self._lease: Lease | None = lease
         self._settings = settings
-        self._hooks = hooks
+        self._hooks = executor.hooks
         self._name = name
-        self._statistics = statistics
-        self._results = results
+        self._results = executor.results
         self._written: set[tuple[str, ...]] = set()  # tables; none: unknown which
-        self._clock = clock
+        self._clock = executor.clock
         self._took_seconds = 0.0  # by the last statement
         self._savepoints = 0
 
@@ -167,6 +164,8 @@ class Session:
             self._written.add(tables)
             changed = wire.execute_many(str(text), rows)
         self.rows += changed
+        if self.moved is not None:
+            self.moved.sent += round(bytes_of_rows([row.values() for row in rows]))
         return changed
 
     def stream(
@@ -328,35 +327,30 @@ class Session:
         """Count a statement's rows; keep it for the operator if it is chosen."""
         count = len(rows.rows) + rows.changed
         self.rows += count
-        statistics = self._statistics
+        if self.moved is not None:
+            self.moved.add(params, rows.rows)
+        statistics = self._executor.statistics
         if not statistics.sampler.on:
             return
         seconds = self._took_seconds
-        name = self._name if operation is None else operation.name
         expected_ms = None if operation is None else operation.expected_ms
         tally = statistics.see(
-            f"{self._name}\0{sql if operation is None else name}",
+            f"{self._name}\0{sql if operation is None else operation.name}",
             seconds * 1e6,
             late=expected_ms is not None and seconds * 1000 > expected_ms,
         )
-        if tally is None:
-            return
-        kept, omitted = small(params)
-        call = Call(
-            operation=operation,
-            name=name,
-            sql=sql,
-            params=kept,
-            omitted=omitted,
-            at=self._clock.now() - seconds,
-            latency_us=seconds * 1e6,
-            rows=count,
-            write=bool(rows.changed) or not rows.columns if operation is None else operation.write,
-            segment=self.caller.segment,
-            transaction="" if self._name == name and operation is not None else self._name,
-            private=self._settings.privacy == "enhanced",
-        )
-        statistics.keep(tally, call)
+        if tally is not None:
+            call = self._executor.seen(
+                operation,
+                sql,
+                params,
+                self.caller,
+                self._settings,
+                seconds,
+                rows,
+                transaction=self._name,
+            )
+            statistics.keep(tally, call)
 
 
 def _may_have_written(sql: str, rows: Rows, dialect: str) -> bool:

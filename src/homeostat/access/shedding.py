@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from homeostat.access.caller import CRITICALITIES
+from homeostat.access.caller import CRITICALITIES, Caller
 from homeostat.access.lease import Waiter
 
 INTERVALS = 10  # the target is 10 % of the interval
@@ -99,4 +99,4 @@ class Load:
         return NOBODY if victim.criticality == CRITICAL else victim
 
 
-NOBODY = Waiter("", 0.0, busy=False, criticality=CRITICAL)
+NOBODY = Waiter("", 0.0, busy=False, caller=Caller(criticality=CRITICAL))

@@ -3,34 +3,78 @@
 Recording takes one short lock and no clock. Memory is bounded: past SERIES_MAX, further segments
 of an operation are counted together, and past that further operations. Which calls are kept whole
 for the operator is decided here too, by the operation's tally (see sampling.py).
+
+Bytes are counted of some calls, one in 16 by chance, and scaled up: those received by the rows of
+all calls, those sent by their number. Counting every call's would take longer than all the rest.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import random
 
 from homeostat.access.protocol import OperationReport, pack
 from homeostat.access.sampling import Call, Sampler, Tally
+from homeostat.access.volume import Moved, bytes_of, bytes_of_rows
+from homeostat.driver.wire import Params
 from homeostat.measure import SUB_BUCKET_BITS, Histogram, Unknown
 
 SERIES_MAX = 256
 OTHERS = "(others)"
+SIZED_EVERY = 16  # so many calls there are, in the mean, for one whose bytes are counted
 _SUB_BUCKETS = 1 << SUB_BUCKET_BITS
 
 
 @dataclass(slots=True)
 class Series:
-    """What happened to one operation for one segment since the last report."""
+    """What happened to one operation for one segment since the last report.
+
+    Attributes:
+        waits: calls, and tries of calls, that waited for a connection.
+        waited_seconds: how long, those that got none included.
+        sized: calls whose bytes were counted.
+        sized_rows: rows of these.
+        sized_received: bytes of their rows.
+        sized_sent: bytes of their parameters.
+        size_at: the call, counted by `latency`, whose bytes are counted next.
+    """
 
     tally: Tally
     latency: Histogram = field(default_factory=Histogram)
     errors: int = 0
     rows: int = 0
     late: int = 0
+    waits: int = 0
+    waited_seconds: float = 0.0
+    sized: int = 0
+    sized_rows: int = 0
+    sized_received: float = 0.0
+    sized_sent: int = 0
+    size_at: int = 1
+
+    @property
+    def received_bytes(self) -> int:
+        """Return about how many bytes all rows were."""
+        return round(self.sized_received / self.sized_rows * self.rows) if self.sized_rows else 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Return about how many bytes the parameters of all calls were."""
+        return round(self.sized_sent / self.sized * self.latency.count) if self.sized else 0
+
+    def size(self, rows: int, received: float, sent: int) -> None:
+        """Add the bytes of a call, which are those of its rows and of its parameters."""
+        self.sized += 1
+        self.sized_rows += rows
+        self.sized_received += received
+        self.sized_sent += sent
+        skip = int((2 * SIZED_EVERY - 1) * random())  # noqa: S311  no secret
+        self.size_at = self.latency.count + 1 + skip
 
     def merge(self, other: Series) -> None:
-        """Add another's counts."""
+        """Add another's counts; of bytes and waits nobody asks over all segments."""
         self.latency.merge(other.latency)
         self.errors += other.errors
         self.rows += other.rows
@@ -63,8 +107,20 @@ class Statistics:
         *,
         failed: bool = False,
         late: bool = False,
+        params: Params | None = None,
+        found: Sequence[tuple[object, ...]] = (),
     ) -> Tally | None:
         """Count one call of (operation, segment); a failed one has its latency counted too.
+
+        Args:
+            operation: its name.
+            segment: the caller's.
+            latency_us: from arrival to result.
+            rows: returned and changed.
+            failed: it ended with an error.
+            late: it took longer than the operation expects.
+            params: what was sent, for counting its bytes now and then; None: never of this call.
+            found: the rows that were received.
 
         Returns:
             The tally to give to `keep` with the call, if it is chosen.
@@ -95,9 +151,35 @@ class Statistics:
                 series.late += 1
             tally = series.tally
             tally.seen = seen = tally.seen + 1
+            if params is not None and (
+                latency.count >= series.size_at or (rows and not series.sized_rows)
+            ):
+                series.size(rows, bytes_of_rows(found), bytes_of(params.values()))
             if late or seen >= tally.next_at or latency_us > tally.slow_us:
                 return tally
         return None
+
+    def waited(self, operation: str, segment: str, seconds: float) -> None:
+        """Count a wait for a connection; its call is counted when it has ended."""
+        key = (operation, segment)
+        with self._lock:
+            series = self._series.get(key) or self._add(key)
+            series.waits += 1
+            series.waited_seconds += seconds
+
+    def sizes(self, operation: str, segment: str) -> bool:
+        """Return whether to count the bytes of a transaction that begins, for `size`."""
+        series = self._series.get((operation, segment))
+        if series is None or not series.sized_rows:
+            return True
+        return series.latency.count + 1 >= series.size_at
+
+    def size(self, operation: str, segment: str, rows: int, moved: Moved) -> None:
+        """Add the rows of a transaction, and what was counted of it."""
+        key = (operation, segment)
+        with self._lock:
+            series = self._series.get(key) or self._add(key)
+            series.size(rows, moved.received, moved.sent)
 
     def see(self, name: str, latency_us: float, *, late: bool) -> Tally | None:
         """Count a statement of a transaction for sampling only; returns as `record`."""
@@ -130,9 +212,14 @@ class Statistics:
         return series
 
     def take(self) -> dict[Key, Series]:
-        """Return everything counted since the last time, and begin anew."""
+        """Return everything counted since the last time, and begin anew.
+
+        A wait is kept until its call has ended.
+        """
         with self._lock:
             series, self._series = self._series, {}
+            for key in [key for key, one in series.items() if not one.latency.count]:
+                self._series[key] = series.pop(key)
         return series
 
     def take_calls(self, series: dict[Key, Series]) -> list[Call]:
@@ -156,7 +243,18 @@ class Statistics:
 def reports(series: dict[Key, Series]) -> list[OperationReport]:
     """Return the counts as they go over the wire."""
     return [
-        OperationReport(operation, segment, pack(one.latency), one.errors, one.rows, one.late)
+        OperationReport(
+            operation,
+            segment,
+            pack(one.latency),
+            one.errors,
+            one.rows,
+            one.late,
+            received_bytes=one.received_bytes,
+            sent_bytes=one.sent_bytes,
+            waits=one.waits,
+            waited_seconds=one.waited_seconds,
+        )
         for (operation, segment), one in series.items()
     ]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from homeostat.access.held import Held
 from homeostat.driver.stream import Source, batches
-from homeostat.driver.wire import Params, Rows
+from homeostat.driver.wire import NO_PARAMS, Params, Rows
 
 if TYPE_CHECKING:
     from homeostat.access.session import Session
@@ -49,6 +49,7 @@ class Batches(Iterator[Rows]):
         session = self._session
         lease, began = session.start_statement()
         try:
+            params = NO_PARAMS
             if self._source is None:
                 sql, params = self._arguments
                 self._source = batches(
@@ -61,6 +62,8 @@ class Batches(Iterator[Rows]):
         finally:
             session.finish_statement(lease, began)
         session.rows += len(rows.rows)
+        if session.moved is not None:
+            session.moved.add(params, rows.rows)
         return rows
 
     def close(self) -> None:

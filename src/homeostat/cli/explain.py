@@ -78,7 +78,18 @@ def _costs(found: Explained) -> list[str]:
     line = (
         f"{number(found.mean_ms)} ms a call{rows}; {number(found.calls_per_second)} calls a second"
     )
-    return [f"{line}; {cost} ms of every second{who}"]
+    lines = [f"{line}; {cost} ms of every second{who}"]
+    received, sent = found.received_bytes_per_call, found.sent_bytes_per_call
+    if received is not None and sent is not None:
+        lines.append(f"{number(received)} bytes received and {number(sent)} sent a call")
+    if found.waited_share is not None and found.waited_ms_per_call is not None:
+        waited = number(found.waited_ms_per_call)
+        lines.append(
+            f"{found.waited_share:.0%} of the calls waited for a connection; {waited} ms a call"
+            if found.waited_share
+            else "no call waited for a connection"
+        )
+    return lines
 
 
 def _plans(found: Explained, screen: Screen) -> list[str]:

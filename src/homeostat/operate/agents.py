@@ -13,22 +13,12 @@ from dataclasses import dataclass, field
 from homeostat.access.protocol import PROTOCOL_VERSION, HistogramWire, PoolReport, Report
 from homeostat.config import Config
 from homeostat.measure import Bad, Histogram, Kind, MetricSpec, Sample, Subject, Unknown
+from homeostat.operate.operation_sums import METRICS as OPERATION_METRICS
+from homeostat.operate.operation_sums import Key, Newest, OperationSum
 from homeostat.operate.rule import AgentView
 
 METRICS: tuple[MetricSpec, ...] = (
-    MetricSpec(
-        "operation.latency_us",
-        "us",
-        Kind.HISTOGRAM,
-        Bad.UP,
-        "Time of operations from arrival to result: of the database, an operation, a segment or "
-        "an application.",
-        max_series=36,
-    ),
-    MetricSpec("operation.p50_ms", "ms", Kind.GAUGE, Bad.UP, "Median time of an operation."),
-    MetricSpec("operation.p99_ms", "ms", Kind.GAUGE, Bad.UP, "99th percentile of an operation."),
-    MetricSpec("operation.rate", "1/s", Kind.GAUGE, Bad.NONE, "Operations a second."),
-    MetricSpec("operation.errors", "count", Kind.COUNTER, Bad.UP, "Operations that failed."),
+    *OPERATION_METRICS,
     MetricSpec("pool.limit", "count", Kind.GAUGE, Bad.NONE, "Connections the pool may hold."),
     MetricSpec("pool.in_use_mean", "count", Kind.GAUGE, Bad.UP, "Connections in use, mean."),
     MetricSpec("pool.in_use_max", "count", Kind.GAUGE, Bad.UP, "Connections in use, most."),
@@ -106,8 +96,7 @@ class _Agent:
     heard: float
     sequence: int
     pools: dict[str, _PoolSum] = field(default_factory=dict)
-    latency: dict[tuple[str, str], Histogram] = field(default_factory=dict)
-    errors: int = 0
+    operations: dict[Key, OperationSum] = field(default_factory=dict)
     seconds: float = 0.0
     cpu_seconds: float | None = None
     reports: int = 0
@@ -122,12 +111,11 @@ class _Agent:
             self.pools.setdefault(pool.name, _PoolSum(pool)).add(pool)
         for one in report.operations:
             key = (one.operation, one.segment)
-            self.latency.setdefault(key, Histogram()).merge(from_wire(one.latency))
-            self.errors += one.errors
+            self.operations.setdefault(key, OperationSum()).merge(OperationSum.of(one))
 
     def clear(self) -> None:
-        self.pools, self.latency = {}, {}
-        self.errors, self.seconds, self.cpu_seconds, self.reports = 0, 0.0, None, 0
+        self.pools, self.operations = {}, {}
+        self.seconds, self.cpu_seconds, self.reports = 0.0, None, 0
 
 
 class AgentBook:
@@ -148,6 +136,7 @@ class AgentBook:
         self._agents: dict[str, _Agent] = {}
         self._gone: set[str] = set()
         self._ever = False
+        self._newest = Newest(0.0, {})
 
     def take(self, report: Report, at: float) -> str:
         """Take a report; return why it was refused, or nothing."""
@@ -189,55 +178,47 @@ class AgentBook:
         """Return the samples of everything reported since the last call."""
         self.views(at)
         samples: list[Sample] = []
-        whole: dict[tuple[str, str], Histogram] = {}
+        sums: dict[Key, OperationSum] = {}
         seconds = 0.0
-        errors = 0
         with self._lock:
             for agent in self._agents.values():
                 if not agent.reports:
                     continue
                 samples += self._agent_samples(agent, at)
                 seconds = max(seconds, agent.seconds)
-                errors += agent.errors
-                for key, histogram in agent.latency.items():
-                    whole.setdefault(key, Histogram()).merge(histogram)
+                for key, one in agent.operations.items():
+                    sums.setdefault(key, OperationSum()).merge(one)
                 agent.clear()
             reason = _why_unknown(self._ever, bool(self._agents))
-        return samples + self._operation_samples(whole, seconds, errors, at, reason)
+            self._newest = Newest(seconds, sums)
+        return samples + self._operation_samples(sums, seconds, at, reason)
+
+    def newest(self) -> Newest:
+        """Return what operations did up to the last `drain`, by operation and segment."""
+        return self._newest
 
     def _operation_samples(
-        self,
-        latency: Mapping[tuple[str, str], Histogram],
-        seconds: float,
-        errors: int,
-        at: float,
-        reason: str,
+        self, sums: Mapping[Key, OperationSum], seconds: float, at: float, reason: str
     ) -> list[Sample]:
         database = Subject(self._database)
         if not seconds:
             unknown = Unknown(reason)
             names = ("operation.p50_ms", "operation.p99_ms", "operation.rate")
             return [Sample(database, name, at, unknown) for name in names]
-        everything = Histogram()
-        by_operation: dict[str, Histogram] = {}
-        by_segment: dict[str, Histogram] = {}
-        for (operation, segment), histogram in latency.items():
-            everything.merge(histogram)
-            by_operation.setdefault(operation, Histogram()).merge(histogram)
-            by_segment.setdefault(segment, Histogram()).merge(histogram)
+        everything = OperationSum()
+        parts: dict[tuple[str, str], OperationSum] = {}
+        for (operation, segment), one in sums.items():
+            everything.merge(one)
+            parts.setdefault(("operation", operation), OperationSum()).merge(one)
+            parts.setdefault(("segment", segment), OperationSum()).merge(one)
         samples = [
-            Sample(database, "operation.latency_us", at, everything),
-            Sample(database, "operation.p50_ms", at, _ms(everything.quantile(0.5))),
-            Sample(database, "operation.p99_ms", at, _ms(everything.quantile(0.99))),
-            Sample(database, "operation.rate", at, everything.count / seconds),
-            Sample(database, "operation.errors", at, float(errors)),
+            *everything.samples(database, at, seconds=seconds),
+            Sample(database, "operation.p50_ms", at, _ms(everything.latency.quantile(0.5))),
+            Sample(database, "operation.p99_ms", at, _ms(everything.latency.quantile(0.99))),
         ]
-        for kind, parts in (("operation", by_operation), ("segment", by_segment)):
-            for name, histogram in parts.items():
-                subject = Subject(self._database, kind=kind, name=name)
-                rate = histogram.count / seconds
-                samples.append(Sample(subject, "operation.latency_us", at, histogram))
-                samples.append(Sample(subject, "operation.rate", at, rate))
+        for (kind, name), one in parts.items():
+            subject = Subject(self._database, kind=kind, name=name)
+            samples += one.samples(subject, at, seconds=seconds)
         return samples
 
     def _agent_samples(self, agent: _Agent, at: float) -> list[Sample]:
@@ -245,8 +226,8 @@ class AgentBook:
         instance = f"agent:{report.agent}"
         application = Subject(self._database, instance, "application", report.application)
         latency = Histogram()
-        for histogram in agent.latency.values():
-            latency.merge(histogram)
+        for one in agent.operations.values():
+            latency.merge(one.latency)
         cpu: float | Unknown = Unknown("the agent cannot see the CPU time of its process")
         if agent.cpu_seconds is not None and agent.seconds:
             cpu = agent.cpu_seconds / agent.seconds / max(1, report.cores)

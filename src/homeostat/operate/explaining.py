@@ -129,4 +129,12 @@ def _of_view(
         plans=plans,
         facts=_facts(view.facts),
         remedies=remedies,
+        received_bytes_per_call=_each(view.spent.received_bytes, calls),
+        sent_bytes_per_call=_each(view.spent.sent_bytes, calls),
+        waited_share=_each(view.spent.waits, calls),
+        waited_ms_per_call=_each(view.spent.waited_ms, calls),
     )
+
+
+def _each(value: float | None, calls: float) -> float | None:
+    return None if value is None or not calls else value / calls

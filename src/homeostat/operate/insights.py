@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from homeostat.logbook.rows import AuditEntry, Finding
+from homeostat.operate.operation_sums import OperationRow
 
 if TYPE_CHECKING:
     from homeostat.operate.views import Explained
@@ -202,7 +203,8 @@ class AgentRow(Shape, frozen=True, kw_only=True):
 class Activity(Shape, frozen=True, kw_only=True):
     """Who is connected and who waits for whom, at `at`; reasons of nulls are in `unknown`.
 
-    `sessions` is null where the engine keeps no list of them.
+    `sessions` is null where the engine keeps no list of them. `operations` are the busiest, as
+    agents reported them last; `operations_more` counts those that were left out.
     """
 
     database: str
@@ -213,6 +215,8 @@ class Activity(Shape, frozen=True, kw_only=True):
     sessions: list[SessionRow] | None
     locks: list[LockNode]
     agents: list[AgentRow]
+    operations: list[OperationRow] = []
+    operations_more: int = 0
     unknown: dict[str, str] = {}
 
 

@@ -3,7 +3,7 @@
 Two sources. Agents report time, rows and calls by operation, and samples that tell which statement
 an operation is; the server's own statistics (pg_stat_statements) are running totals, from which the
 increase is taken. Where both speak, agents are believed: they see the time of each
-call, from which the mean wait for a connection is taken off.
+call, from which its wait for a connection is taken off.
 Statements are known by a key of their normalised text, so both sources meet in one entry.
 
 Bounded: so many statements, so many ticks each. It holds parameters of the newest samples in
@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from homeostat.access.protocol import CallSample, OperationReport, Report, unpack
 from homeostat.driver.redact import redact
@@ -37,7 +37,7 @@ AGENTS, SERVER = "agents", "server"
 class Spent:
     """What a statement cost in a stretch of time.
 
-    `late`: calls that took longer than the promise. Blocks are None where nobody told.
+    `late`: calls that took longer than the promise. What is None, nobody told.
     """
 
     at: float
@@ -47,6 +47,10 @@ class Spent:
     late: float = 0.0
     blocks_hit: float | None = None
     blocks_read: float | None = None
+    received_bytes: float | None = None
+    sent_bytes: float | None = None
+    waits: float | None = None
+    waited_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,16 +265,34 @@ class StatementBook:
             self._by_operation[sample.operation] = entry.key
 
     def _take_operation(self, operation: OperationReport, at: float, wait_us: float) -> None:
-        """Take what an operation cost; waiting for a connection is the pool's, not its own."""
+        """Take what an operation cost; waiting for a connection is the pool's, not its own.
+
+        `wait_us`: the mean of all calls, for agents that do not tell each operation's own.
+        """
         latency = unpack(operation.latency)
         calls = self._transactions.setdefault(operation.operation, deque(maxlen=TICKS_MAX))
         calls.append((at, float(latency.count)))
         entry = self._entries.get(self._by_operation.get(operation.operation, ""))
         if entry is not None and latency.count:
             entry.seen = at
+            waited_ms = None
+            if operation.waited_seconds is not None:
+                waited_ms = operation.waited_seconds * 1000
+                wait_us = waited_ms * 1000 / latency.count
             late = float(latency.above(self._promise_us + wait_us))
             total_ms = max(0.0, latency.total - latency.count * wait_us) / 1000
-            entry.add(AGENTS, Spent(at, latency.count, total_ms, operation.rows, late))
+            spent = Spent(
+                at,
+                latency.count,
+                total_ms,
+                operation.rows,
+                late,
+                received_bytes=operation.received_bytes,
+                sent_bytes=operation.sent_bytes,
+                waits=operation.waits,
+                waited_ms=waited_ms,
+            )
+            entry.add(AGENTS, spent)
 
     def _entry(self, sql: str, at: float) -> _Entry:
         key = statement_key(sql)
@@ -294,15 +316,7 @@ class StatementBook:
         spent = _sum(entry.during(source, start, end), end)
         if source == AGENTS:  # who runs it does not see blocks; the server does
             server = _sum(entry.during(SERVER, start, end), end)
-            spent = Spent(
-                end,
-                spent.calls,
-                spent.total_ms,
-                spent.rows,
-                spent.late,
-                server.blocks_hit,
-                server.blocks_read,
-            )
+            spent = replace(spent, blocks_hit=server.blocks_hit, blocks_read=server.blocks_read)
         moments = [waited for at, waited in entry.moments if start < at <= end]
         return StatementView(
             key=entry.key,
@@ -371,4 +385,8 @@ def _sum(parts: Iterable[Spent], at: float) -> Spent:
         sum(one.late for one in parts),
         known(one.blocks_hit for one in parts),
         known(one.blocks_read for one in parts),
+        known(one.received_bytes for one in parts),
+        known(one.sent_bytes for one in parts),
+        known(one.waits for one in parts),
+        known(one.waited_ms for one in parts),
     )

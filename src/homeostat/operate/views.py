@@ -89,7 +89,9 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
     `plan` is the newest of `plans`; null when the statement could not be planned. `facts` says of
     its tables how many rows they have and match, and which indexes might serve it. Numbers are null
-    when it did not run lately, or only the logbook tells.
+    when it did not run lately, or only the logbook tells. Bytes are of the values of rows and
+    parameters, and `waited_share` of the calls waited for a connection; agents tell, of operations
+    that are called by themselves, not within transactions.
     """
 
     database: str
@@ -109,6 +111,10 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     plans: list[PlanThen]
     facts: Json
     remedies: list[RemedyRecord]
+    received_bytes_per_call: float | None = None
+    sent_bytes_per_call: float | None = None
+    waited_share: float | None = None
+    waited_ms_per_call: float | None = None
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):

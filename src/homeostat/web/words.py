@@ -155,6 +155,8 @@ def quantity(value: float | None, unit: str) -> str:
         return plain(value)
     if unit == "us":
         return milliseconds(value / 1000)
+    if unit == "bytes/s":
+        return f"{size(value)}/s"
     return (
         number(value) if unit in {"count", ""} else f"{number(value)} {unit}".replace(" 1/s", "/s")
     )

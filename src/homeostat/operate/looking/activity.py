@@ -8,11 +8,13 @@ from homeostat.engine.engine import LockHolder, Session
 from homeostat.measure import Unknown
 from homeostat.operate.attached import Attached
 from homeostat.operate.insights import Activity, AgentRow, LockNode, SessionRow
+from homeostat.operate.operation_sums import Newest, OperationRow, OperationSum
 from homeostat.operate.operator import Operator
 from homeostat.operate.rule import AgentView
 
 NOT_YET = "nothing was seen yet"
 DEPTH_MAX = 20
+OPERATIONS_MAX = 50
 
 
 def activity_of(operator: Operator, one: Attached) -> Activity:
@@ -20,6 +22,8 @@ def activity_of(operator: Operator, one: Attached) -> Activity:
     view = one.watch.view()
     seen = view.activity
     agents = [_agent(agent) for agent in view.agents]
+    operations = _operations(one.watch.agents.newest())
+    shown, more = operations[:OPERATIONS_MAX], max(0, len(operations) - OPERATIONS_MAX)
     if seen is None:
         reason = one.watch.error or NOT_YET
         names = ("connections", "connections_max", "waiting", "sessions")
@@ -32,6 +36,8 @@ def activity_of(operator: Operator, one: Attached) -> Activity:
             sessions=None,
             locks=[],
             agents=agents,
+            operations=shown,
+            operations_more=more,
             unknown=dict.fromkeys(names, reason),
         )
     unknown: dict[str, str] = {}
@@ -54,6 +60,8 @@ def activity_of(operator: Operator, one: Attached) -> Activity:
         sessions=[_session(session) for session in seen.sessions] if listed else None,
         locks=lock_tree(seen),
         agents=agents,
+        operations=shown,
+        operations_more=more,
         unknown=unknown,
     )
 
@@ -135,4 +143,36 @@ def _agent(one: AgentView) -> AgentRow:
         in_use=sum(pool.in_use_mean for pool in report.pools),
         waiting=sum(pool.waiting for pool in report.pools),
         operations_per_second=calls / report.seconds if report.seconds else 0.0,
+    )
+
+
+def _operations(newest: Newest) -> list[OperationRow]:
+    """Return what ran in the newest tick, the busiest first."""
+    rows = [
+        _operation(operation, segment, one, newest.seconds)
+        for (operation, segment), one in newest.sums.items()
+        if one.latency.count
+    ]
+    return sorted(rows, key=lambda row: -row.calls_per_second)
+
+
+def _operation(operation: str, segment: str, one: OperationSum, seconds: float) -> OperationRow:
+    calls = one.latency.count
+    p50, p99 = one.latency.quantile(0.5), one.latency.quantile(0.99)
+
+    def each(value: float | None) -> float | None:
+        return None if value is None else value / calls
+
+    return OperationRow(
+        operation=operation,
+        segment=segment,
+        calls_per_second=calls / seconds,
+        errors_per_second=one.errors / seconds,
+        p50_ms=None if isinstance(p50, Unknown) else p50 / 1000,
+        p99_ms=None if isinstance(p99, Unknown) else p99 / 1000,
+        rows_per_call=one.rows / calls,
+        received_bytes_per_call=each(one.received_bytes),
+        sent_bytes_per_call=each(one.sent_bytes),
+        waited_share=None if one.waits is None else min(1.0, one.waits / calls),
+        waited_ms_per_call=each(one.waited_ms),
     )

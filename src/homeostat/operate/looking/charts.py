@@ -35,13 +35,19 @@ class Panel:
     title: str
     metrics: tuple[str, ...]
     whole: bool = True
-    unit: str = ""  # of the metrics, unless it is given
+    unit: str = ""  # empty: of the metrics, of counters a second
 
 
 LATENCIES = ("operation.p50_ms", "operation.p99_ms")
 PANELS: tuple[Panel, ...] = (
     Panel("latency", "Latency", LATENCIES),
     Panel("throughput", "Operations", ("operation.rate",)),
+    Panel(
+        "bytes",
+        "Values received and sent",
+        ("operation.received_bytes", "operation.sent_bytes"),
+        unit="bytes/s",
+    ),
     Panel("errors", "Errors", ("operation.errors",)),
     Panel("pools", "Use of connection pools", ("pool.use_share",), whole=False),
     Panel("waits", "Wait for a connection", ("pool.wait_ms",), whole=False),
@@ -155,7 +161,7 @@ class _Shelf:
         return Chart(
             name=panel.name,
             title=panel.title,
-            unit="1/s" if counted else spec.unit if spec else "",
+            unit=panel.unit or ("1/s" if counted else spec.unit if spec else ""),
             help=spec.help if spec else "",
             bad=str(spec.bad) if spec else "none",
             lines=lines,

@@ -8,7 +8,7 @@
   const LINES = 6;
   const VALUES_WIDTH = 58;
   const WORDS = { kept: "kept", reverted: "undone", ineffective: "no effect" };
-  const FROM_ZERO = new Set(["count", "1/s", "ms"]);
+  const FROM_ZERO = new Set(["count", "1/s", "bytes/s", "ms"]);
   const plots = new Map();
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -36,6 +36,7 @@
       if (value > 0 && value < 0.1) return `${Math.round(1000 * value)} \u00b5s`;
       return `${+value.toPrecision(3)} ms`;
     }
+    if (unit === "bytes/s") return `${quantity(value, "bytes")}/s`;
     if (unit === "bytes") {
       const power = [12, 9, 6, 3].find((one) => Math.abs(value) >= 10 ** one) || 0;
       const name = { 12: "TB", 9: "GB", 6: "MB", 3: "kB", 0: "B" }[power];
