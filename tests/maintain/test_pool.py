@@ -327,6 +327,9 @@ class FakeHands:
     def make_clone(self) -> CloneInfo:
         raise AssertionError("a pool needs no clone")
 
+    def on_clone(self, name: str) -> AbstractContextManager[Wire]:
+        raise AssertionError(f"a pool needs no clone: {name}")
+
     def for_run(self, run: int, *, bounds: Bounds = UNBOUNDED) -> FakeHands:
         raise AssertionError(f"a pool needs no run: {run}, {bounds}")
 

@@ -54,6 +54,20 @@ def test_a_pause_does_not_keep_a_change_from_being_undone(
         assert one.dial() is None
 
 
+def test_a_remedy_under_way_when_its_database_is_detached_goes_on_when_it_is_back(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    with dial_stage(tmp_path, Script(), sqlite_path) as one:
+        one.tick()
+        one.until("verifying")
+        [carrying] = [t for t in threading.enumerate() if t.name == f"remedy-{one.remedy().id}"]
+        one.operator.detach(one.key, actor="me")
+        assert not carrying.is_alive(), "it does not wait for what nobody measures any more"
+        one.operator.attach(str(sqlite_path))
+        assert one.until_over().state == "kept"
+        assert one.dial() == 1
+
+
 @pytest.mark.parametrize("method", ["rehearse", "apply", "observe", "measure"])
 def test_a_defect_in_a_remedy_leaves_nothing_behind(
     sqlite_path: Path, tmp_path: Path, method: str

@@ -78,7 +78,6 @@ class Surroundings:
     samples: SampleStore
     captures: CaptureStore
     registry: Registry
-    stop: Event
     started: float
     is_paused: Callable[[str], bool]
     on_tick: Callable[[], None]
@@ -140,7 +139,7 @@ def assemble(
         around.clock,
         config.operate,
         WatchHands(watch, ownership, config.operate.lease_seconds),
-        around.stop,
+        Event(),
         around.started,
         still_open=lambda number: findings.get(number) is not None,
         has_lock=lock.still_held,

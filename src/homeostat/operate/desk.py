@@ -204,13 +204,17 @@ class Desk:
         )
         return ["revert"] if undoable else []
 
+    def leave(self, why: str) -> None:
+        """Have the runs under way stop where they are, and begin no more previews."""
+        self.footing.stop.set()
+        self.previews.stop(why)
+
     def join(self, seconds: float) -> None:
-        """Wait for the runs under way to stop, at most so long in all; previews are given up."""
+        """Wait for the runs and the preview under way to stop, at most so long in all."""
         deadline = self.footing.clock.monotonic() + seconds
         for thread in list(self._threads.values()):
             thread.join(max(0.0, deadline - self.footing.clock.monotonic()))
-        left = max(0.0, deadline - self.footing.clock.monotonic())
-        self.previews.stop("the operator was stopped", seconds=left)
+        self.previews.join(max(0.0, deadline - self.footing.clock.monotonic()))
 
     # -- choosing
 

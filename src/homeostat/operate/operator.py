@@ -92,7 +92,6 @@ class Operator:
             self.samples,
             self.captures,
             self.registry,
-            self.stop_event,
             self.started,
             is_paused=self.is_paused,
             on_tick=self._ticked,
@@ -118,6 +117,8 @@ class Operator:
         for thread in self._threads:
             thread.join(STOP_SECONDS_MAX)
         self._executor.shutdown(wait=False, cancel_futures=True)
+        for one in self.attached.values():
+            one.desk.leave("the operator was stopped")
         for one in self.attached.values():
             one.engine.cancel()  # a probe under way must not hold up the end
             one.desk.join(STOP_SECONDS_MAX)
@@ -230,7 +231,8 @@ class Operator:
             tx.audit(actor=actor, action="detach", database=row.key, subject="", detail={})
         self._scheduler.remove(one.watch.routine().name)
         self._forget(one.row.key)
-        one.desk.previews.stop("the database was detached", seconds=STOP_SECONDS_MAX)
+        one.desk.leave("the database was detached")
+        one.desk.join(STOP_SECONDS_MAX)
         one.let_go()
 
     def _forget(self, key: str) -> None:

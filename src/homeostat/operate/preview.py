@@ -80,10 +80,9 @@ class Previews:
         )
         self._thread.start()
 
-    def stop(self, why: str, *, seconds: float) -> None:
-        """Begin no more rehearsals, and end a copy under way; wait for that at most so long."""
+    def stop(self, why: str) -> None:
+        """Begin no more rehearsals, and have the one under way end; `join` waits for it."""
         self._stopped = why
-        self.join(seconds)
 
     def join(self, seconds: float) -> None:
         """Wait for the rehearsal under way, at most so long."""

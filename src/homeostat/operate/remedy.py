@@ -119,6 +119,15 @@ class Hands(Protocol):
         """
         ...
 
+    def on_clone(self, name: str) -> AbstractContextManager[Wire]:
+        """Yield a connection to a clone, until the bounds say that it is not wanted any more.
+
+        Raises:
+            CloneRefusedError: it is not; says why.
+            DatabaseError: the clone cannot be opened.
+        """
+        ...
+
     def view(self) -> View:
         """Return what is known now."""
         ...

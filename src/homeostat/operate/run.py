@@ -26,6 +26,7 @@ import msgspec
 
 from homeostat.clock import Clock
 from homeostat.config import OperateConfig
+from homeostat.engine.pace import Bounds
 from homeostat.errors import HomeostatError, LogbookError
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import REMEDY_ENDED, Json, RemedyRecord, Run, Step
@@ -41,11 +42,12 @@ POLL_SECONDS = 0.1
 SEEN_SECONDS_MIN = 5.0  # an agent finds a restarted operator within 2 s
 ORDER = ("rehearse", "apply", "verify", "revert")
 ENDING = {"no effect": "ineffective", "worse": "reverted", "cannot tell": "reverted"}
+HALTED = "the database is let go, and goes on when it is taken up again"
 PROGRESS = {"rehearsing": 0.2, "applying": 0.4, "verifying": 0.6, "reverting": 0.8}
 
 
 class StoppedError(Exception):
-    """The operator is stopping; the run goes on when it starts again."""
+    """The database is let go; the run goes on when it is taken up again."""
 
 
 class StandbyError(Exception):
@@ -61,7 +63,7 @@ class Footing:
     clock: Clock
     config: OperateConfig
     hands: Hands
-    stop: threading.Event
+    stop: threading.Event  # set when the database is let go: detached, or the operator ends
     started: float  # when this operator began to measure, in seconds since 1970 UTC
     still_open: Callable[[int], bool]  # whether the finding of this number is still open
     has_lock: Callable[[], bool]  # looks whether the database's own lock is still held
@@ -84,7 +86,8 @@ class RemedyRun:
 
     def __post_init__(self) -> None:
         """Read the steps that were committed so far."""
-        self.hands = self.footing.hands.for_run(self.run.id)
+        bounds = Bounds(halted=lambda: HALTED if self.footing.stop.is_set() else "")
+        self.hands = self.footing.hands.for_run(self.run.id, bounds=bounds)
         for step in self.footing.logbook.steps(self.run.id):
             self.steps[step.name] = step
 
@@ -99,7 +102,7 @@ class RemedyRun:
         """Do the moves that are left; return the record as it ended.
 
         Raises:
-            StoppedError: the operator is stopping.
+            StoppedError: the database is let go.
             StandbyError: the database's own lock is not held.
             LogbookError: nothing more can be made durable, so nothing more was done.
         """
@@ -243,6 +246,8 @@ class RemedyRun:
         deadline = self._deadline()
         while True:
             shown = self.remedy.rehearse(self.record.parameters, self.hands)
+            if not shown.ok and self.footing.stop.is_set():  # that may be all that spoke against it
+                raise StoppedError
             if not shown.later or self.footing.clock.monotonic() > deadline:
                 return shown
             self._wait(POLL_SECONDS)

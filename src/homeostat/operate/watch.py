@@ -23,6 +23,7 @@ from homeostat.engine.engine import Engine, Identity, Unsupported
 from homeostat.engine.facets import CloneInfo
 from homeostat.engine.normalise import statement_key
 from homeostat.engine.pace import UNBOUNDED, Bounds
+from homeostat.engine.wanted import while_wanted
 from homeostat.errors import CloneRefusedError, DatabaseError, LogbookError
 from homeostat.logbook import SampleStore
 from homeostat.logbook.captures import Capture, CaptureStore
@@ -279,6 +280,15 @@ class WatchHands:
             strain=strain_of(self.view),
             bounds=self.bounds,
         )
+
+    @contextmanager
+    def on_clone(self, name: str) -> Iterator[Wire]:
+        """Yield a connection to a clone, until the bounds say that it is not wanted any more."""
+        clones = self.engine.clone
+        if isinstance(clones, Unsupported):
+            raise CloneRefusedError(f"{clones.reason} {clones.mend}")
+        with clones.connect(name) as wire, while_wanted(wire, self.bounds.halted):
+            yield wire
 
     def view(self) -> View:
         """Return what is known now."""

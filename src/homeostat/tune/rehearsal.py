@@ -110,7 +110,7 @@ def rehearse_index(spec: IndexSpec, statement: str, hands: Hands) -> Rehearsed:
     except CloneRefusedError as error:
         return Rehearsed(ok=False, reason=f"no clone to rehearse on: {error}")
     try:
-        with clones.connect(clone.name) as wire:
+        with hands.on_clone(clone.name) as wire:
             trial = _try(spec, statement, chosen, clone, wire, maintain, explain, config.tune)
     except DatabaseError as error:
         return Rehearsed(ok=False, reason=f"on the clone: {error}")

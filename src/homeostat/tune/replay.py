@@ -20,7 +20,12 @@ from homeostat.access.protocol import CallSample
 from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Params, Rows, Wire
 from homeostat.engine.texts import inserted_values, order_of, tables_of
-from homeostat.errors import ConstraintError, DatabaseError, StatementError
+from homeostat.errors import (
+    ConstraintError,
+    DatabaseError,
+    StatementCancelledError,
+    StatementError,
+)
 from homeostat.tune.values import parameters_of, used_by
 
 REPEATS = 3
@@ -123,6 +128,9 @@ def replay(
         calls: what to run.
         seconds: stop beginning further rounds after so long; a call past it counts as not replayed.
         only: the statements to run; None: all.
+
+    Raises:
+        StatementCancelledError: somebody ended it.
     """
     side = Side()
     deadline = perf_counter() + seconds
@@ -136,6 +144,8 @@ def replay(
                 continue
             try:
                 ms, rows = _run(wire, call, clock, left_ms)
+            except StatementCancelledError:  # the copy is not wanted any more
+                raise
             except DatabaseError as error:
                 side.ran.pop(number, None)
                 side.failed[type(error).__name__] += 1

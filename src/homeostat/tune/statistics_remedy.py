@@ -18,7 +18,7 @@ import msgspec
 from homeostat.config import TuneConfig
 from homeostat.driver.wire import Wire
 from homeostat.engine.engine import Unsupported
-from homeostat.engine.facets import Clone, Maintain
+from homeostat.engine.facets import Maintain
 from homeostat.errors import DatabaseError, UnsupportedError
 from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Unknown
@@ -314,10 +314,9 @@ def _cloned(hands: Hands) -> Iterator[Wire]:
     clones = hands.engine.clone
     if isinstance(clones, Unsupported):
         raise DatabaseError(f"{clones.reason} {clones.mend}")
-    facet: Clone = clones
     clone = hands.make_clone()
     try:
-        with facet.connect(clone.name) as wire:
+        with hands.on_clone(clone.name) as wire:
             yield wire
     finally:
-        facet.drop(clone.name)
+        clones.drop(clone.name)
