@@ -31,7 +31,12 @@ PROBLEMS: tuple[Planted, ...] = (
         "ALTER SYSTEM SET shared_buffers = '128MB';",
         ["ALTER SYSTEM SET shared_buffers = '400MB'"],
     ),
-    Planted("cache larger than the memory", "machine_setting", "effective_cache_size", "ALTER"),
+    Planted(
+        "cache larger than the memory",
+        "machine_setting",
+        "effective_cache_size",
+        "ALTER SYSTEM SET effective_cache_size = '400MB';",  # no less than shared_buffers
+    ),
     Planted(
         "cost of a spinning disk",
         "machine_setting",

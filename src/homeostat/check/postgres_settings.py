@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,7 +230,9 @@ def _cache_size(look: Look, here: Machine) -> Iterator[Finding]:
     share = told / here.memory_bytes
     if told >= buffers and CACHE_SHARE_LOW <= share <= 1:
         return
-    target = _round_megabytes(CACHE_SHARE * here.memory_bytes)
+    if buffers > here.memory_bytes:  # no value would be right; `_shared_buffers` names the trouble
+        return
+    target = _round_megabytes(CACHE_SHARE * here.memory_bytes, least=buffers)
     yield Finding(
         severity=Severity.INFO,
         what=f"effective_cache_size is {size(told)}, the machine has {size(here.memory_bytes)}",
@@ -358,10 +361,13 @@ def _pending(look: Look) -> Iterator[Finding]:
         )
 
 
-def _round_megabytes(count: float) -> str:
-    """Return a size as PostgreSQL reads it, rounded down to 64 MB (to 1 MB below that)."""
+def _round_megabytes(count: float, *, least: float = 0.0) -> str:
+    """Return a size as PostgreSQL reads it, rounded down to 64 MB (to 1 MB below that).
+
+    It is not below `least` bytes.
+    """
     megabytes = int(count / 1024**2)
-    megabytes = megabytes // 64 * 64 or max(1, megabytes)
+    megabytes = max(megabytes // 64 * 64 or max(1, megabytes), math.ceil(least / 1024**2))
     return f"{megabytes}MB" if megabytes % 1024 else f"{megabytes // 1024}GB"
 
 

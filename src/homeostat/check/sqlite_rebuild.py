@@ -79,7 +79,8 @@ def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | Non
     listed = ", ".join(quoted(name) for name in names)
     if table.rowid and not _names_rowid(table):
         listed = f"{table.rowid}, {listed}"
-    name, before = quoted(table.name), quoted(f"{table.name}_before_{int(look.at)}")
+    name, kept = quoted(table.name), _free_name(look, table)
+    before = quoted(kept)
     own = [
         row
         for row in look.rows("objects")
@@ -95,7 +96,7 @@ def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | Non
             f"CREATE TABLE {name} {body.rstrip().rstrip(';')};",
             f"INSERT OR ROLLBACK INTO {name} ({listed})",
             f"  SELECT {listed} FROM {before} WHERE NOT EXISTS (SELECT 1 FROM {name});",
-            *_counter(table, f"{table.name}_before_{int(look.at)}"),
+            *_counter(table, kept),
             *(f"DROP {row['type'].upper()} IF EXISTS {quoted(row['name'])};" for row in own),
             *(f"{row['sql'].rstrip().rstrip(';')};" for row in own),
             "COMMIT;",
@@ -103,6 +104,18 @@ def rebuilt(look: Look, table: Table, body: str, *, columns: Sequence[str] | Non
             comment(f"After looking at both: DROP TABLE {before};"),
         ]
     )
+
+
+def _free_name(look: Look, table: Table) -> str:
+    """Return the name under which the table is kept: told apart by when it was looked at.
+
+    In milliseconds, since two looks within a second would give one name; and none that is taken.
+    """
+    taken = {row["name"].lower() for row in look.rows("objects")}
+    number = int(1000 * look.at)
+    while (name := f"{table.name}_before_{number}").lower() in taken:
+        number += 1
+    return name
 
 
 def told_apart(findings: Sequence[Finding]) -> list[Finding]:
