@@ -24,18 +24,26 @@ END_RISK = "What the session has not committed is lost; its application gets an 
 
 
 def _connections(look: Look) -> Iterator[Finding]:
+    """Tell of the nearest limit that we meet, and of each role's that an application meets."""
     seen = activity(look)
-    if not seen.limits or seen.limits[0].share < look.config.monitor.connections_share_warning:
-        return
-    limit = seen.limits[0]
     hidden = isinstance(seen.waiting, Unknown)
+    roles = [
+        ConnectionLimit("role", row["name"], row["used"], row["used_max"], row["idle"])
+        for row in look.rows("role_limits")
+    ]
+    for limit in [*seen.limits[:1], *roles]:
+        if limit.share >= look.config.monitor.connections_share_warning:
+            yield _used_up(limit, hidden=hidden)
+
+
+def _used_up(limit: ConnectionLimit, *, hidden: bool) -> Finding:
     if hidden:
         cause = "unknown: this role does not see what the sessions of others do"
     elif limit.idle > limit.used / 2:
         cause = f"{limit.idle:.0f} of them are idle: pools are larger than their use"
     else:
         cause = "sessions hold their connection and work"
-    yield Finding(
+    return Finding(
         severity=Severity.CRITICAL if limit.share >= CONNECTIONS_SHARE_CRITICAL else Severity.HIGH,
         what=f"{limit.used:.0f} of {limit.used_max:.0f} connections of {limit.whose} are taken",
         where="max_connections" if limit.scope == "server" else limit.whose,
@@ -235,7 +243,7 @@ CHECKS = (
         dialect="postgresql",
         sees="how many connections are taken",
         help=(
-            "Most connections of the server (or of the database or role, where those have limits) "
+            "Most connections of the server (or of the database or a role, if those have limits) "
             "are taken; the next ones are refused. Make pools smaller or put a pooler before it."
         ),
         judge=_connections,
