@@ -181,6 +181,24 @@ def test_a_server_has_no_key(homeostat: Run_, data: Path, command: str) -> None:
     assert not (data / "homeostat.toml").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("init", "--password-from", "env:SHOP"),
+        ("check", "--password"),
+        ("grants", "--role", "monitor", "--password"),
+        ("up", "--password"),
+    ],
+)
+def test_a_file_has_no_password(
+    homeostat: Run_, sqlite_path: Path, data: Path, command: tuple[str, ...]
+) -> None:
+    said = homeostat(command[0], str(sqlite_path), *command[1:])
+    assert said.code == 2
+    assert "an SQLite file has no password" in said.err
+    assert not (data / "homeostat.toml").exists()
+
+
 def test_names_come_from_files_and_databases() -> None:
     names = {
         "/srv/My Shop.sqlite3": "my-shop",

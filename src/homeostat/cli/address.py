@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import click
 
+from homeostat.driver.urls import is_postgres_url
+
 SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret", "key", "hexkey"})
 HOW = (
     "Leave it out and give it in PGPASSWORD, in ~/.pgpass (mode 0600), with `?passfile=FILE` in "
@@ -43,12 +45,29 @@ def refuse_secrets(url: str) -> str:
     return url
 
 
-def ask_password() -> None:
-    """Ask for the password without showing it, and keep it for this process alone.
+def refuse_for_files(option: str, *urls: str | None) -> None:
+    """Let an option about passwords pass where a server may be meant.
 
     Raises:
-        click.UsageError: nobody can be asked: there is no terminal.
+        click.UsageError: all the URLs are of SQLite files.
     """
+    if urls and not any(url is None or is_postgres_url(url) for url in urls):
+        raise click.UsageError(
+            f"{option} is for a PostgreSQL server; an SQLite file has no password. Leave it out. "
+            "An encrypted file has a key: --key-from of `check` and `init`."
+        )
+
+
+def ask_password(*urls: str | None) -> None:
+    """Ask for the password without showing it, and keep it for this process alone.
+
+    Args:
+        urls: of what is opened with it; None, or none at all: that is not known yet.
+
+    Raises:
+        click.UsageError: nobody can be asked: there is no terminal; or no server is opened.
+    """
+    refuse_for_files("--password", *urls)
     if not sys.stdin.isatty():
         raise click.UsageError(f"--password asks on a terminal, and there is none. {HOW}")
     os.environ["PGPASSWORD"] = click.prompt("Password", hide_input=True, err=True)

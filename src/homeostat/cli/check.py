@@ -74,7 +74,7 @@ def check(
     refuse_secrets(url)
     options = key_options(url, key_from)
     if password:
-        ask_password()
+        ask_password(url)
     try:
         with waiting("looking"), telling_of_key(key_from):
             report = _looked(url, seconds=seconds, config=config, options=options)

@@ -12,6 +12,7 @@ from homeostat.cli.address import ask_password, refuse_secrets
 from homeostat.cli.options import examples, json_option, print_json
 from homeostat.cli.shapes import FileRightView, GrantsReport, GrantView
 from homeostat.cli.text import Screen, clean, emit
+from homeostat.driver.urls import is_postgres_url
 
 if TYPE_CHECKING:
     from homeostat.engine.grants import Grant, Standing
@@ -66,7 +67,7 @@ def grants(
     if url is not None:
         refuse_secrets(url)
     if password:
-        ask_password()
+        ask_password(url)
     report = grants_of(url, role=role, name=name, managed=managed, owners=owners)
     if as_json:
         print_json(report)
@@ -97,7 +98,6 @@ def grants_of(
                 "Only a table's owner may index it. Give the URL of the database, or --owner."
             )
         return _postgresql("", Standing(""), role, name, managed, owners)
-    from homeostat.driver.urls import is_postgres_url  # noqa: PLC0415
 
     if not is_postgres_url(url):
         return _sqlite(url, role)

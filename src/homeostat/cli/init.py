@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from homeostat.cli import config_file
-from homeostat.cli.address import HOW, refuse_secrets
+from homeostat.cli.address import HOW, refuse_for_files, refuse_secrets
 from homeostat.cli.config_text import name_of, new_text
 from homeostat.cli.grants import grants_of
 from homeostat.cli.key import key_option, key_options, telling_of_key
@@ -131,6 +131,8 @@ def init(
     if not url:
         raise click.UsageError("Give the path or URL of a database.")
     refuse_secrets(url)
+    if password_from is not None:
+        refuse_for_files("--password-from", url)
     path = data_directory(data) / CONFIG_FILE
     if not (add or replace):
         config_file.refuse_existing(path)

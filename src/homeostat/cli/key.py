@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from homeostat.driver.urls import is_postgres_url
 from homeostat.errors import EncryptedDatabaseError
 from homeostat.secret import Secret
 
 F = TypeVar("F", bound=Callable[..., Any])
-POSTGRES = ("postgresql://", "postgres://")
 
 key_option: Callable[[F], F] = click.option(
     "--key-from",
@@ -30,7 +30,7 @@ def key_options(url: str, key_from: str | None) -> dict[str, str]:
     """
     if key_from is None:
         return {}
-    if url.lower().startswith(POSTGRES):
+    if is_postgres_url(url):
         raise click.UsageError(
             "--key-from is for an encrypted SQLite file; a PostgreSQL server has no key. Leave it "
             "out."

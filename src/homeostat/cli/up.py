@@ -64,7 +64,7 @@ def up(
     for url in urls:
         refuse_secrets(url)
     if password:
-        ask_password()
+        ask_password(*urls)
     from homeostat.main import introduction, run_operator  # noqa: PLC0415  # the whole operator
 
     def told(running: Running, directory: Path, settings: Config) -> list[str]:
