@@ -61,6 +61,11 @@ class Attached:
         if held and not before:
             self.desk.go_on()
 
+    def leave(self, why: str) -> None:
+        """Have what is under way stop: runs, what is tried, a probe that would hold up the end."""
+        self.desk.leave(why)
+        self.engine.cancel()
+
     def let_go(self) -> None:
         """Release the lock and the ownership, stop what is being read, close every connection."""
         with suppress(HomeostatError):

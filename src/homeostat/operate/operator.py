@@ -103,7 +103,7 @@ class Operator:
 
     def start(self) -> None:
         """Start the routines and the heartbeat."""
-        compact = Routine(UPKEEP, [Task("compact", COMPACT_SECONDS, self._compact)])
+        compact = Routine(UPKEEP, [Task("compact", COMPACT_SECONDS, self.samples.compact)])
         self._scheduler.add(compact)
         for target, name in ((self._scheduler.run, "schedule"), (self._heartbeat, "heartbeat")):
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -118,9 +118,8 @@ class Operator:
             thread.join(STOP_SECONDS_MAX)
         self._executor.shutdown(wait=False, cancel_futures=True)
         for one in self.attached.values():
-            one.desk.leave("the operator was stopped")
+            one.leave("the operator was stopped")
         for one in self.attached.values():
-            one.engine.cancel()  # a probe under way must not hold up the end
             one.desk.join(STOP_SECONDS_MAX)
         self._scheduler.join(STOP_SECONDS_MAX)  # what was read is still to be stored
         for one in self.attached.values():
@@ -190,7 +189,7 @@ class Operator:
             self.attached = {**self.attached, identity.key: one}  # others iterate over the old
             self._succeed(one, succession)
         except BaseException:
-            self._forget(identity.key)
+            self._forget(engine)
             with contextlib.suppress(HomeostatError):
                 stack.close()
             raise
@@ -230,13 +229,13 @@ class Operator:
             tx.save_database(row)
             tx.audit(actor=actor, action="detach", database=row.key, subject="", detail={})
         self._scheduler.remove(one.watch.routine().name)
-        self._forget(one.row.key)
-        one.desk.leave("the database was detached")
+        self._forget(one.engine)
+        one.leave("the database was detached")
         one.desk.join(STOP_SECONDS_MAX)
         one.let_go()
 
-    def _forget(self, key: str) -> None:
-        self.attached = {other: one for other, one in self.attached.items() if other != key}
+    def _forget(self, engine: Engine) -> None:
+        self.attached = {key: it for key, it in self.attached.items() if it.engine is not engine}
 
     def find(self, name: str) -> Attached:
         """Return an attached database by its key, name or label.
@@ -308,9 +307,6 @@ class Operator:
     def _changed(self) -> None:
         with self._change:
             self._change.notify_all()
-
-    def _compact(self) -> None:
-        self.samples.compact()
 
     def _ticked(self) -> None:
         with self._change:

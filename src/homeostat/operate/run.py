@@ -69,6 +69,11 @@ class Footing:
     has_lock: Callable[[], bool]  # looks whether the database's own lock is still held
     is_paused: Callable[[], bool]  # whether applying is paused
 
+    def hands_of(self, run: int) -> Hands:
+        """Return hands that work for a run; what they try on a copy ends with `stop`."""
+        bounds = Bounds(halted=lambda: HALTED if self.stop.is_set() else "")
+        return self.hands.for_run(run, bounds=bounds)
+
 
 @dataclass(slots=True)
 class RemedyRun:
@@ -86,10 +91,8 @@ class RemedyRun:
 
     def __post_init__(self) -> None:
         """Read the steps that were committed so far."""
-        bounds = Bounds(halted=lambda: HALTED if self.footing.stop.is_set() else "")
-        self.hands = self.footing.hands.for_run(self.run.id, bounds=bounds)
-        for step in self.footing.logbook.steps(self.run.id):
-            self.steps[step.name] = step
+        self.hands = self.footing.hands_of(self.run.id)
+        self.steps |= {step.name: step for step in self.footing.logbook.steps(self.run.id)}
 
     def ask_to_revert(self, actor: str) -> bool:
         """Make the run undo what it did, whatever is measured; False: it is decided already."""
