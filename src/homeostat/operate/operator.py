@@ -103,8 +103,7 @@ class Operator:
 
     def start(self) -> None:
         """Start the routines and the heartbeat."""
-        compact = Routine(UPKEEP, [Task("compact", COMPACT_SECONDS, self.samples.compact)])
-        self._scheduler.add(compact)
+        self._scheduler.add(Routine(UPKEEP, [Task("compact", COMPACT_SECONDS, self._compact)]))
         for target, name in ((self._scheduler.run, "schedule"), (self._heartbeat, "heartbeat")):
             thread = threading.Thread(target=target, name=name, daemon=True)
             thread.start()
@@ -307,6 +306,9 @@ class Operator:
     def _changed(self) -> None:
         with self._change:
             self._change.notify_all()
+
+    def _compact(self) -> None:
+        self.samples.compact()
 
     def _ticked(self) -> None:
         with self._change:
