@@ -26,6 +26,7 @@ import msgspec
 from bench.harness import Figure, Options, Repeats, main, progress, repeated
 from homeostat.access import AgentOptions, Database, Operation, PoolLimits
 from homeostat.access.agent import Agent
+from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.protocol import Reply, Settings
 from homeostat.access.sampling import Sampler
 from homeostat.access.statistics import Statistics
@@ -78,8 +79,8 @@ def traffic(statistics: Statistics, *, seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(CALLS):
         operation = f"operation-{rng.randrange(OPERATIONS)}"
-        segment = f"segment-{rng.randrange(SEGMENTS)}"
-        statistics.record(operation, segment, rng.lognormvariate(5.7, 0.8), 1)
+        caller = Caller(segment=f"segment-{rng.randrange(SEGMENTS)}")
+        statistics.record(operation, caller, rng.lognormvariate(5.7, 0.8), 1)
 
 
 def measure_agent(directory: Path, file: Path, options: Options) -> Iterator[Figure]:
@@ -141,10 +142,10 @@ def compared(name: str, ours: Repeats, peer: str, theirs: Repeats) -> Figure:
 def measure_calls(file: Path, options: Options) -> Iterator[Figure]:
     """Yield the parts of a call and the whole."""
     statistics = Statistics()
-    record = each(lambda: statistics.record("item.get", "none", 300.0, 1), options)
+    record = each(lambda: statistics.record("item.get", ANYONE, 300.0, 1), options)
     yield Figure("statistics.call", record.minimum, "us")
     sampled = Statistics(Sampler(capture="values"))
-    chosen = each(lambda: sampled.record("item.get", "none", 300.0, 1), options)
+    chosen = each(lambda: sampled.record("item.get", ANYONE, 300.0, 1), options)
     yield compared("statistics.call_sampled", chosen, "without sampling", record)
     with Database.open(file, agent=None, operations=[READ], pool=PoolLimits(limit=2)) as database:
         pool = database.pool

@@ -11,6 +11,8 @@ Intervals are short; all thresholds but those of time are the defaults.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -54,6 +56,12 @@ CONFIG = Config(
     ),
     agent=AgentConfig(report_seconds=0.25),
 )
+FORGET = """
+import os, select, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+"""
 SETTINGS = {"shared_buffers": "16MB", "max_parallel_workers_per_gather": "0", "jit": "off"}
 
 
@@ -167,6 +175,20 @@ def traffic(url: str, data: Path, cases: Sequence[Planted]) -> Iterator[None]:
             one.result()
 
 
+@contextmanager
+def forgetting(path: Path) -> Iterator[None]:
+    """Have the machine's memory forget a file's pages, over and over, so that the disk is asked.
+
+    A child does it: closing a descriptor of the file here would drop SQLite's locks.
+    """
+    child = subprocess.Popen([sys.executable, "-c", FORGET, str(path)], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        child.kill()
+        child.communicate()
+
+
 def _database(url: str, data: Path, locked: bool, cases: Sequence[Planted]) -> Database:  # noqa: FBT001
     mine = [one for one in cases if bool(one.locks) == locked]
     return Database.open(
@@ -183,12 +205,18 @@ def _run(database: Database, one: Planted, stop: threading.Event) -> None:
     sql = one.sql_for(database.dialect)
     names = tuple(one.draw(chance))
     operation = Operation(one.name, sql, names, write=one.write)
+    leader = Operation(f"{one.name}_list", one.after)
     database.register(operation)
     due = perf_counter() + chance.random() / one.rate
     while not stop.wait(max(0.0, due - perf_counter())):
         due = max(due + 1 / one.rate, perf_counter() - 1 / one.rate)
         if one.times == 1:
             database.execute(operation, dict(one.draw(chance)))
+            continue
+        if one.after:
+            database.execute(leader)
+            for _ in range(one.times):
+                database.execute(operation, dict(one.draw(chance)))
             continue
         with database.transaction(write=one.write, name=f"{one.name}_page") as session:
             for _ in range(one.times):

@@ -45,7 +45,8 @@ class Planted:
         also: causes that are right as well.
         prepare: statements by dialect that spoil the tables, run before traffic.
         later: statements by dialect that are run once it has been seen for a while.
-        times: how often it is run in one transaction.
+        times: how often it is run in one transaction, or after `after`.
+        after: a statement that is run before each `times` of it, which then need no transaction.
         locks: what another connection runs and holds for `LOCKED_SECONDS` at a time.
         write: whether it changes data.
         rate: calls a second.
@@ -59,6 +60,7 @@ class Planted:
     prepare: Mapping[str, Sequence[str]] | None = None
     later: Mapping[str, Sequence[str]] | None = None
     times: int = 1
+    after: str = ""
     locks: str = ""
     write: bool = False
     rate: float = 3.0

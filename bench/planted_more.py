@@ -6,10 +6,14 @@ two indexes, sums of a whole table; and, beside each, one that looks alike and i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from bench.planted import BIG, CUSTOMERS, Planted, customer
-from homeostat.tune.causes import MANY_ROWS, MISSING_INDEX, UNKNOWN
+from homeostat.tune.causes import IO, MANY_ROWS, MISSING_INDEX, N_PLUS_ONE, UNKNOWN
+
+PARTS = 20
+BIG_ROWS = 40_000  # of 1 kB: 40 MB, of which a part is 2,000 pages that lie apart
 
 _PARENTS = (
     "CREATE TABLE parents (id integer PRIMARY KEY, name text)",
@@ -35,6 +39,36 @@ _SEEN = (
 
 def _parent(chance: Random) -> dict[str, object]:
     return {"id": chance.randrange(2, 60_000)}
+
+
+_PART = Planted(
+    "of_a_part_of_big",
+    IO,
+    "SELECT count(*), max(length(note)) FROM big WHERE part = :part",
+    lambda chance: {"part": chance.randrange(PARTS)},
+    prepare={
+        "sqlite": (
+            (
+                f"CREATE TABLE big AS SELECT id, id % {PARTS} AS part, "
+                f"hex(randomblob(480)) AS note FROM orders WHERE id <= {BIG_ROWS}"
+            ),
+            "CREATE INDEX big_part ON big (part)",
+            "PRAGMA wal_checkpoint(TRUNCATE)",  # what is in the log alone cannot be forgotten
+        ),
+    },
+    engines=("sqlite",),
+)
+COLD = (  # for a file that is forgotten again and again: bench.causes.forgetting
+    _PART,
+    Planted(
+        "slow_by_itself",
+        UNKNOWN,
+        "SELECT id, length(hex(randomblob(4000000 + amount))) FROM stock WHERE id = :id",
+        lambda chance: {"id": chance.randrange(1, 200)},
+        engines=("sqlite",),
+    ),
+)
+WARM = (replace(_PART, cause=UNKNOWN),)  # the same pages, which SQLite's own cache cannot hold
 
 
 MORE = (
@@ -78,6 +112,28 @@ MORE = (
             "sqlite": "SELECT sum(length(hex(randomblob(40000 + amount)))) FROM stock",
             "postgresql": "SELECT sum(length(md5(repeat(md5(amount::text), 4000)))) FROM stock",
         },
+    ),
+    Planted(
+        "one_for_each_row",
+        N_PLUS_ONE,
+        "SELECT id, amount FROM stock WHERE id = :id",
+        lambda chance: {"id": chance.randrange(1, 200)},
+        times=60,
+        after="SELECT id FROM customers WHERE id < 61",
+        rate=6.0,
+    ),
+    Planted(
+        "now_and_then_after_a_list",
+        UNKNOWN,
+        {
+            "sqlite": "SELECT id, length(hex(randomblob(300000 + id))) FROM stock WHERE id = :id",
+            "postgresql": "SELECT id, length(md5(repeat(md5(amount::text), 9000))) FROM stock "
+            "WHERE id = :id",
+        },
+        lambda chance: {"id": chance.randrange(1, 200)},
+        times=12,
+        after="SELECT id FROM customers WHERE id < 190",
+        rate=1.0,
     ),
     Planted(
         "delete_nothing",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from bench.causes import RIGHT_SHARE, Told, told
+from bench.causes import RIGHT_SHARE, Told, forgetting, told
 from bench.planted import PLANTED, Planted
-from bench.planted_more import MORE
+from bench.planted_more import COLD, MORE, WARM
+from homeostat.access.protocol import CostReport
 from homeostat.config import TuneConfig
 from homeostat.operate.statements import Spent, StatementView
-from homeostat.tune.causes import MANY_ROWS, many_rows
+from homeostat.tune.causes import IO, MANY_ROWS, Cause, many_rows, waiting_for_disk
 
 FEW = ("equality", "either", "view", "in_query", "order_by", "export", "one_by_one", "contains")
 FEW_SECONDS = 6.0
@@ -39,6 +43,22 @@ def test_causes_of_planted_statements_are_told(url: str, tmp_path: Path) -> None
     both = next(one.sentence for one in found if one.planted.name == "either_of_three")
     assert "customer_id" in both
     assert "total" in both
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing else tells what the disk gave")
+def test_a_statement_of_sqlite_that_waits_for_the_disk_is_told(
+    sqlite_path: Path, tmp_path: Path
+) -> None:
+    with forgetting(sqlite_path):
+        found = told(str(sqlite_path), tmp_path / "data", COLD, seconds=FEW_SECONDS)
+    assert told_of(found) == {}
+
+
+@pytest.mark.long
+def test_pages_that_the_machine_remembers_are_no_io(sqlite_path: Path, tmp_path: Path) -> None:
+    found = told(str(sqlite_path), tmp_path / "data", WARM, seconds=FEW_SECONDS)
+    assert told_of(found) == {}
 
 
 @pytest.mark.long
@@ -75,3 +95,33 @@ def test_many_rows_are_no_cause_where_each_of_them_is_dear() -> None:
     assert many_rows(returning(2_000, 2_000.0), TuneConfig()) is None, (
         "1 ms a row is something else"
     )
+
+
+PAGE = 4096
+COLD_READ = CostReport(
+    calls=10,
+    seconds=2.0,
+    cpu_seconds=0.5,
+    queued_seconds=0.1,
+    lock_seconds=0.0,
+    disk_bytes=10 * 2_000 * PAGE,
+    sleeps=10 * 2_000,
+)
+
+
+def read_from_disk(**changed: float) -> Cause | None:
+    cost = msgspec.structs.replace(COLD_READ, **changed)
+    return waiting_for_disk(replace(returning(1, 200.0), measured=cost), TuneConfig())
+
+
+def test_io_on_sqlite_needs_sleep_that_the_disk_explains() -> None:
+    found = read_from_disk()
+    assert found is not None
+    assert found.kind == IO
+    assert "74%" in found.text
+    assert read_from_disk(calls=3, disk_bytes=3 * 2_000 * PAGE) is None, "too few to tell"
+    assert read_from_disk(cpu_seconds=1.5) is None, "it is busy"
+    assert read_from_disk(lock_seconds=1.2) is None, "it waits for a lock"
+    assert read_from_disk(queued_seconds=1.4) is None, "there is no processor free"
+    assert read_from_disk(disk_bytes=0.0) is None, "it slept for something else"
+    assert read_from_disk(sleeps=500_000) is None, "it slept for something else too"

@@ -44,6 +44,7 @@ from homeostat.access.protocol import (
 from homeostat.access.sampling import SLOW_MS, Capture
 from homeostat.access.statistics import Statistics
 from homeostat.clock import Clock, SystemClock
+from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.wire import Wire
 from homeostat.errors import OperatorUnreachableError, ReportRefusedError, SecretError
 
@@ -102,6 +103,7 @@ class Agent:
         statistics: Statistics,
         database: Callable[[], DatabaseReport | None],
         connect: Callable[[], Wire] | None = None,
+        meter: Meter | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Take what it reports on.
@@ -113,6 +115,7 @@ class Agent:
             statistics: what operations cost.
             database: says which database it is, or None as long as no connection was opened.
             connect: opens a connection on which slow statements are explained; None: they are not.
+            meter: measures what slow statements cost beside time; None: nothing does.
             clock: tells the time.
         """
         self._options = options
@@ -120,6 +123,7 @@ class Agent:
         self._pool = pool
         self._statistics = statistics
         self._database = database
+        self._meter = meter
         self._clock = clock or SystemClock()
         self._explainer = Explainer(connect, clock=self._clock)
         self._channel = Channel(options.directory, timeout_seconds=options.timeout_seconds)
@@ -263,6 +267,7 @@ class Agent:
             done=done,
             counters=self._counters,
             samples=self._samples(series),
+            repeats=self._statistics.take_repeats(),
         )
         self._made_at, self._cpu_seconds, self._counters = now, cpu_seconds, {}
         body = msgspec.json.encode(report)
@@ -280,6 +285,8 @@ class Agent:
         if capture == "off":
             return []
         calls = self._statistics.take_calls(series)
+        if self._meter is not None:
+            sampling.measured(calls, self._meter)
         ready = self._explainer.explained(
             [call for call in calls if call.slow], last=self._stop.is_set()
         )

@@ -8,11 +8,11 @@ prepared statements. Whether one is in between is seen at each connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeostat.driver import sqlite
+from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.urls import is_postgres_url, sqlite_path
 from homeostat.driver.wire import Wire
 from homeostat.errors import PoolerRefusedError
@@ -28,7 +28,7 @@ def connector(
     create: bool = False,
     lock_wait_ms: float,
     prepare: bool | None = None,
-) -> tuple[Callable[[], Wire], str | None]:
+) -> tuple[FileConnector | ServerConnector, str | None]:
     """Return how to open a connection, and the file if it is SQLite; see `Database.open`.
 
     Raises:
@@ -37,13 +37,33 @@ def connector(
     if is_postgres_url(url):
         return ServerConnector(url, application, int(lock_wait_ms), prepare), None
     path = sqlite_path(url)
-    first = [create]
+    return FileConnector(path, create, lock_wait_ms), path
 
-    def connect() -> Wire:
-        made, first[0] = first[0], False
-        return sqlite.connect(path, mode="own", create=made, busy_ms=lock_wait_ms)
 
-    return connect, path
+@dataclass(slots=True)
+class FileConnector:
+    """Opens connections to an SQLite file.
+
+    Attributes:
+        create: make the file, at the first connection.
+        meter: measures slow statements on all of them.
+    """
+
+    path: str
+    create: bool
+    lock_wait_ms: float
+    meter: Meter | None = field(default_factory=Meter)
+
+    def __call__(self) -> Wire:
+        """Open one.
+
+        Raises:
+            DatabaseError: it cannot be opened; the subclass says why.
+        """
+        made, self.create = self.create, False
+        wire = sqlite.connect(self.path, mode="own", create=made, busy_ms=self.lock_wait_ms)
+        wire.meter = self.meter or wire.meter
+        return wire
 
 
 @dataclass(slots=True)
@@ -52,6 +72,7 @@ class ServerConnector:
 
     Attributes:
         pooled: whether a pooler was in between at the last connection.
+        meter: none: the server measures its statements itself.
     """
 
     url: str
@@ -59,6 +80,7 @@ class ServerConnector:
     lock_wait_ms: int
     prepare: bool | None
     pooled: bool = False
+    meter: Meter | None = None
 
     def __call__(self) -> Wire:
         """Open one.

@@ -95,7 +95,7 @@ class Counting:
         count = len(found) + rows.changed
         tally = self.statistics.record(
             operation.name,
-            caller.segment,
+            caller,
             seconds * 1e6,
             count,
             late=late,
@@ -115,14 +115,14 @@ class Counting:
 
         `waited`: seconds from its arrival to having one.
         """
-        statistics, segment = self.statistics, caller.segment
+        statistics = self.statistics
         if session is None:
-            statistics.record(name, segment, waited * 1e6, 0, failed=failed)
+            statistics.record(name, caller, waited * 1e6, 0, failed=failed)
             return
         took_us = (waited + session.busy_seconds) * 1e6
-        statistics.record(name, segment, took_us, session.rows, failed=failed)
+        statistics.record(name, caller, took_us, session.rows, failed=failed)
         if session.moved is not None:
-            statistics.size(name, segment, session.rows, session.moved)
+            statistics.size(name, caller.segment, session.rows, session.moved)
 
     def count(
         self,
@@ -138,7 +138,7 @@ class Counting:
         expected_ms = operation.expected_ms
         self.statistics.record(
             operation.name,
-            caller.segment,
+            caller,
             seconds * 1e6,
             len(rows.rows) + rows.changed,
             failed=failed,

@@ -29,6 +29,7 @@ from homeostat.access.streams import RowStream
 from homeostat.access.transactions import Transactions
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver.identity import identify
+from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
 from homeostat.errors import OperationUnknownError
 
@@ -92,6 +93,7 @@ class Database(Transactions, Bulk):
         database = cls(
             connect,
             path=path,
+            meter=connect.meter,
             limits=limits,
             application=application,
             options=agent,
@@ -112,6 +114,7 @@ class Database(Transactions, Bulk):
         connect: Callable[[], Wire],
         *,
         path: str | None,
+        meter: Meter | None = None,
         limits: PoolLimits,
         application: str,
         options: AgentOptions | None,
@@ -123,6 +126,7 @@ class Database(Transactions, Bulk):
         self.dialect = "postgresql" if path is None else "sqlite"
         self._connect = connect
         self._path = path
+        self._meter = meter
         self.clock = clock
         self._options = options
         self._identity: DatabaseReport | None = None
@@ -315,6 +319,7 @@ class Database(Transactions, Bulk):
             statistics=self.executor.statistics,
             database=lambda: self._identity,
             connect=self._connect,
+            meter=self._meter,
             clock=self.clock,
         )
 

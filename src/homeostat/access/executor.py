@@ -185,7 +185,7 @@ class Executor(Counting):
         found = rows.rows
         count = len(found) + rows.changed
         tally = self.statistics.record(
-            operation.name, caller.segment, took_us, count, late=late, params=params, found=found
+            operation.name, caller, took_us, count, late=late, params=params, found=found
         )
         if tally is not None and self.statistics.sampler.on:
             call = self.seen(operation, sql, params, caller, settings, now - taken, rows)

@@ -139,6 +139,44 @@ class OperationReport(msgspec.Struct, frozen=True):
     waited_seconds: float | None = None
 
 
+class RepeatReport(msgspec.Struct, frozen=True):
+    """An operation that was run once for each row that another one returned, since the last report.
+
+    Attributes:
+        operation: its name, or that of a transaction.
+        after: the operation that returned the rows, right before and for the same caller.
+        runs: how often such a run of calls began.
+        calls: how many calls were in them; negative where a run turned out to be none.
+    """
+
+    operation: str
+    after: str
+    runs: int
+    calls: int
+
+
+class CostReport(msgspec.Struct, frozen=True):
+    """What calls of a statement cost beside time, on SQLite where the system tells it.
+
+    Attributes:
+        calls: how many were measured.
+        seconds: from beginning to end, without waiting for a connection; all are sums.
+        cpu_seconds: on a processor.
+        queued_seconds: ready to run with no processor free.
+        lock_seconds: asleep for locks of the database.
+        disk_bytes: that the disk gave.
+        sleeps: how often the thread went to sleep, for whatever reason.
+    """
+
+    calls: int
+    seconds: float
+    cpu_seconds: float
+    queued_seconds: float
+    lock_seconds: float
+    disk_bytes: float
+    sleeps: float
+
+
 class CallSample(msgspec.Struct, frozen=True):
     """One call that was seen whole, for explaining and replaying; bounded per report.
 
@@ -157,6 +195,8 @@ class CallSample(msgspec.Struct, frozen=True):
         plan: the plan as the engine tells it in text, of slow ones, redacted; empty: not asked.
         omitted: parameters left out because they are too large, cannot be written as JSON, or
             because the application lets no values out (`AgentOptions.capture`).
+        cost: what calls of this statement, not this one alone, cost since they were told last;
+            null: not measured.
 
     Values that are not JSON are written as `access.sampling.encoded` does; `decoded` reads them.
     """
@@ -175,6 +215,7 @@ class CallSample(msgspec.Struct, frozen=True):
     segment: str = ""
     plan: str = ""
     omitted: list[str] = []
+    cost: CostReport | None = None
 
 
 class DatabaseReport(msgspec.Struct, frozen=True):
@@ -219,6 +260,7 @@ class Report(msgspec.Struct, frozen=True):
     done: list[CommandDone] = []
     counters: dict[str, float] = {}
     samples: list[CallSample] = []
+    repeats: list[RepeatReport] = []
 
 
 class Settings(msgspec.Struct, frozen=True):

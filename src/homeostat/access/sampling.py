@@ -21,9 +21,10 @@ import msgspec
 
 from homeostat.access.caller import NO_SEGMENT
 from homeostat.access.operation import Operation
-from homeostat.access.protocol import CallSample
+from homeostat.access.protocol import CallSample, CostReport
 from homeostat.access.values import PARAMETER_BYTES_MAX, encoded
 from homeostat.driver.redact import redact
+from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.wire import Params
 
 Capture = Literal["values", "shapes", "off"]
@@ -38,6 +39,7 @@ TALLIES_MAX = 256  # as statistics.SERIES_MAX; further operations are not sample
 SLOW_MS = 100.0  # without a word from the application: twice the 50 ms that are promised to users
 SLOW_MS_MIN = 10.0  # the p99 the data path aims at; a p99 below it makes no call slow
 SLOW_CALLS_MIN = 100  # fewer calls in a report tell no p99
+MEASURED_US_MIN = 5_000.0  # to measure a call takes 0.1 ms, 2 % of this
 NEVER = math.inf
 
 
@@ -63,6 +65,7 @@ class Call:
     slow: bool = False
     plan: str = ""
     private: bool = False  # no value and no segment of it leaves the process
+    cost: CostReport | None = None  # of calls of this statement that were measured
 
 
 @dataclass(slots=True)
@@ -229,7 +232,25 @@ def sample(call: Call, *, capture: Capture) -> CallSample:
         segment=NO_SEGMENT if call.private else call.segment,
         plan=call.plan,
         omitted=sorted(set(omitted) - secret),
+        cost=call.cost,
     )
+
+
+def measured(calls: list[Call], meter: Meter) -> None:
+    """Add to the calls what was measured of their statements; ask for it of slow ones."""
+    meter.want({call.sql for call in calls if call.latency_us >= MEASURED_US_MIN})
+    for call in calls:
+        found = meter.take(call.sql)
+        if found is not None:
+            call.cost = CostReport(
+                calls=found.calls,
+                seconds=found.seconds,
+                cpu_seconds=found.cpu_seconds,
+                queued_seconds=found.queued_seconds,
+                lock_seconds=found.lock_seconds,
+                disk_bytes=found.disk_bytes,
+                sleeps=found.sleeps,
+            )
 
 
 def samples(calls: list[Call], *, capture: Capture) -> list[CallSample]:

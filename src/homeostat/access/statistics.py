@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import random
 
-from homeostat.access.protocol import OperationReport, pack
+from homeostat.access.caller import Caller
+from homeostat.access.following import LEADER_ROWS_MIN, Repeats, current
+from homeostat.access.protocol import OperationReport, RepeatReport, pack
 from homeostat.access.sampling import Call, Sampler, Tally
 from homeostat.access.volume import Moved, bytes_of, bytes_of_rows
 from homeostat.driver.wire import Params
@@ -96,12 +98,13 @@ class Statistics:
         """Start empty; what the parent counted, the parent reports."""
         self._lock = threading.Lock()
         self._series: dict[Key, Series] = {}
+        self._repeats = Repeats()
         self.sampler.take()
 
     def record(
         self,
         operation: str,
-        segment: str,
+        caller: Caller,
         latency_us: float,
         rows: int,
         *,
@@ -110,11 +113,11 @@ class Statistics:
         params: Params | None = None,
         found: Sequence[tuple[object, ...]] = (),
     ) -> Tally | None:
-        """Count one call of (operation, segment); a failed one has its latency counted too.
+        """Count one call for a caller, under its segment; a failed one has its latency counted too.
 
         Args:
             operation: its name.
-            segment: the caller's.
+            caller: on whose behalf.
             latency_us: from arrival to result.
             rows: returned and changed.
             failed: it ended with an error.
@@ -125,7 +128,7 @@ class Statistics:
         Returns:
             The tally to give to `keep` with the call, if it is chosen.
         """
-        key = (operation, segment)
+        key = (operation, caller.segment)
         whole = int(latency_us)
         if whole < _SUB_BUCKETS:  # as Histogram.record, without another call
             index = max(whole, 0)
@@ -145,6 +148,8 @@ class Statistics:
                 latency.max = latency_us
             if rows:
                 series.rows += rows
+            if rows >= LEADER_ROWS_MIN or current.get() is not None:
+                self._repeats.see(operation, rows, caller)
             if failed:
                 series.errors += 1
             if late:
@@ -221,6 +226,11 @@ class Statistics:
             for key in [key for key, one in series.items() if not one.latency.count]:
                 self._series[key] = series.pop(key)
         return series
+
+    def take_repeats(self) -> list[RepeatReport]:
+        """Return which operations ran for each row of another since the last time; begin anew."""
+        with self._lock:
+            return self._repeats.take()
 
     def take_calls(self, series: dict[Key, Series]) -> list[Call]:
         """Return the calls that were kept since the last time, and begin anew.

@@ -55,11 +55,19 @@ class TuneConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Share, about("Part of the blocks that came from below the cache: I/O is the cause.")
     ] = 0.5
     calls_per_transaction: Annotated[
-        Count, about("The same statement so often in one transaction is N+1 (Sentry: 5).")
+        Count,
+        about(
+            "The same statement so often in one transaction, or after another one that returned as "
+            "many rows, is N+1 (Sentry: 5)."
+        ),
     ] = 10
     blocks_read_min: Annotated[
         Count, about("Blocks read by a call below which I/O is no cause (8 MB of 8 kB).")
     ] = 1000
+    disk_wait_share: Annotated[
+        Share,
+        about("SQLite: part of its time that a statement waits for the disk: I/O is the cause."),
+    ] = 0.5
     plan_change_factor: Annotated[
         float, Meta(gt=1), about("Slower by so much after its plan changed: the change did it.")
     ] = 2.0

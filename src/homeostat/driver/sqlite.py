@@ -25,8 +25,10 @@ import apsw
 from homeostat.driver import sqlite_errors, sqlite_files, sqlite_handles
 from homeostat.driver.sqlite_files import FileId
 from homeostat.driver.sqlite_line import Line, line_of
+from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.sqlite_patience import Patience, set_wal
 from homeostat.driver.sqlite_texts import keeps_columns, more_follows
+from homeostat.driver.sqlite_tidy import remove_empty_wal
 from homeostat.driver.tokens import quoted
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
@@ -48,6 +50,7 @@ from homeostat.errors import (
 MEMORY = ":memory:"
 INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
 STATEMENTS_CACHED_MAX = 128
+NOTHING = Meter()  # measures nothing, since nothing is wanted of it
 UNKNOWN: tuple[tuple[str, ...], bool] = ((), False)  # a statement not seen before may write
 
 Mode = Literal["own", "foreign"]
@@ -72,6 +75,7 @@ class SqliteWire:
     ) -> None:
         """Take an open connection; use `connect`."""
         self.label = label
+        self.meter = NOTHING
         self.path: str = connection.filename
         self._connection: apsw.Connection | None = connection
         self._file = file
@@ -113,6 +117,9 @@ class SqliteWire:
         known = self._known.get(sql)
         columns, reads = known or UNKNOWN
         total = 0 if reads else connection.total_changes()
+        meter, measured = self.meter, None
+        if sql in meter.wanted:
+            measured = meter.begin(sql, self.patience.seconds)
         self._watch.start(deadline_ms)
         try:
             if known is None:
@@ -128,6 +135,8 @@ class SqliteWire:
             self._watch.finish()
             if not reads or self._writes or self.patience.in_line:
                 self._move_on(connection)
+            if measured is not None:
+                meter.end(sql, measured, self.patience.seconds)
         if reads or connection.total_changes() == total:
             return Rows(columns, rows)
         return Rows(columns, rows, connection.changes())
@@ -376,7 +385,7 @@ def connect(
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
     if create:
         flags |= apsw.SQLITE_OPEN_CREATE
-    tidy = partial(_remove_empty_wal, where, key) if mode == "foreign" else None
+    tidy = partial(remove_empty_wal, where, key) if mode == "foreign" else None
     wire = _open(where, flags, label=shown, busy_ms=busy_ms, tidy=tidy)
     try:
         _prepare(wire, mode=mode, key=key, synchronous=synchronous)
@@ -428,30 +437,6 @@ def _connections_to(file: FileId) -> int:
             continue
         count += (status.st_dev, status.st_ino) == file
     return count
-
-
-def _remove_empty_wal(path: Path, key: str | None) -> None:
-    """Let SQLite remove the -wal and -shm that our reading made, if nobody wrote or uses them.
-
-    A read-only handle cannot take the lock that this needs, so a writing one is opened; it closes
-    without a checkpoint unless the -wal is empty, and SQLite removes nothing that others have open.
-    """
-    wal = Path(f"{path}-wal")
-    try:
-        if wal.stat().st_size > 0:
-            return
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        try:
-            if key is not None:
-                connection.pragma("key", key)
-            connection.execute("PRAGMA schema_version").fetchall()
-        finally:  # also when the file is damaged: an empty log holds nothing that could be lost
-            if wal.stat().st_size == 0:
-                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-            connection.close()
-    except (apsw.Error, OSError):
-        return  # not ours to write: the application's next close removes them
 
 
 def _prepare(wire: SqliteWire, *, mode: Mode, key: str | None, synchronous: Synchronous) -> None:

@@ -17,7 +17,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from homeostat.access.protocol import CallSample, OperationReport, Report, unpack
+from homeostat.access.protocol import (
+    CallSample,
+    CostReport,
+    OperationReport,
+    RepeatReport,
+    Report,
+    unpack,
+)
 from homeostat.driver.redact import redact
 from homeostat.engine.engine import Activity
 from homeostat.engine.facets import Plan, Statement
@@ -54,6 +61,21 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """A statement that is run once for each row that another one returned, outside a transaction.
+
+    Attributes:
+        after: the operation that returned the rows.
+        times: calls of the statement each time, in the mean.
+        share: the part of all its calls that are such.
+    """
+
+    after: str
+    times: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlanSeen:
     """A plan, and when a statement was first seen to have it."""
 
@@ -76,6 +98,8 @@ class StatementView:
         spent: summed over the stretch.
         source: `agents` or `server`.
         per_transaction: transaction's name -> calls of this statement in each.
+        repeated: what it is run again and again after, the most calls first.
+        measured: what calls of it cost beside time, summed up (SQLite); None: nobody told.
         waited_share: of the moments it was seen running, how many it waited for a lock; None:
             it was not seen.
         samples: the newest calls that were seen whole, the newest first.
@@ -99,6 +123,8 @@ class StatementView:
     plans: tuple[PlanSeen, ...]
     facts: Json
     first_seen: float
+    repeated: tuple[Repeated, ...] = ()
+    measured: CostReport | None = None
 
     @property
     def mean_ms(self) -> float:
@@ -135,6 +161,7 @@ class _Entry:
     within: deque[tuple[float, str, float]] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))
     moments: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))
     samples: deque[CallSample] = field(default_factory=lambda: deque(maxlen=SAMPLES_MAX))
+    costs: deque[tuple[float, CostReport]] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))
     plans: deque[PlanSeen] = field(default_factory=lambda: deque(maxlen=PLANS_MAX))
     facts: Json = field(default_factory=dict)
 
@@ -159,6 +186,7 @@ class StatementBook:
         self._entries: dict[str, _Entry] = {}
         self._by_operation: dict[str, str] = {}
         self._transactions: dict[str, deque[tuple[float, float]]] = {}
+        self._repeats: dict[str, deque[tuple[float, RepeatReport]]] = {}  # by operation
         self._follow_until: dict[str, float] = {}  # by statement
         self.known_since: float | None = None
 
@@ -173,6 +201,10 @@ class StatementBook:
             wait_us = _mean_wait_us(report)
             for operation in report.operations:
                 self._take_operation(operation, at, wait_us)
+            for repeat in report.repeats:
+                if repeat.operation in self._transactions:  # what is counted, and so bounded
+                    known = self._repeats.setdefault(repeat.operation, deque(maxlen=TICKS_MAX))
+                    known.append((at, repeat))
 
     def take_server(self, statements: Sequence[Statement], at: float) -> None:
         """Take the server's running totals; the increase since the last time counts."""
@@ -255,6 +287,8 @@ class StatementBook:
         entry.operations[sample.operation] = None
         entry.applications[application] = None
         entry.samples.appendleft(sample)
+        if sample.cost is not None:
+            entry.costs.append((at, sample.cost))
         if sample.transaction:  # its report counts the transaction, so samples stand for the calls
             entry.within.append((at, sample.transaction, sample.weight))
             total_ms = sample.weight * sample.latency_us / 1000
@@ -310,6 +344,7 @@ class StatementBook:
             if self._by_operation.get(operation) == entry.key:
                 del self._by_operation[operation]
                 self._transactions.pop(operation, None)
+                self._repeats.pop(operation, None)
 
     def _view(self, entry: _Entry, start: float, end: float) -> StatementView:
         source = AGENTS if entry.during(AGENTS, start, end) else SERVER
@@ -334,6 +369,8 @@ class StatementBook:
             plans=tuple(entry.plans),
             facts=entry.facts,
             first_seen=entry.first_seen,
+            repeated=self._repeated(entry, start, end),
+            measured=_cost([cost for at, cost in entry.costs if start < at <= end]),
         )
 
     def _per_transaction(self, entry: _Entry, start: float, end: float) -> dict[str, float]:
@@ -346,6 +383,43 @@ class StatementBook:
             for name in weights
         }
         return {name: weights[name] / calls[name] for name in weights if calls[name]}
+
+    def _repeated(self, entry: _Entry, start: float, end: float) -> tuple[Repeated, ...]:
+        """Return what its operations, or the transactions it is in, are run again and again after.
+
+        `_transactions` holds the calls of every operation.
+        """
+        runs: dict[str, float] = {}
+        calls: dict[str, float] = {}
+        whole = 0.0
+        for name in {*entry.operations, *(one for _, one, _ in entry.within)}:
+            counted = self._transactions.get(name, ())
+            whole += sum(count for at, count in counted if start < at <= end)
+            for at, one in self._repeats.get(name, ()):
+                if start < at <= end:
+                    runs[one.after] = runs.get(one.after, 0) + one.runs
+                    calls[one.after] = calls.get(one.after, 0) + one.calls
+        repeated = [
+            Repeated(after, calls[after] / runs[after], min(1.0, calls[after] / whole))
+            for after in runs
+            if runs[after] > 0 and calls[after] > 0 and whole
+        ]
+        return tuple(sorted(repeated, key=lambda one: -one.share))
+
+
+def _cost(found: Sequence[CostReport]) -> CostReport | None:
+    """Return the sums of what was measured, or None where nothing was."""
+    if not found:
+        return None
+    return CostReport(
+        calls=sum(one.calls for one in found),
+        seconds=sum(one.seconds for one in found),
+        cpu_seconds=sum(one.cpu_seconds for one in found),
+        queued_seconds=sum(one.queued_seconds for one in found),
+        lock_seconds=sum(one.lock_seconds for one in found),
+        disk_bytes=sum(one.disk_bytes for one in found),
+        sleeps=sum(one.sleeps for one in found),
+    )
 
 
 def _mean_wait_us(report: Report) -> float:

@@ -17,7 +17,7 @@ from homeostat.engine.reads import place_of
 from homeostat.logbook.rows import Json
 from homeostat.measure import Subject
 from homeostat.operate.rule import View
-from homeostat.operate.statements import StatementView
+from homeostat.operate.statements import Repeated, StatementView
 from homeostat.tune.counting import COUNTED_MAX
 
 MISSING_INDEX = "missing index"
@@ -34,6 +34,11 @@ ROW_MS_MAX = 0.2  # a row that takes longer to return is dear by itself; most ta
 # by something else
 KEY_SHARE_MIN = 0.05
 CHANGED_MIN = 0.2  # rows of a call: where nothing is changed nothing is searched
+REPEATED_SHARE_MIN = 0.8  # of its calls: chance alone makes some look as if they followed rows
+MEASURED_MIN = 5  # calls, as tune.calls_min
+PAGE_BYTES = 4096.0  # of the file, and the least that Linux reads of one
+PAGES_MIN = 32  # of a call, from the disk: the least that can be felt, 3 ms of a common SSD
+SLEEPS_MAX = 2.0  # for each page: who sleeps more often waits for something else besides
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
 
 
@@ -66,6 +71,7 @@ def cause_of(one: StatementView, view: View) -> Cause:
         or many_rows(one, config)
         or whole_table(one, config)
         or reading(one, config)
+        or waiting_for_disk(one, config)
         or n_plus_one(one, config, below_ms=math.inf)
         or Cause(UNKNOWN)
     )
@@ -96,15 +102,28 @@ def _writers_share(one: StatementView, view: View) -> float | None:
 
 
 def n_plus_one(one: StatementView, config: TuneConfig, *, below_ms: float) -> Cause | None:
-    """Name the same statement over and over within one transaction."""
-    if not one.per_transaction:
+    """Name the same statement over and over in one transaction, or for each row of another."""
+    if one.mean_ms >= below_ms:
         return None
-    name, times = max(one.per_transaction.items(), key=lambda item: item[1])
-    if times < config.calls_per_transaction or one.mean_ms >= below_ms:
-        return None
-    text = f"{times:,.0f} times in each {name}"
     mend = "Ask once for all keys (IN, or a join) instead of once for each."
-    return Cause(N_PLUS_ONE, text, mend, {"transaction": name, "times": round(times, 1)})
+    name, times = max(one.per_transaction.items(), key=lambda item: item[1], default=("", 0.0))
+    if times >= config.calls_per_transaction:
+        text = f"{times:,.0f} times in each {name}"
+        return Cause(N_PLUS_ONE, text, mend, {"transaction": name, "times": round(times, 1)})
+    found = repeated(one, config)
+    if found is None:
+        return None
+    text = f"{found.times:,.0f} times after each {found.after}, about once for each of its rows"
+    evidence: Json = {"after": found.after, "times": round(found.times, 1)}
+    return Cause(N_PLUS_ONE, text, mend, {**evidence, "share": round(found.share, 3)})
+
+
+def repeated(one: StatementView, config: TuneConfig) -> Repeated | None:
+    """Return what a statement is run after, once for each row, if nearly all its calls are such."""
+    for found in one.repeated:
+        if found.share >= REPEATED_SHARE_MIN and found.times >= config.calls_per_transaction:
+            return found
+    return None
 
 
 def missing_index(one: StatementView, config: TuneConfig, *, fresh: bool) -> Cause | None:
@@ -299,6 +318,32 @@ def reading(one: StatementView, config: TuneConfig) -> Cause | None:
     text = f"{share:.0%} of its blocks come from below the cache, {each:,.0f} each call"
     mend = "Give the server more memory for its cache, or read less."
     return Cause(IO, text, mend, {"read_share": round(share, 3), "blocks_per_call": round(each)})
+
+
+def waiting_for_disk(one: StatementView, config: TuneConfig) -> Cause | None:
+    """Name I/O on SQLite: most of the time that it does not queue for a processor it sleeps.
+
+    A thread sleeps for other reasons than the disk too (a lock of Python's, say), so there have to
+    be about as many pages from the disk as it went to sleep times. Where it queues most of the
+    time, the machine is short of processors, and nothing is said.
+    """
+    cost = one.measured
+    if cost is None or cost.calls < MEASURED_MIN or cost.seconds <= 0:
+        return None
+    pages = cost.disk_bytes / PAGE_BYTES
+    if pages < PAGES_MIN * cost.calls or cost.sleeps > SLEEPS_MAX * pages:
+        return None
+    own = cost.seconds - cost.queued_seconds
+    share = (own - cost.cpu_seconds - cost.lock_seconds) / own if own > 0 else 0.0
+    if share < config.disk_wait_share or cost.queued_seconds > own:
+        return None
+    each = cost.disk_bytes / cost.calls
+    text = f"{share:.0%} of its time it waits for the disk, {each / 1e6:,.1f} MB each call"
+    mend = (
+        "Leave the machine more memory to keep the file in, or read less: fewer columns, or an "
+        "index that holds all that it needs."
+    )
+    return Cause(IO, text, mend, {"disk_wait_share": round(share, 3), "disk_bytes": round(each)})
 
 
 def subject_of(view: View, key: str) -> Subject:

@@ -11,7 +11,7 @@ from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Severity
 from homeostat.operate.rule import Judgement, Undecided, View, brief
 from homeostat.operate.statements import StatementBook, StatementView
-from homeostat.tune.causes import N_PLUS_ONE, Cause, cause_of, subject_of
+from homeostat.tune.causes import N_PLUS_ONE, Cause, cause_of, repeated, subject_of
 
 SLOW = "slow-statement"
 COST_HIGH = 10.0  # times the cost at which a statement is slow: half a core by default
@@ -33,8 +33,9 @@ def is_slow(one: StatementView, config: Config) -> bool:
     costly = one.cost >= tune.cost_ms_per_second
     late = one.late_share >= tune.promise_missed_share
     slow = one.mean_ms >= tune.slow_query_ms
-    repeated = max(one.per_transaction.values(), default=0.0) >= tune.calls_per_transaction
-    return one.mean_ms >= tune.mean_query_ms or (slow and (costly or late)) or (repeated and costly)
+    most = max(one.per_transaction.values(), default=0.0)
+    again = most >= tune.calls_per_transaction or repeated(one, tune) is not None
+    return one.mean_ms >= tune.mean_query_ms or (slow and (costly or late)) or (again and costly)
 
 
 @dataclass(frozen=True, slots=True)
