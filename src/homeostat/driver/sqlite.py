@@ -1,4 +1,4 @@
-"""The wire to SQLite, through apsw with SQLite3 Multiple Ciphers; the only importer of apsw.
+"""The wire to SQLite, through apsw with SQLite3 Multiple Ciphers.
 
 Two modes. `own`: a file of ours or of the application that uses this data path; WAL, synchronous
 and foreign keys are set. `foreign`: a file of others; nothing is changed: no pragma that writes, no
