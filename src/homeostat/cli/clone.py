@@ -8,6 +8,7 @@ import click
 
 from homeostat.cli import complete
 from homeostat.cli.control import find_database
+from homeostat.cli.group import Group
 from homeostat.cli.options import (
     data_option,
     deciding,
@@ -29,7 +30,7 @@ HOURS = click.FloatRange(min=0, min_open=True, max=8784)
     "homeostat clone list",
     "homeostat clone drop NAME",
 )
-@click.group()
+@click.group(cls=Group)
 def clone() -> None:
     """Copy a database to try things on; the copy goes by itself."""
 

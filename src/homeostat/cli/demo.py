@@ -18,7 +18,11 @@ from homeostat.operate.views import Status
 )
 @click.command()
 @click.option(
-    "--users", type=click.IntRange(min=1), default=100_000, show_default=True, help="How many."
+    "--users",
+    type=click.IntRange(min=1),
+    default=100_000,
+    show_default=True,
+    help="How many it has.",
 )
 @click.option(
     "--engine",
@@ -36,7 +40,7 @@ from homeostat.operate.views import Status
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Of the page, on 127.0.0.1. Without it: the one used before, else a free one.",
+    help="Where the page is, on 127.0.0.1. Without it: the one used before, else a free one.",
 )
 @click.option("--no-traffic", is_flag=True, help="Start no traffic, so no trouble either.")
 @click.option("--trouble", metavar="NAME", help="Only this trouble instead of the whole story.")

@@ -37,7 +37,7 @@ NOTHING = "-- nothing is missing"
     help="monitor: observe and check; act: remedies and their rehearsals too.",
 )
 @click.option(
-    "--name", default=ROLE_NAME, show_default=True, help="Of the PostgreSQL role they are for."
+    "--name", default=ROLE_NAME, show_default=True, help="The PostgreSQL role they are for."
 )
 @click.option(
     "--managed",

@@ -17,6 +17,7 @@ from homeostat.errors import ConfigError, OperatorUnreachableError, SecretError
 OPERATOR_FILE = "operator.json"
 TOKEN_FILE = "token"  # noqa: S105  # a file's name
 LOGBOOK_FILE = "logbook.db"
+STARTED_SECONDS_APART = 1.0  # the kernel's clock of processes is told in hundredths
 
 
 class OperatorFile(msgspec.Struct, frozen=True):
@@ -49,6 +50,8 @@ def locate(given: str | None) -> Path:
     usual = data_directory()
     siblings = sorted(usual.parent.glob("*/")) if usual.parent.is_dir() else []
     running = [path for path in siblings if _runs(path)]
+    if len(running) > 1:  # of those that ended, another program may have the process id now
+        running = [path for path in running if _began_before(path)] or running
     if len(running) > 1:
         names = " or ".join(f"--data {path}" for path in running)
         raise ConfigError(f"{len(running)} operators run here. Say which one: {names}.")
@@ -121,6 +124,18 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _began_before(data: Path) -> bool:
+    """Return whether the process began before its operator did, so that it may be that one."""
+    import psutil  # noqa: PLC0415  # 30 ms, for this case alone
+
+    operator = read_operator(data)
+    try:
+        begun = psutil.Process(operator.pid).create_time()
+    except psutil.Error:
+        return False
+    return bool(begun < operator.started + STARTED_SECONDS_APART)
 
 
 def _runs(data: Path) -> bool:

@@ -8,6 +8,7 @@ import click
 
 from homeostat.cli import complete
 from homeostat.cli.control import find_database
+from homeostat.cli.group import Group
 from homeostat.cli.options import (
     answering,
     data_option,
@@ -35,7 +36,7 @@ DONE = {
     "homeostat remedy show 3",
     "homeostat remedy approve 3",
 )
-@click.group()
+@click.group(cls=Group)
 def remedy() -> None:
     """See what was done about findings, and decide what waits for you."""
 

@@ -62,10 +62,12 @@ def _chosen(status: Status, database: str | None) -> DatabaseStatus:
     if database is not None:
         key = find_database(status, database)
         return next(one for one in status.databases if one.key == key)
-    if len(status.databases) != 1:
+    if not status.databases:
+        raise NotFoundError("No database is attached. `homeostat up URL` observes one.")
+    if len(status.databases) > 1:
         raise NotFoundError(
-            "Several databases are attached, or none. Name one with --database; "
-            "`homeostat status` lists them."
+            "Several databases are attached. Name one with --database; `homeostat status` lists "
+            "them."
         )
     return status.databases[0]
 

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from homeostat.cli.group import Group
 from homeostat.cli.options import examples
 
 COMMANDS = {
@@ -28,7 +29,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its commands by name and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from homeostat.cli import complete
+from homeostat.cli.group import Group
 from homeostat.cli.options import data_option, deciding, examples, json_option, place, print_json
 from homeostat.cli.shapes import SignInLink
 from homeostat.cli.text import Screen, clean, emit
@@ -37,7 +38,7 @@ def link(name: str, role: str, data: str | None, as_json: bool) -> None:  # noqa
 
 
 @examples("homeostat token create nagios --role viewer", "homeostat token list")
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Give programs and applications of others a token of their own, and take it back."""
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Of the page and the API, on 127.0.0.1. Without it: the one used before, else a free one.",
+    help="Where the page and the API are, on 127.0.0.1. Without it: the one used before, else a "
+    "free one.",
 )
 @click.option(
     "--config",
