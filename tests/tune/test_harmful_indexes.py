@@ -64,6 +64,17 @@ WORKS = [
     *(updated("total", 3), updated("placed", 6)),
 ]
 GOOD = ("items", "sku")
+# on the clone its first runs take long, as where the machine was busy: session locks outlive the
+# rollback of each replayed call, and so count the runs
+SLOW_AT_FIRST = read(
+    "slow_at_first",
+    "SELECT total FROM orders WHERE id = :id AND CASE WHEN current_database() LIKE "
+    "'homeostat_clone%' AND (SELECT count(*) FROM pg_locks WHERE classid = 4711 AND pid = "
+    "pg_backend_pid()) < 14 AND pg_try_advisory_lock(4711, CAST(random() * 2000000000 AS int)) "
+    "THEN CAST(pg_sleep(0.02) AS text) IS NOT NULL ELSE true END",
+    1,
+    id=ORDERS,
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,9 @@ CANDIDATES = {
     "tiny table": harmful("place", TINY, ""),
     "written more than read": harmful("placed", PLACED, ""),
     "slows another statement": harmful("total", DEAR, ""),
+    "faster by chance": replace(
+        harmful("id", SLOW_AT_FIRST, "net of writes that is"), engines=("postgresql",)
+    ),
     "too large for the disk": harmful("sku", SKU, "MB free", disk_free_share=1e-7),
     "too long for the lock": harmful("sku", SKU, "", build_seconds_max=1e-3),
     "stalls writers too long": replace(
@@ -160,8 +174,9 @@ def test_useless_and_harmful_indexes_are_refused(place: tuple[str, Config], tmp_
         operate=msgspec.structs.replace(config.operate, autonomy="observe"),
         tune=msgspec.structs.replace(config.tune, replay_calls_max=3),
     )
-    with shop(tmp_path / "data", url, WORKS, config) as running:
-        keys = {statement_key(work.sql) for work in WORKS}
+    works = [*WORKS, *((SLOW_AT_FIRST,) if dialect == "postgresql" else ())]
+    with shop(tmp_path / "data", url, works, config) as running:
+        keys = {statement_key(work.sql) for work in works}
         captured = running.one.watch.captured
         wait_until(lambda: keys <= {key for key, _ in captured()}, 20, "calls of every statement")
         good = rehearsed(harmful("sku", SKU, ""), running, 0)
