@@ -267,8 +267,13 @@ def wanted(urls: Sequence[str], config: Config, data: Path) -> dict[str, Databas
     return dict(known.get(url) or (url, DatabaseConfig(url=url)) for url in urls)
 
 
-def introduction(running: Running, data: Path, config: Config) -> list[str]:
-    """Return what is said at the start: what is watched, where, and what it may do."""
+def introduction(
+    running: Running, data: Path, config: Config, *, file: str | Path | None = None
+) -> list[str]:
+    """Return what is said at the start: what is watched, where, and what it may do.
+
+    `file`: the homeostat.toml that was given; None: that of the data directory.
+    """
     lines = []
     databases = running.console.status().databases
     observing = [one for one in databases if one.autonomy == "observe"]
@@ -282,7 +287,7 @@ def introduction(running: Running, data: Path, config: Config) -> list[str]:
         verbs = "observes and changes" if which == "it" else "are only observed and changed in"
         lines.append(
             f"{which} {verbs} nothing; to let it act: `--autonomy auto`, or in "
-            f'{data / CONFIG_FILE}: [operate] autonomy = "auto"'
+            f'{file or data / CONFIG_FILE}: [operate] autonomy = "auto"'
         )
     lines += [
         f"not attached yet: {one.label}: {one.error}" for one in running.console.status().pending

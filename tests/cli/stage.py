@@ -174,7 +174,17 @@ def explained() -> Explained:
         plans=[PlanThen(at=NOW - 60, plan=plan)],
         facts={
             "tables": {"orders": {"rows": 60000, "matching": 3}},
-            "candidates": [{"table": "orders", "columns": ["customer_id"], "where": None}],
+            "candidates": [
+                {
+                    "table": "orders",
+                    "columns": ["customer_id"],
+                    "where": None,
+                    "by_value": True,
+                    "matching": 3,
+                    "rows": 60000,
+                },
+                {"table": "orders", "columns": ["placed"], "where": None, "by_value": False},
+            ],
         },
         remedies=[remedy(title="build an index on orders (customer_id)")],
     )

@@ -183,3 +183,16 @@ def test_a_clone_is_made_listed_and_dropped(
     again = homeostat("clone", "drop", view.name)
     assert again.code == 1
     assert "no clone of this name" in again.err
+    assert "no clone of this name" in homeostat("clone", "drop", "a/b").err
+    homeostat("clone", "create", "--hours", "0.0001")
+    wait_until(lambda: "has expired" in homeostat("clone", "list").out)
+
+
+def test_a_name_that_nobody_knows_is_told_whatever_is_in_it(
+    homeostat: Run_, up: subprocess.Popen[str]
+) -> None:
+    for name in ("orders/list", "", "nothing"):
+        said = homeostat("explain", name)
+        assert said.code == 1
+        assert "No statement or operation of this name was seen" in said.err
+    assert "no finding of this number" in homeostat("explain", "999").err

@@ -16,7 +16,7 @@ import msgspec
 
 from homeostat import errors
 from homeostat.cli.place import OperatorFile, alive, read_operator, read_token
-from homeostat.errors import HomeostatError, OperateError, OperatorUnreachableError
+from homeostat.errors import HomeostatError, NotFoundError, OperateError, OperatorUnreachableError
 from homeostat.logbook.rows import Finding, RemedyRecord
 from homeostat.operate.insights import Proposals
 from homeostat.operate.views import CloneView, Explained, RemedyView, Status, TokenView
@@ -143,6 +143,10 @@ class Client:
 
     def drop_clone(self, name: str) -> CloneView:
         """Remove a clone; return what it was."""
+        if not name or "/" in name:  # no clone is called so, and no address leads there
+            raise NotFoundError(
+                "There is no clone of this name. `homeostat clone list` shows them."
+            )
         path = f"/api/v1/clones/{quote(name, safe='')}/drop"
         return self._ask("POST", path, CloneView, body={}, seconds=COPY_SECONDS_MAX)
 

@@ -22,6 +22,7 @@ from homeostat.cli.text import Screen, clean, emit
 from homeostat.cli.waiting import waiting
 from homeostat.operate.views import CloneView
 
+MINUTE = 60.0
 HOURS = click.FloatRange(min=0, min_open=True, max=8784)
 
 
@@ -96,11 +97,17 @@ def drop(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001
 
 def _lines(one: CloneView, screen: Screen) -> list[str]:
     share = "all rows" if one.share >= 1 else f"{100 * one.share:.3g} % of the rows"
-    minutes = max(0.0, one.expires - screen.now) / 60
     size = f"{one.bytes / 1e6:,.3g} MB, {share}"
     return [
         screen.paint(clean(one.name), "bold"),
         f"  {screen.fit(f'of {one.label}, for {one.owner}', taken=2)}",
         f"  {screen.fit(one.url, taken=2)}",
-        f"  {size}, copied in {one.seconds:.3g} s, goes in {minutes:.0f} min",
+        f"  {size}, copied in {one.seconds:.3g} s, {_end(one.expires - screen.now)}",
     ]
+
+
+def _end(seconds: float) -> str:
+    """Return when a clone goes, that has so many seconds left; the operator looks now and then."""
+    if seconds <= 0:
+        return "has expired, goes within minutes"
+    return f"goes in {seconds / 60:.0f} min" if seconds >= MINUTE else "goes in less than a minute"

@@ -20,7 +20,10 @@ from homeostat.cli.options import (
 from homeostat.cli.text import Screen, emit, number
 from homeostat.engine.facets import Plan
 from homeostat.engine.plan import render_plan
+from homeostat.logbook.rows import Json
 from homeostat.operate.views import Explained
+
+UNKNOWN = "unknown"  # a finding's cause
 
 
 @examples(
@@ -48,6 +51,14 @@ def explain(name: str, data: str | None, as_json: bool) -> None:  # noqa: FBT001
     emit([*note, *explained_lines(found, screen, suffix=suffix_of(data))])
 
 
+def _serving(candidate: Json) -> str:
+    """Return what an index would do, as far as it was counted: few rows found is much spared."""
+    found, rows = candidate.get("matching"), candidate.get("rows")
+    if found is None or not rows or not candidate.get("by_value"):
+        return "might serve it"
+    return f"would find {number(found)} of {number(rows)} rows"
+
+
 def explained_lines(found: Explained, screen: Screen, *, suffix: str = "") -> list[str]:
     """Return what is known of a statement as lines of text."""
     lines = [screen.paint(screen.fit(found.name), "bold")]
@@ -57,7 +68,8 @@ def explained_lines(found: Explained, screen: Screen, *, suffix: str = "") -> li
     if finding is not None:
         lines.append(screen.fit(f"finding {finding.id} ({finding.severity}): {finding.what}"))
         lines.append(screen.fit(f"  cause: {finding.cause}"))
-        lines.append(screen.fit(f"  mend: {finding.mend}"))
+        if finding.cause != UNKNOWN:  # else the mend is to read what stands here
+            lines.append(screen.fit(f"  mend: {finding.mend}"))
     lines += _plans(found, screen)
     lines += _facts(found, screen)
     for record in found.remedies:
@@ -129,5 +141,5 @@ def _facts(found: Explained, screen: Screen) -> list[str]:
     for one in found.facts.get("candidates", ()):
         where = f" where {one['where']}" if one["where"] else ""
         columns = ", ".join(one["columns"])
-        lines.append(screen.fit(f"an index might serve it: {one['table']} ({columns}){where}"))
+        lines.append(screen.fit(f"an index {_serving(one)}: {one['table']} ({columns}){where}"))
     return lines

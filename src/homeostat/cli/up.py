@@ -70,7 +70,7 @@ def up(
 
     def told(running: Running, directory: Path, settings: Config) -> list[str]:
         if not as_json:
-            return introduction(running, directory, settings)
+            return introduction(running, directory, settings, file=config)
         status = running.console.status()
         print_json(Started(page=running.new_link(), data=str(directory), status=status))
         return []

@@ -25,7 +25,7 @@ def explained(operator: Operator, name: str, *, database: str | None = None) -> 
         NotFoundError: there is no such finding, statement or operation, or the finding is about
             something else.
     """
-    finding = operator.logbook.finding(int(name)) if name.isdecimal() and len(name) < 16 else None
+    finding = _of_number(operator, name) if name.isdecimal() and len(name) < 16 else None
     if finding is not None and finding.kind != STATEMENT:
         message = "This finding is not about a statement. `homeostat status` shows all of it."
         raise NotFoundError(message, where=f"finding {name}")
@@ -45,6 +45,16 @@ def explained(operator: Operator, name: str, *, database: str | None = None) -> 
         "key or an operation's name; `homeostat status` lists findings."
     )
     raise NotFoundError(message, where=name)
+
+
+def _of_number(operator: Operator, number: str) -> Finding:
+    try:
+        return operator.logbook.finding(int(number))
+    except NotFoundError:
+        message = (
+            "There is no finding of this number. `homeostat status --json` lists those there are."
+        )
+        raise NotFoundError(message, where=f"finding {number}") from None
 
 
 def of_finding(finding: Finding, remedies: list[RemedyRecord]) -> Explained:

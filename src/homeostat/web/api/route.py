@@ -43,6 +43,7 @@ Method = Literal["GET", "POST"]
 Handler = Callable[..., Awaitable[object]]
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
+LAST_NAME = "/{name}"
 _MARK = "_homeostat_route"
 
 
@@ -159,7 +160,10 @@ def _served(handler: Handler, access: Access) -> Route:
         answer = await handler(**{name: value for name, value in given.items() if name in takes})
         return answer if isinstance(answer, Response) else Json(answer)
 
-    return Route(one.path, handle, methods=[one.method])
+    path = one.path
+    if path.endswith(LAST_NAME):  # operations may be called `orders/list`
+        path = path.removesuffix(LAST_NAME) + LAST_NAME.replace("}", ":path}")
+    return Route(path, handle, methods=[one.method])
 
 
 def _admitted(one: ApiRoute, request: Request, access: Access) -> Visitor | None:
