@@ -154,6 +154,12 @@ def test_many_rows(wire: PostgresWire) -> None:
     assert wire.execute("SELECT count(*) FROM t WHERE b IS NULL").scalar() == 5
 
 
+def test_names_of_columns_that_are_not_ascii_and_rows_without_columns(wire: PostgresWire) -> None:
+    assert wire.execute('SELECT 1 AS "größe", 2 AS "b"').columns == ("größe", "b")
+    found = wire.execute("SELECT FROM generate_series(1, 3)")
+    assert (found.columns, list(found.rows)) == ((), [(), (), ()])
+
+
 def test_a_script_runs_whole_or_not_at_all(wire: PostgresWire) -> None:
     wire.execute_script("CREATE TABLE one (a int); INSERT INTO one VALUES (1), (2);")
     assert wire.execute("SELECT count(*) FROM one").scalar() == 2
