@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from homeostat.access import AsyncDatabase, Caller, ExecutionSettings, Operation
-from homeostat.driver import postgres
+from homeostat.driver import postgres, sqlite
 from homeostat.errors import (
     AccessError,
     ConstraintError,
+    DatabaseLockedError,
     DeadlineExceededError,
     PoolClosedError,
     PoolTimeoutError,
@@ -106,6 +107,45 @@ def test_it_writes_reads_and_rolls_back(url: str) -> None:
         assert await count(database) == 2
 
     play(url, story)
+
+
+def test_a_transaction_begins_with_its_first_statement(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async with database.transaction() as held:
+            assert (await database.execute("note.add", {"text": "one"})).changed == 1  # no lock yet
+            assert (await held.execute("SELECT count(*) FROM note")).scalar() == 1
+        async with database.transaction(write=False) as held:
+            await database.execute("note.add", {"text": "two"})
+            assert (await held.execute("SELECT count(*) FROM note")).scalar() == 2
+            await database.execute("note.add", {"text": "three"})
+            assert (await held.execute("SELECT count(*) FROM note")).scalar() == 2
+        async with database.transaction():
+            pass
+        assert await count(database) == 3
+
+    play(url, story)
+
+
+def test_a_transaction_that_cannot_begin_says_so_at_its_first_statement_and_may_try_again(
+    sqlite_path: Path,
+) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        writer = sqlite.connect(sqlite_path)
+        try:
+            writer.begin(write=True)
+            async with database.transaction() as held:
+                with pytest.raises(DatabaseLockedError):
+                    await held.execute(ADD, {"text": "one"})
+                writer.rollback()
+                await held.execute(ADD, {"text": "one"})
+        finally:
+            writer.close()
+        assert await count(database) == 1
+
+    wire = sqlite.connect(sqlite_path)
+    wire.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)")
+    wire.close()
+    play(str(sqlite_path), story, lock_wait_ms=50.0)
 
 
 def test_an_error_of_a_statement_leaves_the_connection_usable(url: str) -> None:

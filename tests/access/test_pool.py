@@ -214,11 +214,11 @@ def test_leases_under_way_are_in_each_report_and_nothing_counts_twice(make_pool:
     assert first.busy_seconds == 5
     assert first.holders == {"thinker": 5}
     clock.advance(1)
-    pool.mark(thinker, busy=True)
+    thinker.start(clock.monotonic())
     clock.advance(2)
     second = pool.report()
     clock.advance(3)
-    pool.mark(thinker, busy=False)
+    thinker.stop(clock.monotonic())
     clock.advance(4)
     pool.release(thinker)
     pool.release(query)

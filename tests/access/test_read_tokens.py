@@ -82,8 +82,8 @@ async def behind_in_a_loop(core: Database, caller: Caller) -> None:
     with pytest.raises(ReplicaBehindError):
         await database.execute("note.count", caller=caller)
     with pytest.raises(ReplicaBehindError):
-        async with database.transaction(write=False, caller=caller):
-            pass
+        async with database.transaction(write=False, caller=caller) as held:
+            await held.execute("SELECT 1")
     database._threads.close()
 
 

@@ -4,59 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterable, Sequence
 
 from homeostat.access import pages, relations
-from homeostat.access.async_session import AsyncSession
+from homeostat.access.async_base import AsyncBase
 from homeostat.access.bulk import load_in, write_all, writing
 from homeostat.access.caller import ANYONE, Caller
-from homeostat.access.database import Database
 from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
 from homeostat.access.relations import Ask, Record
-from homeostat.access.session import Isolation
 from homeostat.access.settings import ExecutionSettings, page_size
 from homeostat.access.shape import shaped
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 
 
-class AsyncBulk:
+class AsyncBulk(AsyncBase):
     """What `AsyncDatabase` does with many rows."""
-
-    core: Database
-
-    async def _run(
-        self,
-        operation: Operation,
-        params: Params,
-        caller: Caller,
-        settings: ExecutionSettings | None = None,
-    ) -> Rows:
-        raise NotImplementedError
-
-    def _session(
-        self,
-        name: str,
-        caller: Caller,
-        *,
-        write: bool | None,
-        isolation: Isolation | None = None,
-        settings: ExecutionSettings | None = None,
-    ) -> AbstractAsyncContextManager[AsyncSession]:
-        raise NotImplementedError
-
-    async def _again(
-        self,
-        work: Callable[[AsyncSession], Awaitable[list[Record]]],
-        *,
-        name: str,
-        caller: Caller,
-        write: bool,
-        retries: int | None,
-        settings: ExecutionSettings | None,
-    ) -> list[Record]:
-        raise NotImplementedError
 
     def _known(self, operation: str | Operation) -> Operation:
         return self.core.operation(operation) if isinstance(operation, str) else operation

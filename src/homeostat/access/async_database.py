@@ -12,8 +12,8 @@ stays committed: who has to know uses an idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -28,10 +28,9 @@ from homeostat.access.executor import left_ms
 from homeostat.access.operation import Operation
 from homeostat.access.outcome import may_run_again, unknown
 from homeostat.access.pool import DRAIN_SECONDS
-from homeostat.access.results import Asked, ResultCounts
-from homeostat.access.session import Isolation, Session, WriteHook, checked
+from homeostat.access.results import ResultCounts
+from homeostat.access.session import Isolation, WriteHook
 from homeostat.access.settings import ExecutionSettings, within_budget
-from homeostat.access.shape import shaped
 from homeostat.access.threads import Threads
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import DeadlineExceededError, HomeostatError
@@ -100,21 +99,20 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
                 return rows
         return await self._run(operation, params, caller)
 
-    @asynccontextmanager
-    async def transaction(
+    def transaction(
         self,
         *,
         write: bool = True,
         caller: Caller = ANYONE,
         name: str = "transaction",
         isolation: Isolation | None = None,
-    ) -> AsyncIterator[AsyncSession]:
+    ) -> AbstractAsyncContextManager[AsyncSession]:
         """Hold one connection in a transaction; see `Database.transaction`.
 
-        A commit that was begun is never cancelled: its outcome is waited for.
+        It begins with its first statement, so that a hop to a thread is spared: until then it
+        holds no lock. A commit that was begun is never cancelled: its outcome is waited for.
         """
-        async with self._session(name, caller, write=write, isolation=isolation) as session:
-            yield session
+        return self._session(name, caller, write=write, isolation=isolation)
 
     def session(
         self, *, caller: Caller = ANYONE, name: str = "session"
@@ -167,15 +165,15 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         settings = self._executor.settings_of(operation, caller)
         if settings.announce_caller or settings.deadline_ms is None or settings.cache_seconds:
             return None
-        if settings.shapes:
-            operation = shaped(operation, settings, "sqlite")
-        lease = self.pool.take_idle(operation.name, busy=True)
+        arrival = self._now()
+        lease = self.pool.take_idle(operation.name, busy=True, now=arrival)
         if lease is None:
             return None
-        arrival = lease.since
         limit_ms = min(INLINE_MS_MAX, settings.deadline_ms)
         try:
-            params = checked(operation, params, caller, settings, self.core.clock)
+            operation, params, _ = self._executor.prepared(
+                operation, params, caller, settings, arrival
+            )
             if caller.read_token:  # on SQLite it is looked at, and nothing is waited for
                 name = operation.name
                 self._executor.freshen(lease, name, caller, settings, arrival=arrival)
@@ -207,16 +205,10 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
         executor = self._executor
         arrival = began = self._now()
         settings = settings or executor.settings_of(operation, caller)
-        if settings.shapes:
-            operation = shaped(operation, settings, self.core.dialect)
-        given = params
-        params = checked(operation, params, caller, settings, self.core.clock)
-        asked: Asked | None = None
-        if executor.results is not None and settings.cache_seconds:
-            asked = executor.results.asked(operation, given, caller, settings, now=arrival)
-            if asked.found is not None:
-                executor.count(operation, caller, self._now() - arrival, rows=asked.found)
-                return asked.found
+        operation, params, asked = executor.prepared(operation, params, caller, settings, arrival)
+        if asked is not None and asked.found is not None:
+            executor.count(operation, caller, self._now() - arrival, rows=asked.found)
+            return asked.found
         attempt = self._alone.way(operation, caller, settings, otherwise=self._attempt)
         tries = 1 + settings.retries
         while True:
@@ -281,49 +273,6 @@ class AsyncDatabase(AsyncTransactions, AsyncBulk):
             await self._queue.give_back(session)
         executor.count(operation, caller, self._now() - arrival, params=params, rows=rows)
         return rows
-
-    @asynccontextmanager
-    async def _session(
-        self,
-        name: str,
-        caller: Caller,
-        *,
-        write: bool | None,
-        isolation: Isolation | None = None,
-        settings: ExecutionSettings | None = None,
-    ) -> AsyncIterator[AsyncSession]:
-        arrival = self._now()
-        if settings is None:
-            settings = self._executor.settings_for(name, caller, write=bool(write))
-        waited = 0.0
-        session: Session | None = None
-        failed = True
-        try:
-            lease = await self._queue.acquire(name, caller, settings.wait_seconds, arrival)
-            waited = self._now() - arrival
-            session = self._executor.adopt(lease, name, caller, settings)
-            held = AsyncSession(session, self._threads, lease)
-            try:
-                if caller.read_token and not write:
-                    fresh = self._executor.freshening(name, caller, settings, arrival=arrival)
-                    await held.run(lambda s: s.freshen(fresh))
-                if write is not None:
-                    await held.run(lambda s: s.begin(write=write, isolation=isolation))
-                yield held
-                if write is not None:
-                    await self._threads.run(session.commit)
-            finally:
-                await self._queue.give_back(session)
-            failed = False
-        except (HomeostatError, asyncio.CancelledError):
-            raise
-        except BaseException:
-            failed = False  # the application's own
-            raise
-        finally:
-            if session is None:
-                waited = self._now() - arrival
-            self._executor.count_session(name, caller, session, waited, failed=failed)
 
 
 def _is_short(operation: Operation, dialect: str) -> bool:

@@ -26,7 +26,7 @@ class AsyncQueue:
         self, name: str, caller: Caller, seconds: float, arrival: float, *, busy: bool = False
     ) -> Lease:
         """Take a connection, after everyone who came earlier; see `Pool.acquire`."""
-        lease = self._pool.take_idle(name, busy=busy)
+        lease = self._pool.take_idle(name, busy=busy, now=arrival)
         if lease is not None:
             return lease
         waiter = LoopWaiter(name, arrival, busy=busy, caller=caller)

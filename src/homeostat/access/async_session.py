@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -17,12 +18,22 @@ T = TypeVar("T")
 
 
 class AsyncSession:
-    """What `AsyncDatabase.transaction` and `session` yield; see `Session`."""
+    """What `AsyncDatabase.transaction` and `session` yield; see `Session`.
 
-    def __init__(self, session: Session, threads: Threads, lease: Lease) -> None:
+    Attributes:
+        begun: whether anything was run with the session.
+    """
+
+    def __init__(
+        self, session: Session, threads: Threads, lease: Lease, begin: Callable[[], object] | None
+    ) -> None:
+        """Take a session; `begin` is run before the first work, on its thread: a hop is spared."""
         self._session = session
         self._threads = threads
         self._lease = lease
+        self._begin = begin
+        self._beginning = threading.Lock()
+        self.begun = False
 
     @property
     def caller(self) -> Caller:
@@ -87,4 +98,20 @@ class AsyncSession:
 
     async def run(self, work: Callable[[Session], T]) -> T:
         """Run blocking work with the session on its thread; cancelling stops its statement."""
-        return await self._threads.run(lambda: work(self._session), stop=self._lease.wire.cancel)
+        session = self._session
+
+        def first() -> T:
+            with self._beginning:
+                if self._begin is not None:
+                    self._begin()
+                    self._begin = None
+            return work(session)
+
+        self.begun = True
+        whole = first if self._begin is not None else lambda: work(session)
+        return await self._threads.run(whole, stop=self._lease.wire.cancel)
+
+    async def commit(self) -> None:
+        """Commit, if anything was run; a cancelled task waits for the outcome."""
+        if self.begun:
+            await self._threads.run(self._session.commit)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from homeostat.access.async_base import AsyncBase
 from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import ANYONE, Caller
-from homeostat.access.database import Database
 from homeostat.access.idempotency import (
     Once,
     Outcome,
@@ -31,21 +30,8 @@ from homeostat.errors import HomeostatError
 T = TypeVar("T")
 
 
-class AsyncTransactions:
+class AsyncTransactions(AsyncBase):
     """What `AsyncDatabase` does with whole transactions."""
-
-    core: Database
-
-    def _session(
-        self,
-        name: str,
-        caller: Caller,
-        *,
-        write: bool | None,
-        isolation: Isolation | None = None,
-        settings: ExecutionSettings | None = None,
-    ) -> AbstractAsyncContextManager[AsyncSession]:
-        raise NotImplementedError
 
     async def _execute_once(
         self, operation: Operation, params: Params, caller: Caller, key: str

@@ -19,7 +19,7 @@ from homeostat.access.lease import Lease
 from homeostat.access.operation import Operation
 from homeostat.access.outcome import may_run_again, unknown
 from homeostat.access.pool import Pool
-from homeostat.access.results import Results, remembering
+from homeostat.access.results import Asked, Results, remembering
 from homeostat.access.sampling import Sampler
 from homeostat.access.session import Isolation, Session, WriteHook, checked
 from homeostat.access.settings import (
@@ -107,16 +107,14 @@ class Executor(Counting):
         if settings is None:
             planner = self._planner
             settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
-        if settings.shapes:
-            operation = shaped(operation, settings, self._dialect)
-        given = params
-        if params.keys() != operation.names or operation.scope is not None:
-            params = checked(operation, params, caller, settings, self.clock)
+        asked: Asked | None = None
+        plain = self.results is None and not settings.shapes and operation.scope is None
+        if not plain or params.keys() != operation.names:
+            operation, params, asked = self.prepared(operation, params, caller, settings, arrival)
         attempt = self._run_alone
         if settings.announce_caller or (operation.write and self._hooks):
             attempt = self._run_in_transaction
-        if self.results is not None and (settings.cache_seconds or operation.write):
-            asked = self.results.asked(operation, given, caller, settings, now=arrival)
+        if asked is not None:
             if asked.found is not None:
                 self.count(operation, caller, self.now() - arrival, rows=asked.found)
                 return asked.found
@@ -133,6 +131,29 @@ class Executor(Counting):
                 if not again or tries < 1 or left_ms(settings, began - arrival) == 0.0:
                     self.count(operation, caller, began - arrival, failed=True)
                     raise
+
+    def prepared(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings,
+        now: float,
+    ) -> tuple[Operation, Params, Asked | None]:
+        """Return an operation as it is read, and the parameters that it runs with.
+
+        The third: what the cache of results has to do with the call; None: nothing.
+
+        Raises:
+            StatementError, ScopeRefusedError: as `checked`.
+        """
+        if settings.shapes:
+            operation = shaped(operation, settings, self._dialect)
+        given = params
+        params = checked(operation, params, caller, settings, self.clock)
+        if self.results is None or not (settings.cache_seconds or operation.write):
+            return operation, params, None
+        return operation, params, self.results.asked(operation, given, caller, settings, now=now)
 
     def _run_alone(
         self,

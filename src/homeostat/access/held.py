@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _thread
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from homeostat.errors import AccessError, HomeostatError
 
@@ -61,8 +61,7 @@ class Held(AbstractContextManager["Session"]):
             AccessError: it is entered already, here or by another thread.
         """
         if self._entered:
-            message = "The block is entered already. Ask the database for one of its own each time."
-            raise AccessError(message, where=self._name)
+            refuse_again(self._name)
         self._entered = True  # no call between the look and this, so no other thread
         executor, name, caller, write = self._executor, self._name, self._caller, self._write
         self._arrival = arrival = executor.now()
@@ -121,6 +120,12 @@ class Held(AbstractContextManager["Session"]):
         if self._session is not None:
             with suppress(RuntimeError):  # the interpreter is ending
                 _thread.start_new_thread(_leave, (self, self._session))
+
+
+def refuse_again(name: str) -> NoReturn:
+    """Refuse to enter a block that is entered already: it would lose the session it holds."""
+    message = "The block is entered already. Ask the database for one of its own each time."
+    raise AccessError(message, where=name)
 
 
 def _leave(held: Held, session: Session) -> None:

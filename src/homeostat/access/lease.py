@@ -1,6 +1,7 @@
 """The pool's smallest parts: a Lease of one connection, and a Waiter in the queue.
 
-Plain records; the pool changes them under its lock.
+Plain records; the pool changes them under its lock. Only what a lease has run is written without:
+by who holds the lease, as one value, so that a report sees it whole.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ class Lease:
         wire: the connection; use it only while the lease is yours.
         name: the operation that took it; empty while it is idle.
         since: when it was taken.
-        busy_since: when the statement under way began, or None.
-        busy_seconds: time of finished statements in this lease.
+        ran: time of finished statements in this lease, and when the one under way began, or None.
         quiet_since: when its last statement ended, or when it was taken.
         leak_told: the `since` of the last lease of it that was told to leak.
         taken_at: where in the application it was taken; empty: for a single operation.
@@ -31,8 +31,6 @@ class Lease:
 
     __slots__ = (
         "busy_counted",
-        "busy_seconds",
-        "busy_since",
         "fresh",
         "idle_counted",
         "inherited",
@@ -40,6 +38,7 @@ class Lease:
         "lock_counted",
         "name",
         "quiet_since",
+        "ran",
         "since",
         "taken_at",
         "wire",
@@ -53,8 +52,7 @@ class Lease:
         self.since = self.quiet_since = 0.0
         self.taken_at = NOWHERE
         self.leak_told = -1.0
-        self.busy_since: float | None = None
-        self.busy_seconds = 0.0
+        self.ran: tuple[float, float | None] = (0.0, None)
         self.busy_counted = 0.0  # what earlier reports already hold of this lease
         self.idle_counted = 0.0
         self.lock_counted = wire.lock_wait_seconds
@@ -64,14 +62,26 @@ class Lease:
         self.name = name
         self.since = self.quiet_since = now
         self.taken_at = taken_at
-        self.busy_since = now if busy else None
-        self.busy_seconds = self.busy_counted = self.idle_counted = 0.0
+        self.ran = (0.0, now if busy else None)
+        self.busy_counted = self.idle_counted = 0.0
+
+    def start(self, now: float) -> None:
+        """Note that a statement begins."""
+        self.ran = (self.ran[0], now)
+
+    def stop(self, now: float) -> float:
+        """Note that the statement under way has ended; return how long it took."""
+        seconds, since = self.ran
+        took = 0.0 if since is None else now - since
+        self.quiet_since = now
+        self.ran = (seconds + took, None)
+        return took
 
     def count(self, usage: Usage, now: float) -> None:
         """Add what is not yet counted of this lease, the statement under way included."""
-        busy = self.busy_seconds
-        if self.busy_since is not None:
-            busy += max(0.0, now - self.busy_since)
+        busy, since = self.ran
+        if since is not None:
+            busy += max(0.0, now - since)
         idle = max(0.0, now - self.since - busy)
         usage.busy_seconds += busy - self.busy_counted
         if idle > self.idle_counted:

@@ -69,8 +69,8 @@ class Pool(Opening):
             name: the operation; time-outs and reports name it.
             wait_seconds: the longest wait.
             arrival: when the caller came, by the pool's clock; None: now.
-            busy: whether a statement runs for the whole lease. Otherwise `mark` tells when, and
-                where it was taken is kept.
+            busy: whether a statement runs for the whole lease. Otherwise the lease is told when,
+                and where it was taken is kept.
             caller: their criticality says who is refused first when there are too many, their
                 segment under whom a wait is counted.
 
@@ -98,8 +98,8 @@ class Pool(Opening):
                 lease.name = name
                 lease.since = lease.quiet_since = now
                 lease.taken_at = taken_at
-                lease.busy_since = now if busy else None
-                lease.busy_seconds = lease.busy_counted = lease.idle_counted = 0.0
+                lease.ran = (0.0, now if busy else None)
+                lease.busy_counted = lease.idle_counted = 0.0
                 return lease
             waiter = Waiter(name, now, busy=busy, caller=caller, taken_at=taken_at)
             self._line_up(waiter, self._now(), may_wait=wait_seconds)
@@ -125,7 +125,7 @@ class Pool(Opening):
             now = self._now()
         with self._lock:
             usage = self._usage
-            since = lease.busy_since
+            since = lease.ran[1]
             if since is not None and since == lease.since and not lease.busy_counted:
                 usage.busy_seconds += now - since  # one statement all along: nothing was idle
             else:
@@ -141,16 +141,6 @@ class Pool(Opening):
                 return
             closing = self._part_with(lease, now, broken=broken)
         close_all(closing)
-
-    def mark(self, lease: Lease, *, busy: bool) -> float:
-        """Note that a statement begins or has ended on a lease; return the time now."""
-        now = self._now()
-        with self._lock:
-            if lease.busy_since is not None:
-                lease.busy_seconds += max(0.0, now - lease.busy_since)
-            lease.busy_since = now if busy else None
-            lease.quiet_since = now
-        return now
 
     # -- the cold parts ---------------------------------------------------------------------
 
@@ -189,9 +179,8 @@ class Pool(Opening):
             self._line_up(waiter, self._now(), may_wait=may_wait)
         return None
 
-    def take_idle(self, name: str, *, busy: bool) -> Lease | None:
+    def take_idle(self, name: str, *, busy: bool, now: float) -> Lease | None:
         """Take a connection if one is idle; else None, and nobody waits. See `acquire`."""
-        now = self._now()
         with self._lock:
             if not self._idle:
                 return None

@@ -185,7 +185,7 @@ class Queue:
         quiet = [
             one
             for one in self._leases
-            if one.name and one.busy_since is None and now - one.quiet_since > seconds
+            if one.name and one.ran[1] is None and now - one.quiet_since > seconds
         ]
         quiet.sort(key=lambda one: one.quiet_since)
         leaks: list[LeakReport] = []

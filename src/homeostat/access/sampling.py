@@ -143,11 +143,11 @@ class Sampler:
             raise ValueError(message)
         self.capture: Capture = capture
         self.slow_us = slow_ms * 1000
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str | tuple[str, str], Tally] = {}
         self._rest = Tally(NEVER, NEVER)  # of operations past TALLIES_MAX, and of all when off
 
-    def tally(self, name: str) -> Tally:
-        """Return the tally of an operation, or of a statement of a transaction."""
+    def tally(self, name: str | tuple[str, str]) -> Tally:
+        """Return the tally of an operation, or of a transaction's statement (both names)."""
         tally = self._tallies.get(name)
         if tally is None:
             if self.capture == "off" or len(self._tallies) >= TALLIES_MAX:

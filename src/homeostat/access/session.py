@@ -79,8 +79,9 @@ class Session:
         self.moved = Moved() if sizes else None  # None: its bytes are not counted
         self._executor = executor
         self._pool = executor.pool
+        self._now = executor.now
         self._lease: Lease | None = lease
-        self._settings = settings
+        self.settings = settings
         self._hooks = executor.hooks
         self._name = name
         self._results = executor.results
@@ -106,14 +107,14 @@ class Session:
             StatementError: plain SQL that would end the transaction.
             DatabaseError: as of `Wire.execute`.
         """
-        limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
+        limit_ms = self.settings.deadline_ms if deadline_ms is None else deadline_ms
         if isinstance(sql, str):
             rows = self._execute_plain(sql, params, limit_ms)
             self._count(None, sql, params, rows)
             return rows
-        if self._settings.shapes:
-            sql = shaped(sql, self._settings, self.dialect)
-        params = checked(sql, params, self.caller, self._settings, self._clock)
+        if self.settings.shapes:
+            sql = shaped(sql, self.settings, self.dialect)
+        params = checked(sql, params, self.caller, self.settings, self._clock)
         text = sql.sql_for(self.dialect)
         lease, began = self.start_statement()  # as _Statement, without an object for it
         try:
@@ -123,8 +124,8 @@ class Session:
         finally:
             self.finish_statement(lease, began)
         self._count(sql, text, params, rows)
-        if self._settings.rows_max is not None:
-            within_budget(sql, rows, self._settings.rows_max)
+        if self.settings.rows_max is not None:
+            within_budget(sql, rows, self.settings.rows_max)
         if sql.write and self._hooks:
             write = Write(sql, params, self.caller, rows.changed)
             for hook in self._hooks:
@@ -159,7 +160,7 @@ class Session:
         if not isinstance(sql, str):
             text, tables = sql.sql_for(self.dialect), sql.tables
             for row in rows if sql.scope is not None else ():
-                checked(sql, row, self.caller, self._settings, self._clock)
+                checked(sql, row, self.caller, self.settings, self._clock)
         with _Statement(self) as wire:
             self._written.add(tables)
             changed = wire.execute_many(str(text), rows)
@@ -197,12 +198,12 @@ class Session:
             if sql.write:
                 message = "A stream only reads. Run an operation that writes with `execute`."
                 raise StatementError(message, where=sql.name)
-            if self._settings.shapes:
-                sql = shaped(sql, self._settings, self.dialect)
-            params = checked(sql, params, self.caller, self._settings, self._clock)
+            if self.settings.shapes:
+                sql = shaped(sql, self.settings, self.dialect)
+            params = checked(sql, params, self.caller, self.settings, self._clock)
             text = sql.sql_for(self.dialect)
-        limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
-        size = at_least_one(size, self._settings.batch_size)
+        limit_ms = self.settings.deadline_ms if deadline_ms is None else deadline_ms
+        size = at_least_one(size, self.settings.batch_size)
         return Batches(self, str(text), params, size=size, deadline_ms=limit_ms)
 
     @contextmanager
@@ -247,8 +248,10 @@ class Session:
         deadline_ms: float | None = None,
     ) -> None:
         """Begin the transaction; PostgreSQL is told the caller."""
-        limit_ms = self._settings.deadline_ms if deadline_ms is None else deadline_ms
-        with _Statement(self) as wire:
+        limit_ms = self.settings.deadline_ms if deadline_ms is None else deadline_ms
+        lease, began = self.start_statement()  # as _Statement, here and in commit
+        wire = lease.wire
+        try:
             wire.begin(write=write, deadline_ms=limit_ms)
             if self.dialect == "postgresql":
                 if isolation is not None:
@@ -256,6 +259,8 @@ class Session:
                     wire.execute(text, deadline_ms=limit_ms)
                 if self.caller is not ANYONE:
                     announce(wire, self.caller, deadline_ms=limit_ms)
+        finally:
+            self.finish_statement(lease, began)
 
     def read_token(self, key: str) -> str:
         """Return a token for all that is committed now; see `Database.read_token`."""
@@ -270,8 +275,11 @@ class Session:
 
     def commit(self) -> None:
         """Commit."""
-        with _Statement(self) as wire:
-            wire.commit(deadline_ms=self._settings.deadline_ms)
+        lease, began = self.start_statement()
+        try:
+            lease.wire.commit(deadline_ms=self.settings.deadline_ms)
+        finally:
+            self.finish_statement(lease, began)
 
     @property
     def has_ended(self) -> bool:
@@ -307,12 +315,16 @@ class Session:
             raise AccessError("The session has ended. Use it inside its `with` block only.")
         if lease.inherited:
             raise AccessError("The session is the parent process's. Open one after the fork.")
-        return lease, self._pool.mark(lease, busy=True)
+        now = self._now()
+        lease.ran = (lease.ran[0], now)  # as lease.start, without another call
+        return lease, now
 
     def finish_statement(self, lease: Lease, began: float) -> None:
         """Note that a statement has ended."""
-        self._took_seconds = self._pool.mark(lease, busy=False) - began
-        self.busy_seconds += self._took_seconds
+        lease.quiet_since = now = self._now()  # as lease.stop
+        self._took_seconds = took = now - began
+        lease.ran = (lease.ran[0] + took, None)
+        self.busy_seconds += took
         if self._results is not None and self._written and not lease.wire.in_transaction:
             self._forget_written()
 
@@ -335,21 +347,15 @@ class Session:
         seconds = self._took_seconds
         expected_ms = None if operation is None else operation.expected_ms
         tally = statistics.see(
-            f"{self._name}\0{sql if operation is None else operation.name}",
+            (self._name, sql if operation is None else operation.name),
             seconds * 1e6,
             late=expected_ms is not None and seconds * 1000 > expected_ms,
         )
         if tally is not None:
             call = self._executor.seen(
-                operation,
-                sql,
-                params,
-                self.caller,
-                self._settings,
-                seconds,
-                rows,
+                operation, sql, params, self.caller, self.settings, seconds, rows,
                 transaction=self._name,
-            )
+            )  # fmt: skip
             statistics.keep(tally, call)
 
 

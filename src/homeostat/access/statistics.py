@@ -186,8 +186,11 @@ class Statistics:
             series = self._series.get(key) or self._add(key)
             series.size(rows, moved.received, moved.sent)
 
-    def see(self, name: str, latency_us: float, *, late: bool) -> Tally | None:
-        """Count a statement of a transaction for sampling only; returns as `record`."""
+    def see(self, name: tuple[str, str], latency_us: float, *, late: bool) -> Tally | None:
+        """Count a statement of a transaction for sampling only; returns as `record`.
+
+        `name`: the transaction's and the statement's.
+        """
         with self._lock:
             tally = self.sampler.tally(name)
             tally.seen += 1

@@ -13,31 +13,39 @@ from homeostat.driver.wire import Params
 
 FIXED_BYTES = 8
 ROWS_COUNTED = 16  # of a result: 2 us for two columns
+_NUMBERS = frozenset({int, float, bool})
 
 
 def bytes_of(values: Iterable[object]) -> int:
     """Return how many bytes the values take."""
     total = 0
     for value in values:
-        if isinstance(value, str):
-            total += len(value) if value.isascii() else len(value.encode(errors="replace"))
-        elif isinstance(value, bytes | bytearray | memoryview):
-            total += len(value)
-        elif isinstance(value, Mapping):
-            total += bytes_of(value) + bytes_of(value.values())
-        elif isinstance(value, list | tuple):
-            total += bytes_of(value)
-        elif value is not None:
+        if type(value) in _NUMBERS:
             total += FIXED_BYTES
+        elif isinstance(value, str):
+            total += len(value) if value.isascii() else len(value.encode(errors="replace"))
+        elif value is not None:
+            total += _bytes_of_other(value)
     return total
+
+
+def _bytes_of_other(value: object) -> int:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return len(value)
+    if isinstance(value, Mapping):
+        return bytes_of(value) + bytes_of(value.values())
+    if isinstance(value, list | tuple):
+        return bytes_of(value)
+    return FIXED_BYTES
 
 
 def bytes_of_rows(rows: Sequence[Iterable[object]]) -> float:
     """Return how many bytes the rows take: of at most so many they are counted, and scaled up."""
     count = len(rows)
-    step = -(-count // ROWS_COUNTED)
-    counted = rows if step <= 1 else rows[::step]
-    return sum(map(bytes_of, counted)) * (count / len(counted)) if count else 0.0
+    if count <= ROWS_COUNTED:
+        return sum([bytes_of(row) for row in rows])
+    counted = rows[:: -(-count // ROWS_COUNTED)]
+    return sum([bytes_of(row) for row in counted]) * (count / len(counted))
 
 
 class Moved:

@@ -1,0 +1,165 @@
+"""What all of the asyncio form stands on: an open handle, and sessions held on its connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+from homeostat.access.async_queue import AsyncQueue
+from homeostat.access.async_session import AsyncSession
+from homeostat.access.caller import Caller
+from homeostat.access.database import Database
+from homeostat.access.executor import Executor
+from homeostat.access.held import refuse_again
+from homeostat.access.operation import Operation
+from homeostat.access.session import Isolation, Session
+from homeostat.access.settings import ExecutionSettings
+from homeostat.access.threads import Threads
+from homeostat.driver.wire import Params, Rows
+from homeostat.errors import HomeostatError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+T = TypeVar("T")
+FAILURES = (HomeostatError, asyncio.CancelledError)
+
+
+class AsyncBase:
+    """One database for one event loop; what `AsyncTransactions` and `AsyncBulk` work with."""
+
+    core: Database
+    _executor: Executor
+    _queue: AsyncQueue
+    _threads: Threads
+
+    def _session(
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None = None,
+        settings: ExecutionSettings | None = None,
+    ) -> AsyncHeld:
+        """Hold a connection; `write` None: no transaction."""
+        return AsyncHeld(self, name, caller, write=write, isolation=isolation, settings=settings)
+
+    async def _run(
+        self,
+        operation: Operation,
+        params: Params,
+        caller: Caller,
+        settings: ExecutionSettings | None = None,
+    ) -> Rows:
+        raise NotImplementedError
+
+    async def _again(
+        self,
+        work: Callable[[AsyncSession], Awaitable[T]],
+        *,
+        name: str,
+        caller: Caller,
+        write: bool = True,
+        isolation: Isolation | None = None,
+        retries: int | None = None,
+        has_key: bool = False,
+        settings: ExecutionSettings | None = None,
+    ) -> T:
+        raise NotImplementedError
+
+
+class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
+    """One session as an `async with` block; as `Held`, but it begins with its first statement."""
+
+    __slots__ = (
+        "_base", "_caller", "_held", "_isolation", "_name", "_session", "_settings",
+        "_waited", "_write",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        base: AsyncBase,
+        name: str,
+        caller: Caller,
+        *,
+        write: bool | None,
+        isolation: Isolation | None,
+        settings: ExecutionSettings | None,
+    ) -> None:
+        """Take what it will be; nothing is held before it is entered."""
+        self._base = base
+        self._name = name
+        self._caller = caller
+        self._write = write
+        self._isolation = isolation
+        self._settings = settings
+        self._waited = 0.0
+        self._session: Session
+        self._held: AsyncSession | None = None  # while it is entered
+
+    async def __aenter__(self) -> AsyncSession:
+        """Take a connection.
+
+        Raises:
+            AccessError: it is entered already.
+        """
+        if self._held is not None:
+            refuse_again(self._name)
+        base, name, caller = self._base, self._name, self._caller
+        executor = base._executor  # noqa: SLF001  this module's own
+        arrival = executor.now()
+        settings = self._settings
+        if settings is None:
+            settings = executor.settings_for(name, caller, write=bool(self._write))
+        try:
+            lease = await base._queue.acquire(name, caller, settings.wait_seconds, arrival)  # noqa: SLF001
+        except BaseException as error:
+            waited = executor.now() - arrival
+            executor.count_session(name, caller, None, waited, failed=isinstance(error, FAILURES))
+            raise
+        self._waited = executor.now() - arrival
+        self._session = session = executor.adopt(lease, name, caller, settings)
+        begins = self._write is not None or bool(caller.read_token)
+        threads = base._threads  # noqa: SLF001
+        self._held = AsyncSession(session, threads, lease, self._begin if begins else None)
+        return self._held
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit, or after an error return the connection, which rolls back."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        base, session = self._base, self._session
+        failed = isinstance(error, FAILURES)
+        try:
+            try:
+                if kind is None and self._write is not None:
+                    await held.commit()
+            finally:
+                await base._queue.give_back(session)  # noqa: SLF001
+        except FAILURES:
+            failed = True
+            raise
+        finally:
+            base._executor.count_session(  # noqa: SLF001
+                self._name, self._caller, session, self._waited, failed=failed
+            )
+
+    def _begin(self) -> None:
+        """Begin; runs on a thread before the first work."""
+        session, caller = self._session, self._caller
+        if caller.read_token and not self._write:
+            executor = self._base._executor  # noqa: SLF001
+            arrival = executor.now() - self._waited  # what the application did since is its own
+            settings = session.settings
+            session.freshen(executor.freshening(self._name, caller, settings, arrival=arrival))
+        if self._write is not None:
+            session.begin(write=self._write, isolation=self._isolation)
