@@ -28,13 +28,17 @@ def pg_version(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def pg_servers() -> Iterator[Callable[[str], PostgresServer]]:
-    """Return the session's server of a version; it is started when it is first asked for."""
+    """Return the session's server of a version; it is started when it is first asked for.
+
+    It does not wait for the disk (fsync is off): that was half of what making and dropping each
+    test's database took. A test that looks at such settings has a server of its own.
+    """
     with ExitStack() as stack:
         running: dict[str, PostgresServer] = {}
 
         def get(version: str) -> PostgresServer:
             if version not in running:
-                running[version] = stack.enter_context(running_server(version=version))
+                running[version] = stack.enter_context(running_server(fsync=False, version=version))
             return running[version]
 
         yield get

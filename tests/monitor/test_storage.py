@@ -98,11 +98,10 @@ def test_a_file_that_is_not_in_wal_mode_is_told(tmp_path: Path, sqlite_path: Pat
 
 
 def test_commits_that_a_crash_can_lose_are_told(
-    tmp_path: Path, pg_server: PostgresServer, pg_database: str
+    tmp_path: Path, pg_own_server: PostgresServer
 ) -> None:
-    name = pg_database.rpartition("/")[2]
-    pg_server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    with ward(tmp_path / "data", pg_database) as one:
+    pg_own_server.execute("ALTER DATABASE postgres SET synchronous_commit = off")
+    with ward(tmp_path / "data", pg_own_server.url()) as one:
         one.tick("health")
         found = one.open("weak-setting")
         assert found is not None
