@@ -14,7 +14,16 @@ import pytest
 
 from homeostat.driver.wire import Wire
 from homeostat.logbook.rows import RemedyRecord
-from tests.faults.killing import SECONDS, at_each, commits, end_of, last, operated
+from tests.faults.killing import (
+    ENDS,
+    SECONDS,
+    at_each,
+    commits,
+    end_of,
+    last,
+    operated,
+    until_judged,
+)
 from tests.faults.processes import running
 from tests.faults.tuned import clones, traffic
 from tests.servers import wait_until
@@ -34,7 +43,7 @@ SOURCE = "SELECT count(*), sum(id), sum(customer_id), sum(total) FROM orders"
 
 def check(url: str, data: Path, rows: tuple[object, ...]) -> RemedyRecord:
     record = end_of(data, CREATE)
-    assert record.state in {"kept", "reverted", "ineffective"}, (record.state, record.verdict)
+    assert record.state in ENDS, record.verdict
     wire = open_wire(url)
     try:
         built = {record.parameters["index"]["name"]} if record.state == "kept" else set()
@@ -74,7 +83,10 @@ def kill_at(new_url: Callable[[], str], directory: Path, points: list[tuple[str,
     """Before a commit its effect is there and not recorded; after one, the next has not begun."""
 
     def killed(when: str, number: int) -> None:
-        play(new_url(), directory / f"{when}-{number}", (when, str(number)))
+        def once(data: Path) -> RemedyRecord:
+            return play(new_url(), data, (when, str(number)))
+
+        until_judged(once, directory / f"{when}-{number}")
 
     at_each(points, killed, at_once=PLAYS_AT_ONCE)
 

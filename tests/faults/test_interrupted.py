@@ -1,13 +1,11 @@
 """The operator is killed before and after every commit of a remedy; a successor takes over.
 
-The commits are enumerated by a run that nothing interrupts. Whatever the point: the remedy ends
-kept or undone, the application's pool and the stored settings agree with how it ended, and the
-audit chain holds.
+The commits are enumerated by a run that nothing interrupts. Whatever the point: the remedy ends,
+the application's pool and the stored settings agree with how it ended, and the audit chain holds.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +14,16 @@ import pytest
 
 from homeostat.logbook.rows import RemedyRecord
 from tests.faults.application import POOL
-from tests.faults.killing import around, at_each, commits, end_of, logbook, operated
+from tests.faults.killing import (
+    ENDS,
+    around,
+    at_each,
+    commits,
+    end_of,
+    logbook,
+    operated,
+    until_judged,
+)
 from tests.faults.processes import Process, running
 from tests.servers import wait_until
 
@@ -28,7 +35,6 @@ REMEDY_PARTS = frozenset({"save_remedy", "save_step", "set_value"})
 
 def play(url: str, data: Path, kill: tuple[str, ...], *, serial: bool) -> RemedyRecord:
     """Run the application and an operator that dies; let a successor finish; check the end."""
-    shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
     more = ["serial"] if serial else []
     with ExitStack() as stack:
@@ -53,17 +59,15 @@ def check(record: RemedyRecord, application: Process, data: Path) -> None:
         steps = {step.name: step for step in book.steps(record.run)}
         if record.applied is not None:
             assert steps["apply"].undo == {"values": {}}, "the undo of a redone move was lost"
-    assert record.state in {"kept", "ineffective", "reverted"}, (record.state, record.verdict)
+    assert record.state in ENDS, record.verdict
 
 
 @pytest.mark.slow
-@pytest.mark.timed
 def test_killed_at_every_commit(new_url: Callable[[], str], tmp_path: Path) -> None:
     kill_everywhere(new_url, tmp_path, ending="kept", serial=False)
 
 
 @pytest.mark.slow
-@pytest.mark.timed
 @pytest.mark.parametrize(
     "new_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
 )
@@ -77,19 +81,21 @@ def kill_everywhere(
     new_url: Callable[[], str], tmp_path: Path, *, ending: str, serial: bool
 ) -> None:
     """Run a remedy whole, then once more for each of its commits, killed before and after it."""
-    for _ in range(WHOLE_PLAYS):  # a busy machine may blur the batches, which are short here
-        record = play(new_url(), tmp_path / "whole", (), serial=serial)
+    for number in range(WHOLE_PLAYS):  # a busy machine may blur the batches, which are short here
+        whole = tmp_path / f"whole-{number}"
+        record = play(new_url(), whole, (), serial=serial)
         if record.state == ending:
             break
     assert record.state == ending, record.verdict
-    points = commits(tmp_path / "whole", REMEDY_PARTS)
+    points = commits(whole, REMEDY_PARTS)
     assert len(points) >= (11 if serial else 8), "moves commit intent and observation apart"
     if serial:
         points = points[-4:]  # up to the verdict, the commits are those of the other ending
 
-    def killed(when: str, number: int) -> None:
-        data = tmp_path / f"{when}-{number}"
-        found = play(new_url(), data, (when, str(number)), serial=serial)
-        assert found.state in {ending, "reverted"}, (when, number, found.verdict)
+    def killed(when: str, number: int) -> None:  # how it ends hangs on the clock, and may be any
+        def once(data: Path) -> RemedyRecord:
+            return play(new_url(), data, (when, str(number)), serial=serial)
+
+        until_judged(once, tmp_path / f"{when}-{number}")
 
     at_each(around(points), killed, at_once=PLAYS_AT_ONCE)

@@ -7,7 +7,6 @@ to the byte, with its mode, what it was, nothing is left beside it, and PgBounce
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,7 +106,7 @@ def test_killed_at_every_step_and_every_commit(server: PostgresServer, tmp_path:
 
     def killed(when: str, number: int) -> None:
         for again in range(WHOLE_PLAYS):  # a growth that was not kept has fewer commits
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contextlib.suppress(TimeoutError):
                 play(server, tmp_path / f"{when}-{number}-{again}", (when, str(number)))
                 return
         raise AssertionError((when, number))

@@ -115,7 +115,6 @@ def test_a_trouble_that_ended_by_itself_is_not_credited(sqlite_path: Path, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.timed
 def test_observe_changes_nothing_and_says_what_it_would_do(
     sqlite_path: Path, tmp_path: Path
 ) -> None:
@@ -147,7 +146,6 @@ def test_what_a_person_reverts_is_undone_and_not_tried_again(
 
 
 @pytest.mark.slow
-@pytest.mark.timed
 def test_a_paused_operator_applies_nothing_until_it_is_resumed(
     sqlite_path: Path, tmp_path: Path
 ) -> None:

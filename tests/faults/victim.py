@@ -19,7 +19,7 @@ from homeostat.operate.ownership import this_process
 from tests.faults.dying import mortal, serve
 
 CONFIG = Config(
-    monitor=MonitorConfig(performance_seconds=0.2, health_seconds=1.0, agent_silent_seconds=3.0),
+    monitor=MonitorConfig(performance_seconds=0.2, health_seconds=1.0, agent_silent_seconds=10.0),
     operate=OperateConfig(
         autonomy="auto",
         lease_seconds=2.0,
