@@ -31,7 +31,7 @@ CODE = [name for name in ("src", "tests", "bench", "scripts") if (ROOT / name).i
 TIERS = {"quick": "not slow and not long", "default": "not long", "full": ""}
 STAGE_SECONDS_MAX = {"quick": 600, "default": 3600, "full": 4 * 3600}  # a hang ends some time
 KILL_SECONDS = 10
-TOGETHER = 2  # processes that share the tests which do not judge by the clock
+TOGETHER = 3  # processes that share the tests which do not judge by the clock: many only wait
 
 
 @dataclass(slots=True)
@@ -141,11 +141,13 @@ def stage_doctests(options: Options) -> str:
 
 
 def stage_tests(options: Options) -> str:
-    """Run the tests of the tier: two at a time, then one by one those that judge by the clock."""
+    """Run the tests of the tier: three at a time, then one by one those that judge by the clock."""
     words = [TIERS[options.tier]] if TIERS[options.tier] else []
     if options.pytest:
         return _pytest(options, words, options.pytest)
-    together = _pytest(options, [*words, "not timed"], ["-n", str(TOGETHER)])
+    # each process gets a stretch of files, so that what a file sets up is set up once, not in each
+    shared = ["-n", str(TOGETHER), "--dist=worksteal"]
+    together = _pytest(options, [*words, "not timed"], shared)
     alone = "" if options.tier == "quick" else _pytest(options, [*words, "timed"], [])
     problems = {"together": together, "one by one": alone}
     return ", ".join(f"{problem} ({how})" for how, problem in problems.items() if problem)

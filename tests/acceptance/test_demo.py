@@ -70,7 +70,6 @@ def test_control_c_ends_it_with_a_stream_open_and_a_second_start_goes_on(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.timed
 def test_the_page_breaks_things_and_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
     with demo(tmp_path / "data", "--users", USERS, "--trouble", "idle-holders") as running:
         running.until(r"trouble ", 60.0)

@@ -205,7 +205,6 @@ def acted(engine: Engine, url: str) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timed
 def test_a_remedy_goes_through_all_its_moves_with_the_acting_role(
     homeostat: Run_, pg_server: PostgresServer, tmp_path: Path
 ) -> None:

@@ -143,7 +143,7 @@ def test_the_process_reports_every_second_and_stops_when_told(
     assert process.stdout is not None
     second = json.loads(process.stdout.readline())
     assert set(second) == {*Second.__struct_fields__}
-    assert second["seconds"] == pytest.approx(1.0, abs=0.5)
+    assert 0.5 < second["seconds"] < 3.0, "a busy machine may delay it"
     assert 20 < second["offered"] < 120
     process.send_signal(number)
     assert ended(process) == (0, "")
