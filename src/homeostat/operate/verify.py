@@ -171,7 +171,7 @@ def compare(before: Sequence[Batch], after: Sequence[Batch], demand: Demand) -> 
     elif -change < demand.reduction_min or fell > ALPHA:
         reason = f"at least -{demand.reduction_min:.0%} was asked for (p = {fell:.4f})"
     elif seen <= MECHANISM_BATCHES_SHARE:
-        reason = f"it fell, but not by this: {demand.mechanism} not seen"
+        reason = f"it fell, but not by this: it was not seen that {demand.mechanism}"
     else:
         outcome, reason = _credit(before, after, demand, fell)
     return Verdict(outcome, f"{numbers}: {reason}", old_median, new_median, probability, seen)

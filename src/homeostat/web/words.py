@@ -14,6 +14,7 @@ from typing import Any
 from homeostat.logbook.rows import Finding, RemedyRecord
 
 UNKNOWN = "unknown"
+ACRONYMS = frozenset({"cpu", "wal"})
 FACTS_MAX = 40  # lines of evidence shown; the API has all of it
 ITEMS_MAX = 12  # of one list within the evidence
 SEVERITIES = ("critical", "high", "warning", "info")
@@ -219,7 +220,7 @@ def label(name: str) -> str:
     words = re.split(r"[_.\s]+", name)
     if len(words) > 1 and words[-1] in FORMATS:
         words = words[:-1]
-    return sentence(" ".join("CPU" if word == "cpu" else word for word in words))
+    return sentence(" ".join(word.upper() if word in ACRONYMS else word for word in words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@
 (() => {
   const HEIGHT = 170;
   const GAP_STEPS = 2.6; // a hole this many steps wide is drawn as one
+  const NULL_EXPAND = 2; // uPlot.join
+  const GAP_LOOK = 3; // so many spans on either side tell what a step is
   const LINES = 6;
   const VALUES_WIDTH = 58;
   const WORDS = { kept: "kept", reverted: "undone", ineffective: "no effect" };
@@ -47,25 +49,25 @@
 
   // -- columns
 
-  function stepOf(points) {
-    const gaps = points.slice(1).map((point, i) => point[0] - points[i][0]);
-    gaps.sort((a, b) => a - b);
-    return gaps[Math.floor(gaps.length / 2)] || 10;
+  /** The span that is usual around one: what is older has fewer points than what is new. */
+  function usual(spans, i) {
+    const sides = [spans.slice(Math.max(0, i - GAP_LOOK), i), spans.slice(i + 1, i + 1 + GAP_LOOK)];
+    const least = sides.filter((side) => side.length).map((side) => Math.min(...side));
+    return least.length ? Math.max(...least) : spans[i];
   }
 
   function table(points, columns, shift = 0) {
-    const step = stepOf(points);
+    const spans = points.slice(1).map((point, i) => point[0] - points[i][0]);
     const out = [[], ...columns.map(() => [])];
-    let last = null;
-    for (const point of points) {
-      if (last !== null && point[0] - last > step * GAP_STEPS) {
-        out[0].push(last + step + shift);
-        columns.forEach((_, i) => out[i + 1].push(null));
+    points.forEach((point, i) => {
+      const step = i && usual(spans, i - 1);
+      if (i && spans[i - 1] > step * GAP_STEPS) {
+        out[0].push(points[i - 1][0] + step + shift);
+        columns.forEach((_, j) => out[j + 1].push(null));
       }
       out[0].push(point[0] + shift);
-      columns.forEach((column, i) => out[i + 1].push(point[column]));
-      last = point[0];
-    }
+      columns.forEach((column, j) => out[j + 1].push(point[column]));
+    });
     return out;
   }
 
@@ -91,7 +93,9 @@
         bands.push({ series: [series.length - 2, series.length - 1], fill: `${colour}26` });
       }
     });
-    return { data: tables.length > 1 ? uPlot.join(tables) : tables[0], series, bands };
+    // a hole in one line stays one where another line has points within it
+    const modes = tables.map((one) => one.map(() => NULL_EXPAND));
+    return { data: tables.length > 1 ? uPlot.join(tables, modes) : tables[0], series, bands };
   }
 
   /** How many times the least value is the greatest: a decade is needed for a logarithmic axis. */
