@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+ROUNDED_UP = 0.9995  # of a unit: with three digits that is 1
 SUB_BUCKET_BITS = 4  # 16 sub-buckets an octave: a bucket is at most 6.25 % wide
 _SUB_BUCKETS = 1 << SUB_BUCKET_BITS
 
@@ -217,3 +218,12 @@ class Sample:
     at: float
     value: Reading
     texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def size_text(size_bytes: float) -> str:
+    """Return bytes in the unit (powers of 1000) that leaves three digits: `12.3 MB`, `7 bytes`."""
+    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB")):
+        count = size_bytes / 10**power
+        if count >= ROUNDED_UP:
+            return f"{count:,.0f} {unit}" if count >= 100 * ROUNDED_UP else f"{count:.3g} {unit}"
+    return f"{size_bytes:.0f} bytes"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from homeostat.check.look import Look
 from homeostat.check.report import Cost, Finding
-from homeostat.check.words import size
 from homeostat.engine.disk import disk_readings
-from homeostat.measure import Severity
+from homeostat.measure import Severity, size_text
 
 
 def nearly_full(
@@ -33,7 +32,7 @@ def nearly_full(
         return
     yield Finding(
         severity=(Severity.CRITICAL if used >= monitor.disk_share_critical else Severity.WARNING),
-        what=f"the disk under the database is {100 * used:.0f} % full; {size(free)} are free",
+        what=f"the disk under the database is {100 * used:.0f} % full; {size_text(free)} are free",
         where=str(directory),
         cause="unknown: look with `du -x` for what has grown",
         evidence={"used_share": used, "free_bytes": free, **evidence},

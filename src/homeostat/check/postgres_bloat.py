@@ -14,9 +14,8 @@ from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.postgres_catalogue import Row, row_count, tables
 from homeostat.check.report import Cost, Finding
-from homeostat.check.words import size
 from homeostat.errors import DatabaseError
-from homeostat.measure import Severity
+from homeostat.measure import Severity, size_text
 
 PAGE_HEAD_BYTES = 40.0  # header and, in a b-tree, its special space
 ENTRY_BYTES = 12.0  # of an index entry: item pointer and tuple header
@@ -68,7 +67,7 @@ def _index_finding(row: Row, share: float, how: str) -> Finding:
     back = share * row["bytes"]
     return Finding(
         severity=Severity.WARNING if back >= GIVEN_BACK_HIGH else Severity.INFO,
-        what=f"a rebuild of {row['name']} gives back {size(back)} ({100 * share:.0f} %)",
+        what=f"a rebuild of {row['name']} gives back {size_text(back)} ({100 * share:.0f} %)",
         where=row["name"],
         cause="rows were deleted or moved; an index keeps the pages that they filled",
         evidence={
@@ -140,7 +139,7 @@ def _table_bloat(look: Look) -> Iterator[Finding]:
             continue
         yield Finding(
             severity=Severity.WARNING if back >= GIVEN_BACK_HIGH else Severity.INFO,
-            what=f"{row['name']} holds about {size(back)} of free space ({100 * share:.0f} %)",
+            what=f"{row['name']} holds about {size_text(back)} of free space ({100 * share:.0f} %)",
             where=row["name"],
             cause="rows were deleted or moved; VACUUM keeps their space for later rows",
             evidence={

@@ -26,9 +26,9 @@ from homeostat.check.postgres_catalogue import (
 )
 from homeostat.check.postgres_workload import workload
 from homeostat.check.report import Cost, Finding
-from homeostat.check.words import size, span
+from homeostat.check.words import span
 from homeostat.engine.candidates import name_of
-from homeostat.measure import Severity
+from homeostat.measure import Severity, size_text
 
 DAY_SECONDS = 86_400.0
 BUILD_LEFTOVERS = ("_ccnew", "_ccold")  # what REINDEX CONCURRENTLY calls the new and the old one
@@ -74,7 +74,7 @@ def _unused(look: Look) -> Iterator[Finding]:
             continue
         yield Finding(
             severity=Severity.WARNING if index["bytes"] >= 100e6 else Severity.INFO,
-            what=f"index {index['name']} takes {size(index['bytes'])} and was never used",
+            what=f"index {index['name']} takes {size_text(index['bytes'])} and was never used",
             where=index["name"],
             cause=f"no scan used it in {span(days * DAY_SECONDS)}, yet every write keeps it up",
             evidence={

@@ -9,8 +9,8 @@ from homeostat.check.check import Check
 from homeostat.check.look import Look
 from homeostat.check.postgres_settings import settings
 from homeostat.check.report import Cost, Finding
-from homeostat.check.words import size, span
-from homeostat.measure import Severity
+from homeostat.check.words import span
+from homeostat.measure import Severity, size_text
 
 MINUTES_10 = 600.0
 
@@ -49,7 +49,7 @@ def _late(look: Look, name: str, seconds: float, amount: float) -> Iterator[Find
         return
     yield Finding(
         severity=Severity.HIGH if high else Severity.WARNING,
-        what=f"{name} is {span(seconds)} and {size(amount)} behind",
+        what=f"{name} is {span(seconds)} and {size_text(amount)} behind",
         where=name,
         cause="it, its disk or the network is slower than what is written, or a query holds it up",
         evidence={"lag_seconds": seconds, "lag_bytes": amount},
@@ -92,7 +92,7 @@ def _slot(look: Look) -> Iterator[Finding]:
         lost = row["wal_status"] == "lost"
         yield Finding(
             severity=Severity.HIGH if row["kept_max"] == "-1" else Severity.WARNING,
-            what=f"nobody reads replication slot {row['name']}; {size(kept)} of WAL are kept",
+            what=f"nobody reads replication slot {row['name']}; {size_text(kept)} of WAL are kept",
             where=row["name"],
             cause=(
                 "what it needed is gone already; it can never be used again"

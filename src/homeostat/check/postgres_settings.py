@@ -12,8 +12,8 @@ from homeostat.check.look import Look
 from homeostat.check.postgres_activity import activity
 from homeostat.check.postgres_machine import Machine, machine
 from homeostat.check.report import Cost, Finding
-from homeostat.check.words import size, span
-from homeostat.measure import Severity, Unknown
+from homeostat.check.words import span
+from homeostat.measure import Severity, Unknown, size_text
 
 UNITS = {"8kB": 8192.0, "kB": 1024.0, "MB": 1024.0**2, "B": 1.0, "": 1.0}
 RANDOM_PAGE_COST_SSD = 1.1
@@ -150,8 +150,8 @@ def _shared_buffers(look: Look, here: Machine) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING,
         what=(
-            f"shared_buffers is {size(bytes_)}: {100 * share:.0f} % of the machine's "
-            f"{size(here.memory_bytes)}"
+            f"shared_buffers is {size_text(bytes_)}: {100 * share:.0f} % of the machine's "
+            f"{size_text(here.memory_bytes)}"
         ),
         where="shared_buffers",
         cause=cause,
@@ -180,7 +180,9 @@ def _work_mem(look: Look, here: Machine) -> Iterator[Finding]:
         risk = "A restart; clients past that number are refused: put a pooler before the server."
     yield Finding(
         severity=Severity.WARNING,
-        what=f"work_mem of {size(each)} for {sessions:.0f} connections is more than the memory",
+        what=(
+            f"work_mem of {size_text(each)} for {sessions:.0f} connections is more than the memory"
+        ),
         where="work_mem",
         cause=(
             "each sort and hash of each session may take work_mem; when all do, the system ends "
@@ -235,7 +237,10 @@ def _cache_size(look: Look, here: Machine) -> Iterator[Finding]:
     target = _round_megabytes(CACHE_SHARE * here.memory_bytes, least=buffers)
     yield Finding(
         severity=Severity.INFO,
-        what=f"effective_cache_size is {size(told)}, the machine has {size(here.memory_bytes)}",
+        what=(
+            f"effective_cache_size is {size_text(told)}, the machine has "
+            f"{size_text(here.memory_bytes)}"
+        ),
         where="effective_cache_size",
         cause=(
             "the planner thinks that more is cached than can be"

@@ -16,14 +16,13 @@ from homeostat.check.postgres_workload import (
     workload,
 )
 from homeostat.check.report import Cost, Finding
-from homeostat.check.words import size
 from homeostat.driver.tokens import quoted
 from homeostat.engine.candidates import Candidate, candidates
 from homeostat.engine.facets import IndexSpec, Plan, PlanNode, Statement
 from homeostat.engine.maintain import definition_of
 from homeostat.engine.predicates import asked
 from homeostat.engine.texts import tables_of
-from homeostat.measure import Severity
+from homeostat.measure import Severity, size_text
 
 TEXT_CHARACTERS_MAX = 400
 TITLE_CHARACTERS_MAX = 60
@@ -174,7 +173,7 @@ def _slow_cause(one: Statement, look: Look) -> tuple[str, str, str]:
         while wanted * 1024**2 < each * WORK_MEM_FACTOR and wanted < WORK_MEM_MAX_MB:
             wanted *= 2
         return (
-            f"its sorts and hashes do not fit into work_mem: {size(each)} a call go to disk",
+            f"its sorts and hashes do not fit into work_mem: {size_text(each)} a call go to disk",
             f"ALTER DATABASE {database['quoted_name']} SET work_mem = '{wanted}MB';",
             (
                 "Every sort of every new session may take that much: see machine_setting. SET "

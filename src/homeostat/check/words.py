@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from homeostat.check.report import Cost, Finding
+from homeostat.measure import size_text
 
 RISKS = (
     (1.0, "a risk that is here now"),
@@ -15,14 +16,6 @@ RISKS = (
 UNITS = {"bytes", "seconds", "share", "ms"}
 SESSION_MS = 1000.0  # a session that is busy all the time, in milliseconds a second
 SHARE_LEAST = 0.001
-
-
-def size(count: float) -> str:
-    """Return bytes in the unit that leaves three digits: `12.3 MB` (powers of 1000)."""
-    for unit, power in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= power:
-            return f"{count / power:.3g} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def span(seconds: float) -> str:
@@ -42,7 +35,7 @@ def listed(names: list[str], *, most: int = 5) -> str:
 def cost_words(cost: Cost) -> str:
     """Return what a finding costs: `12 MB taken for nothing`, `3.4 % of one session's time`."""
     if cost.kind == "bytes":
-        return f"{size(cost.amount)} taken for nothing"
+        return f"{size_text(cost.amount)} taken for nothing"
     if cost.kind == "risk":
         return next(said for near, said in RISKS if cost.amount >= near)
     sessions = cost.amount / SESSION_MS
@@ -75,7 +68,7 @@ def _said(name: str, value: float | str) -> str:
         return value
     unit = name.rpartition("_")[2]
     if unit == "bytes":
-        return size(value)
+        return size_text(value)
     if unit == "seconds":
         return span(value)
     if unit == "share":

@@ -22,9 +22,10 @@ from homeostat.cli.grants import grants_of
 from homeostat.cli.key import key_option, key_options, telling_of_key
 from homeostat.cli.options import data_option, examples, json_option, print_json, suffix_of
 from homeostat.cli.shapes import GrantsReport, InitReport
-from homeostat.cli.text import Screen, clean, counted, emit, size_text
+from homeostat.cli.text import Screen, clean, counted, emit
 from homeostat.config import MonitorConfig, data_directory
 from homeostat.errors import AuthenticationError
+from homeostat.measure import size_text
 from homeostat.secret import Secret
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from homeostat.cli.options import (
     print_json,
     suffix_of,
 )
-from homeostat.cli.text import Screen, duration, emit, number, size_text
+from homeostat.cli.text import Screen, duration, emit, number
 from homeostat.errors import NotFoundError
+from homeostat.measure import size_text
 from homeostat.operate.insights import FoundRow, Proposals, ProposedRow, Tried
 from homeostat.operate.views import DatabaseStatus, Status
 

@@ -134,14 +134,6 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def size_text(size_bytes: float) -> str:
-    """Return a number of bytes in the largest unit (powers of 1000) that leaves a whole part."""
-    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB")):
-        if size_bytes >= 10**power:
-            return f"{number(size_bytes / 10**power)} {unit}"
-    return f"{size_bytes:.0f} bytes"
-
-
 def counted(count: int, noun: str) -> str:
     """Return `1 finding`, `2 findings`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -10,9 +10,9 @@ from statistics import fmean
 
 from homeostat.config import MonitorConfig
 from homeostat.logbook.rows import Json
-from homeostat.measure import Severity, Unknown
+from homeostat.measure import Severity, Unknown, size_text
 from homeostat.monitor.growing import TABLE_GROWTH, inserts
-from homeostat.monitor.storage import newest, size_text
+from homeostat.monitor.storage import newest
 from homeostat.operate.rule import Judgement, Undecided, View
 
 SIZE = "database.size_bytes"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from homeostat.logbook.rows import Json
-from homeostat.measure import Severity, Unknown
+from homeostat.measure import Severity, Unknown, size_text
 from homeostat.monitor.metrics import ANSWERED
 from homeostat.operate.rule import Judgement, Undecided, View
 
@@ -237,11 +237,3 @@ def _numbers(**readings: float | Unknown | None) -> Json:
         for name, value in readings.items()
         if value is not None
     }
-
-
-def size_text(size_bytes: float) -> str:
-    """Return a size in the unit that fits: `12 MB` (powers of ten)."""
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes:.0f} bytes"
