@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -9,7 +11,7 @@ from homeostat.operate.insights import Hit, Proposals, ProposedRow, StatementRow
 from homeostat.web.pages.frame import TABS
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
-from tests.web.rich import activity
+from tests.web.rich import activity, explained
 from tests.web.site import Site
 from tests.web.test_performance import rates
 
@@ -57,6 +59,19 @@ def test_statements_say_since_when_they_are_known(
     assert ">new</span>" in text
     console.compared_known = 0.0
     assert ">new</span>" not in site.page(address, cookie=cookie).text
+
+
+def test_a_statement_of_whose_tables_nothing_was_found_out_shows_no_empty_card(
+    site: Site, console: FakeConsole, cookie: str
+) -> None:
+    known = explained(console.now())
+    address = f"/db/{KEY}/statements/{known.statement}"
+    console.explained = known
+    assert "What was found out" in site.page(address, cookie=cookie).text
+    console.explained = msgspec.structs.replace(known, facts={"tables": {}})
+    text = site.page(address, cookie=cookie).text
+    assert "What was found out" not in text
+    assert re.search(r'class="card">\s*</div>', text) is None
 
 
 def row(**changes: object) -> StatementRow:
