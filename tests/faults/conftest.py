@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from homeostat.driver import sqlite
+from tests.faults.writers import prepare
 from tests.servers import PostgresServer
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a database of each engine with the tables that are written to."""
+    found = str(tmp_path / "app.db")
+    if request.param == "postgresql":
+        found = request.getfixturevalue("pg_database")
+    prepare(found)
+    return found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

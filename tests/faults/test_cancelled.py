@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ import pytest
 from homeostat.access import AsyncDatabase, Caller, ExecutionSettings, Operation
 from homeostat.access.async_session import AsyncSession
 from homeostat.errors import HomeostatError
-from tests.faults.writers import ADD, COUNT, prepare
+from tests.faults.writers import ADD, COUNT
 
 PAGES = Operation("note.page", "SELECT id, text FROM note", order=("id",))
 OPERATIONS = [ADD, COUNT, PAGES]
@@ -122,15 +121,6 @@ async def many(database: AsyncDatabase) -> None:
 
 
 CALLS = [write, told, read, transaction, again, savepoint, session, stream, page, load, many]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    found = str(tmp_path / "app.db")
-    if request.param == "postgresql":
-        found = request.getfixturevalue("pg_database")
-    prepare(found)
-    return found
 
 
 async def at_every_pause(

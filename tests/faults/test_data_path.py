@@ -42,16 +42,6 @@ HOW = pytest.mark.parametrize(  # each form and each way every time, all four wi
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return a database of each engine with the tables."""
-    found = str(tmp_path / "app.db")
-    if request.param == "postgresql":
-        found = request.getfixturevalue("pg_database")
-    prepare(found)
-    return found
-
-
 @pytest.fixture
 def far(
     pg_server: PostgresServer, pg_database: str, pg_proxy: Proxy

@@ -112,15 +112,6 @@ Form = Blocking | FromLoop
 FORMS = pytest.mark.parametrize("form", [Blocking, FromLoop])
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    found = str(tmp_path / "app.db")
-    if request.param == "postgresql":
-        found = request.getfixturevalue("pg_database")
-    prepare(found)
-    return found
-
-
 @contextmanager
 def opened(url: str, *, pool: int = 1) -> Iterator[Database]:
     with Database.open(url, pool=pool, agent=None, operations=OPERATIONS, planner=soon) as database:

@@ -14,6 +14,7 @@ from homeostat.cli.options import (
     deciding,
     examples,
     json_option,
+    only_option,
     place,
     print_json,
     suffix_of,
@@ -41,7 +42,7 @@ def clone() -> None:
     "homeostat clone list --database shop.db",
 )
 @clone.command("list")
-@click.option("--database", metavar="DATABASE", help="Only of this one (key or part of its label).")
+@only_option
 @data_option
 @json_option
 def list_(database: str | None, data: str | None, as_json: bool) -> None:  # noqa: FBT001

@@ -32,6 +32,9 @@ data_option: Callable[[F], F] = click.option(
     help="Where the operator keeps its memory (also HOMEOSTAT_DATA). Without it: the operator "
     "that runs, else ~/.local/share/homeostat/default.",
 )
+only_option: Callable[[F], F] = click.option(
+    "--database", metavar="DATABASE", help="Only of this one (key or part of its label)."
+)
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON as docs/reference/json.md states it."
 )

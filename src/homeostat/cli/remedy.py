@@ -15,6 +15,7 @@ from homeostat.cli.options import (
     deciding,
     examples,
     json_option,
+    only_option,
     place,
     print_json,
     suffix_of,
@@ -46,7 +47,7 @@ def remedy() -> None:
     "homeostat remedy list --database shop.db --json",
 )
 @remedy.command("list")
-@click.option("--database", metavar="DATABASE", help="Only of this one (key or part of its label).")
+@only_option
 @data_option
 @json_option
 def list_(database: str | None, data: str | None, as_json: bool) -> None:  # noqa: FBT001

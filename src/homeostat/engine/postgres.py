@@ -225,13 +225,13 @@ class PostgresInspect:
         row = self._row("health")
         hidden = None if row["is_replica"] else _hidden(row)
         return {
-            "database.size_bytes": _known(row["database_bytes"]),
-            "postgresql.xid_age_share": _known(row["xid_age"]),
-            "postgresql.multixact_age_share": _known(row["mxid_age"]),
+            "database.size_bytes": _reading(row["database_bytes"]),
+            "postgresql.xid_age_share": _reading(row["xid_age"]),
+            "postgresql.multixact_age_share": _reading(row["mxid_age"]),
             "postgresql.replication_lag_seconds": hidden
-            or _known(row["replication_lag_seconds"], _NO_STANDBY),
-            "postgresql.slot_retained_bytes": _known(row["slot_retained_bytes"], _NO_SLOT),
-            "postgresql.prepared_transactions": _known(row["prepared_transactions"]),
+            or _reading(row["replication_lag_seconds"], _NO_STANDBY),
+            "postgresql.slot_retained_bytes": _reading(row["slot_retained_bytes"], _NO_SLOT),
+            "postgresql.prepared_transactions": _reading(row["prepared_transactions"]),
             **self._disk(),
         }
 
@@ -241,15 +241,15 @@ class PostgresInspect:
         limits, _ = self._limits()
         hidden = _hidden(row)
         return {
-            "postgresql.connections_used": _known(row["used"]),
+            "postgresql.connections_used": _reading(row["used"]),
             "postgresql.connections_used_share": limits[0].share,
-            "postgresql.connections_active": hidden or _known(row["active"]),
-            "postgresql.blocked_sessions": hidden or _known(row["blocked"]),
-            "postgresql.idle_transactions": hidden or _known(row["idle_transactions"]),
+            "postgresql.connections_active": hidden or _reading(row["active"]),
+            "postgresql.blocked_sessions": hidden or _reading(row["blocked"]),
+            "postgresql.idle_transactions": hidden or _reading(row["idle_transactions"]),
             "postgresql.longest_transaction_seconds": hidden or row["longest_transaction"] or 0.0,
             "postgresql.idle_transaction_seconds": hidden or row["idle_transaction"] or 0.0,
             "postgresql.cache_hit_share": self._hit_share(row["blocks_hit"], row["blocks_read"]),
-            **{name: _known(row[column]) for name, column in _TOTALS.items()},
+            **{name: _reading(row[column]) for name, column in _TOTALS.items()},
         }
 
     def settings(self) -> Mapping[str, str]:
@@ -317,7 +317,7 @@ _TOTALS = {
 }
 
 
-def _known(value: float | None, otherwise: Unknown | None = None) -> float | Unknown:
+def _reading(value: float | None, otherwise: Unknown | None = None) -> float | Unknown:
     if value is None:
         return otherwise or Unknown("the server does not tell")
     return float(value)
@@ -340,17 +340,17 @@ def _table_use(row: Mapping[str, Any]) -> TableUse:
     return TableUse(
         name=row["table_name"],
         schema=row["schema_name"],
-        rows=_known(live, _NOT_COUNTED),
-        dead_rows=_known(dead, _NOT_COUNTED),
-        bytes=_known(size, _LOCKED),
-        index_bytes=_known(row["index_bytes"], _LOCKED),
+        rows=_reading(live, _NOT_COUNTED),
+        dead_rows=_reading(dead, _NOT_COUNTED),
+        bytes=_reading(size, _LOCKED),
+        index_bytes=_reading(row["index_bytes"], _LOCKED),
         waste_bytes=waste,
-        changed=_known(row["changed"], _NOT_COUNTED),
+        changed=_reading(row["changed"], _NOT_COUNTED),
         analysed=row["analysed"],
         vacuumed=row["vacuumed"],
-        full_scans=_known(row["full_scans"], _NOT_COUNTED),
-        full_scan_rows=_known(row["full_scan_rows"], _NOT_COUNTED),
-        index_scans=_known(row["index_scans"], _NO_INDEX),
+        full_scans=_reading(row["full_scans"], _NOT_COUNTED),
+        full_scan_rows=_reading(row["full_scan_rows"], _NOT_COUNTED),
+        index_scans=_reading(row["index_scans"], _NO_INDEX),
     )
 
 

@@ -100,7 +100,7 @@ def choose(
     seen: set[tuple[str, str]] = set()
     touching: dict[str, bool] = {}
     chosen: list[Call] = []
-    asked = private = 0
+    captured_calls = private = 0
     for key, sample in reversed(captured):
         if key not in touching:
             touching[key] = table.lower() in tables_of(sample.sql, dialect)
@@ -109,13 +109,13 @@ def choose(
             continue
         seen.add(identity)
         taken[key] += 1
-        asked += 1
+        captured_calls += 1
         params = parameters_of(sample)
         if params is None:
             private += 1
             continue
         chosen.append(Call(key, sample.operation, sample.sql, params, sample.write))
-    return Chosen(tuple(reversed(chosen)), asked, private)
+    return Chosen(tuple(reversed(chosen)), captured_calls, private)
 
 
 def replay(
