@@ -2,8 +2,9 @@
 
 - CPU of the agent: a report of 12 operations in 5 segments each, every 2 s, over loopback HTTP to
   another process; the counters hold 6,000 calls between two reports (3,000 a second).
-- A call's statistics, alone and with the choice of samples, and taking and returning a connection
-  nobody waits for; the peer is the standard library's queue, which small pools are made of.
+- A call's statistics (its bytes too, counted of one in 16), alone and with the choice of samples,
+  and taking and returning a connection nobody waits for; the peer is the standard library's queue,
+  which small pools are made of.
 - A whole call, a read by primary key from SQLite, against bare apsw in the same process and run.
 """
 
@@ -142,10 +143,15 @@ def compared(name: str, ours: Repeats, peer: str, theirs: Repeats) -> Figure:
 def measure_calls(file: Path, options: Options) -> Iterator[Figure]:
     """Yield the parts of a call and the whole."""
     statistics = Statistics()
-    record = each(lambda: statistics.record("item.get", ANYONE, 300.0, 1), options)
+    row = [("some text",)]
+    record = each(
+        lambda: statistics.record("item.get", ANYONE, 300.0, 1, params=PARAMS, found=row), options
+    )
     yield Figure("statistics.call", record.minimum, "us")
     sampled = Statistics(Sampler(capture="values"))
-    chosen = each(lambda: sampled.record("item.get", ANYONE, 300.0, 1), options)
+    chosen = each(
+        lambda: sampled.record("item.get", ANYONE, 300.0, 1, params=PARAMS, found=row), options
+    )
     yield compared("statistics.call_sampled", chosen, "without sampling", record)
     with Database.open(file, agent=None, operations=[READ], pool=PoolLimits(limit=2)) as database:
         pool = database.pool
