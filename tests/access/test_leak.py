@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import threading
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from homeostat.access import Database, Operation, PoolLimits, Session
+from homeostat.access import AsyncDatabase, Database, Operation, PoolLimits, Session
 from homeostat.access.protocol import LeakReport
 from homeostat.clock import ManualClock
 from homeostat.errors import AccessError, PoolTimeoutError
@@ -153,6 +154,25 @@ def test_a_lost_session_is_rolled_back_and_its_connection_returns(
     assert leak.stack[0].endswith(" begin")
     clock.advance(100.0)
     assert leaks(database) == []
+
+
+def test_a_session_that_a_task_lost_is_rolled_back_and_told(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute("CREATE TABLE t (i int)")
+
+    async def lose() -> None:
+        held = AsyncDatabase(database).transaction(name="import")
+        session = await held.__aenter__()
+        await session.execute("INSERT INTO t VALUES (1)")
+
+    asyncio.run(lose())
+    gc.collect()
+    until(lambda: database.pool.in_use == 0)
+    with database.session() as session:
+        assert session.execute("SELECT count(*) FROM t").scalar() == 0
+    (leak,) = database.pool.report().leaks
+    assert (leak.name, leak.lost) == ("import", True)
+    assert leak.stack[0].endswith(" lose")
 
 
 def test_collecting_while_the_pool_is_locked_blocks_nobody(database: Database) -> None:

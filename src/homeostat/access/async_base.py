@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from homeostat.access.async_queue import AsyncQueue
@@ -153,6 +154,12 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
                 self._name, self._caller, session, self._waited, failed=failed
             )
 
+    def __del__(self) -> None:
+        """End the session from another thread, if nobody left the block; see held.py."""
+        if self._held is not None:
+            with suppress(RuntimeError):  # the interpreter is ending
+                _thread.start_new_thread(_end, (self._session,))
+
     def _begin(self) -> None:
         """Begin; runs on a thread before the first work."""
         session, caller = self._session, self._caller
@@ -163,3 +170,10 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
             session.freshen(executor.freshening(self._name, caller, settings, arrival=arrival))
         if self._write is not None:
             session.begin(write=self._write, isolation=self._isolation)
+
+
+def _end(session: Session) -> None:
+    with suppress(Exception):
+        session.lost()
+    with suppress(Exception):
+        session.end()
