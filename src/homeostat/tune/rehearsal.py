@@ -256,11 +256,22 @@ def judge_trial(
     if against or own is None:
         return Rehearsed(ok=False, reason=f"on the clone: {against}", evidence=evidence)
     reason = (
-        f"on the clone {own.operation} took {own.before_ms:,.2f} ms, then {own.after_ms:,.2f} ms; "
+        f"on the clone {own.operation} took {own.before_ms:,.2f} ms, then {own.after_ms:,.2f} ms"
+        f"{_counted(trial.plans)}; "
         f"net of writes {benefit:.0%} less; {trial.replayed} of {trial.chosen.captured} captured "
         f"calls replayed, all results equal; built in {seconds:,.2f} s, {size / 1e6:,.1f} MB"
     )
     return Rehearsed(ok=True, reason=reason, evidence=evidence)
+
+
+def _counted(plans: Mapping[str, Json]) -> str:
+    """Return what one call read by its executed plans, as far as the engine counts it."""
+    before, after = plans.get("before", {}), plans.get("after", {})
+    rows, _, steps = zip(_work(before), _work(after), strict=True)
+    for (old, new), words in ((steps, "steps of SQLite"), (rows, "rows read")):
+        if old is not None and new is not None:
+            return f", {old:,.0f} {words}, then {new:,.0f}"
+    return ""
 
 
 def _against(
