@@ -2,8 +2,9 @@
 
     uv run python -m bench.causes [--quick] [--json]
 
-An application runs all statements of `bench.planted` at once through `Database.open`, whose agent
-reports to an operator that only observes; on PostgreSQL the server's own statistics are read too.
+An application runs all statements of `bench.planted` and `bench.planted_more` at once through
+`Database.open`, whose agent reports to an operator that only observes; on PostgreSQL the server's
+own statistics are read too; on SQLite two more run on a file that the machine's memory forgets.
 After `SECONDS` the cause of each finding is compared with what was planted. `wrong` counts those
 that name another cause than the right ones; a statement for which nothing is named is `silent`.
 Intervals are short; all thresholds but those of time are the defaults.
@@ -25,12 +26,14 @@ from time import perf_counter
 
 from bench.harness import Figure, Options, main, progress
 from bench.planted import PLANTED, Planted, fill, hold, opened
+from bench.planted_more import COLD, MORE
 from homeostat.access.agent import AgentOptions
 from homeostat.access.database import Database
 from homeostat.access.limits import PoolLimits
 from homeostat.access.operation import Operation
 from homeostat.clock import SystemClock
 from homeostat.config import AgentConfig, Config, MonitorConfig, OperateConfig, TuneConfig
+from homeostat.driver import sqlite
 from homeostat.driver.wire import Wire
 from homeostat.logbook.rows import Finding
 from homeostat.main import Running, prepare_data, start
@@ -86,11 +89,17 @@ class Told:
 
 def figures(options: Options) -> Iterator[Figure]:
     """Yield the figures of both engines."""
-    chosen = PLANTED[::3] if options.quick else PLANTED
+    every = PLANTED + MORE
+    chosen = every[::3] if options.quick else every
     seconds = SECONDS / 2 if options.quick else SECONDS
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "app.db"
-        yield from _figures("sqlite", told(str(path), Path(name) / "data", chosen, seconds=seconds))
+        found = told(str(path), Path(name) / "data", chosen, seconds=seconds)
+        cold = Path(name) / "cold.db"
+        sqlite.connect(cold, create=True).close()
+        with forgetting(cold):
+            found += told(str(cold), Path(name) / "data-cold", COLD, seconds=seconds / 2)
+        yield from _figures("sqlite", found)
     with running_server(settings=SETTINGS) as server, tempfile.TemporaryDirectory() as name:
         url = server.url(server.create_database())
         found = told(url, Path(name) / "data", chosen, seconds=seconds)

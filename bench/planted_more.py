@@ -116,7 +116,7 @@ MORE = (
     Planted(
         "one_for_each_row",
         N_PLUS_ONE,
-        "SELECT id, amount FROM stock WHERE id = :id",
+        "SELECT id, shop, amount FROM stock WHERE id = :id",
         lambda chance: {"id": chance.randrange(1, 200)},
         times=60,
         after="SELECT id FROM customers WHERE id < 61",

@@ -60,15 +60,25 @@ def end_of(data: Path, key: str, *, seconds: float = SECONDS) -> RemedyRecord:
 
 @contextmanager
 def operated(
-    module: str, *arguments: str, kill: tuple[str, ...] = (), seconds: float = SECONDS
-) -> Iterator[None]:
-    """Run an operator until the end of the block; with `kill` one that died, and its successor."""
+    module: str,
+    *arguments: str,
+    kill: tuple[str, ...] = (),
+    seconds: float = SECONDS,
+    over: Callable[[], object] = lambda: False,
+) -> Iterator[bool]:
+    """Run an operator until the end of the block; with `kill` one that died, and its successor.
+
+    Yields whether it died: where `over` is true before, its remedy ended in fewer commits.
+    """
     with ExitStack() as stack:
         victim = stack.enter_context(running(module, *arguments, *kill))
         if kill:
-            assert victim.wait(seconds) == -9, "it did not reach the point it was to die at"
-            stack.enter_context(running(module, *arguments)).ready()
-        yield
+            what = "it to reach the point it was to die at"
+            wait_until(lambda: not victim.alive or over(), seconds, what)
+            if not victim.alive:
+                assert victim.wait(seconds) == -9
+                stack.enter_context(running(module, *arguments)).ready()
+        yield bool(kill) and not victim.alive
 
 
 def commits(data: Path, parts: frozenset[str] = frozenset()) -> list[int]:
