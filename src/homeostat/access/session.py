@@ -148,7 +148,7 @@ class Session:
     def execute_many(self, sql: str | Operation, rows: Sequence[Params]) -> int:
         """Run one statement for each set of parameters; return the rows changed.
 
-        Write hooks do not run.
+        Write hooks do not run. One set keeps to the settings' `deadline_ms`, many have none.
 
         Raises:
             AccessError: the session has ended.
@@ -163,7 +163,7 @@ class Session:
                 checked(sql, row, self.caller, self.settings, self._clock)
         with _Statement(self) as wire:
             self._written.add(tables)
-            changed = wire.execute_many(str(text), rows)
+            changed = _written_rows(wire, str(text), rows, self.settings.deadline_ms)
         self.rows += changed
         if self.moved is not None:
             self.moved.sent += round(bytes_of_rows([row.values() for row in rows]))
@@ -396,6 +396,12 @@ class _Statement:
 
 WriteHook = Callable[[Session, Write], None]
 """Runs after each write operation, in its transaction; what it raises rolls the write back."""
+
+
+def _written_rows(wire: Wire, sql: str, rows: Sequence[Params], deadline_ms: float | None) -> int:
+    if len(rows) == 1:
+        return wire.execute(sql, rows[0], deadline_ms=deadline_ms).changed
+    return wire.execute_many(sql, rows)
 
 
 def announce(wire: Wire, caller: Caller, *, deadline_ms: float | None) -> None:
