@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from homeostat.driver import sqlite
-from tests.servers import OURS, PostgresServer, Proxy, running_server, versions
+from tests.servers import (
+    OURS,
+    PostgresServer,
+    Proxy,
+    remove_initialised,
+    running_server,
+    versions,
+)
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing of the servers behind."""
+    remove_initialised()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -134,11 +134,21 @@ class _Made:
     password: str
 
 
+_directories: list[Path] = []
+
+
+@atexit.register
+def remove_initialised() -> None:
+    """Delete what initdb made; tests that run beside others end without `atexit`, and call it."""
+    while _directories:
+        shutil.rmtree(_directories.pop(), ignore_errors=True)
+
+
 @functools.cache
 def _initialised(version: str) -> _Made:
     """Run initdb, which takes two seconds of CPU, once for all servers of a version."""
     directory = postgres_directory("homeostat-initdb-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    _directories.append(directory)
     made = _Made(directory / "data", f"pw-{secrets.token_hex(8)}")
     password_file, log = directory / "password", directory / "log"
     password_file.write_text(made.password)
