@@ -6,13 +6,15 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from homeostat.access import AsyncDatabase, Caller, ExecutionSettings, Operation
+from homeostat.access.async_session import AsyncSession
 from homeostat.driver import postgres, sqlite
+from homeostat.driver.wire import Rows
 from homeostat.errors import (
     AccessError,
     ConstraintError,
@@ -372,6 +374,66 @@ def test_closing_lets_what_runs_end_and_refuses_the_rest(url: str) -> None:
             assert await count(again) == 2
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_tasks_of_one_transaction_take_turns(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async with database.transaction(name="note.both") as held:
+            await asyncio.gather(*(held.execute(ADD, {"text": f"{i}"}) for i in range(8)))
+        assert (await database.execute("note.count")).scalar() == 8
+
+    play(url, story)
+
+
+def test_a_block_that_fails_waits_for_its_other_tasks_and_refuses_what_comes_later(
+    url: str,
+) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async def fail() -> tuple[AsyncSession, asyncio.Task[Rows]]:
+            with suppress(ZeroDivisionError):
+                async with database.transaction(name="note.both") as held:
+                    await held.execute(ADD, {"text": "undone"})
+                    slow = asyncio.create_task(held.execute(SERIES, {"count": 200_000}))
+                    await asyncio.sleep(0)
+                    _ = 1 / 0
+            return held, slow
+
+        held, slow = await fail()
+        assert slow.done()
+        assert len(slow.result().rows) == 200_000
+        with pytest.raises(AccessError, match="ended"):
+            await held.execute(ADD, {"text": "late"})
+        assert (await database.execute("note.count")).scalar() == 0
+
+    play(url, story)
+
+
+def test_a_block_entered_twice_at_once_is_refused_once(url: str) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        async with database.session():
+            block = database.transaction(name="note.both")
+            entering = asyncio.create_task(block.__aenter__())
+            await asyncio.sleep(0)
+            with pytest.raises(AccessError, match="entered already"):
+                await block.__aenter__()
+        await entering
+        await block.__aexit__(None, None, None)
+
+    play(url, story, limit=1)
+
+
+def test_a_block_whose_only_statement_was_given_up_has_nothing_to_commit(file: Path) -> None:
+    async def story(database: AsyncDatabase) -> None:
+        writer = sqlite.connect(file)
+        writer.begin(write=True)
+        async with database.transaction(name="note.none") as held:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await held.execute(ADD, {"text": "never"})
+        writer.close()
+        assert (await database.execute("note.count")).scalar() == 0
+
+    play(str(file), story)
 
 
 def test_a_session_that_ended_refuses(url: str) -> None:

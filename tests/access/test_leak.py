@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
@@ -156,23 +156,55 @@ def test_a_lost_session_is_rolled_back_and_its_connection_returns(
     assert leaks(database) == []
 
 
-def test_a_session_that_a_task_lost_is_rolled_back_and_told(database: Database) -> None:
+Work = Callable[[AsyncDatabase, asyncio.Event], Coroutine[None, None, None]]
+
+
+async def by_hand(database: AsyncDatabase, written: asyncio.Event) -> None:
+    held = database.transaction(name="import")
+    session = await held.__aenter__()
+    await session.execute("INSERT INTO t VALUES (1)")
+    written.set()
+
+
+async def block(database: AsyncDatabase, written: asyncio.Event) -> None:
+    async with database.transaction(name="import") as session:
+        await session.execute("INSERT INTO t VALUES (1)")
+        written.set()
+        await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("work", [by_hand, block])
+@pytest.mark.parametrize("lock", ["pool", "statistics"])
+def test_a_session_that_a_task_lost_is_rolled_back_and_told(
+    database: Database, work: Work, lock: str
+) -> None:
     with database.transaction() as session:
         session.execute("CREATE TABLE t (i int)")
 
     async def lose() -> None:
-        held = AsyncDatabase(database).transaction(name="import")
-        session = await held.__aenter__()
-        await session.execute("INSERT INTO t VALUES (1)")
+        written = asyncio.Event()
+        lost = asyncio.create_task(work(AsyncDatabase(database), written))
+        await written.wait()
+        del lost
 
-    asyncio.run(lose())
-    gc.collect()
+    def collect() -> None:
+        with locked:  # as when an allocation under it starts a collection
+            gc.collect()
+
+    locked = database.pool._lock if lock == "pool" else database.executor.statistics._lock
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(lose())
+    loop.close()
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(10.0)
+    assert not thread.is_alive()
     until(lambda: database.pool.in_use == 0)
     with database.session() as session:
         assert session.execute("SELECT count(*) FROM t").scalar() == 0
     (leak,) = database.pool.report().leaks
     assert (leak.name, leak.lost) == ("import", True)
-    assert leak.stack[0].endswith(" lose")
+    assert leak.stack[0].endswith(f" {work.__name__}")
 
 
 def test_collecting_while_the_pool_is_locked_blocks_nobody(database: Database) -> None:

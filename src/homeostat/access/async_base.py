@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FAILURES = (HomeostatError, asyncio.CancelledError)
+CLOSING = "async_generator_athrow"  # what `aclose()` of an asynchronous generator returns
 
 
 class AsyncBase:
@@ -76,8 +78,8 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
     """One session as an `async with` block; as `Held`, but it begins with its first statement."""
 
     __slots__ = (
-        "_base", "_caller", "_held", "_isolation", "_name", "_session", "_settings",
-        "_waited", "_write",
+        "_base", "_caller", "_entered", "_held", "_isolation", "_name", "_session", "_settings",
+        "_task", "_waited", "_write",
     )  # fmt: skip
 
     def __init__(
@@ -98,8 +100,10 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
         self._isolation = isolation
         self._settings = settings
         self._waited = 0.0
+        self._entered = False
         self._session: Session
-        self._held: AsyncSession | None = None  # while it is entered
+        self._task: weakref.ref[asyncio.Task[object]] | None = None  # that entered it
+        self._held: AsyncSession | None = None  # while it holds a connection
 
     async def __aenter__(self) -> AsyncSession:
         """Take a connection.
@@ -107,20 +111,24 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
         Raises:
             AccessError: it is entered already.
         """
-        if self._held is not None:
+        if self._entered:
             refuse_again(self._name)
+        self._entered = True
         base, name, caller = self._base, self._name, self._caller
         executor = base._executor  # noqa: SLF001  this module's own
         arrival = executor.now()
-        settings = self._settings
-        if settings is None:
-            settings = executor.settings_for(name, caller, write=bool(self._write))
         try:
+            settings = self._settings
+            if settings is None:
+                settings = executor.settings_for(name, caller, write=bool(self._write))
             lease = await base._queue.acquire(name, caller, settings.wait_seconds, arrival)  # noqa: SLF001
         except BaseException as error:
+            self._entered = False
             waited = executor.now() - arrival
             executor.count_session(name, caller, None, waited, failed=isinstance(error, FAILURES))
             raise
+        task = asyncio.current_task()
+        self._task = None if task is None else weakref.ref(task)
         self._waited = executor.now() - arrival
         self._session = session = executor.adopt(lease, name, caller, settings)
         begins = self._write is not None or bool(caller.read_token)
@@ -135,24 +143,51 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
         trace: TracebackType | None,
     ) -> None:
         """Commit, or after an error return the connection, which rolls back."""
-        held, self._held = self._held, None
+        held = self._held
         if held is None:
             return
-        base, session = self._base, self._session
+        if kind is GeneratorExit and not self._is_awaited():
+            return  # closed by the collector: `__del__` ends it, since nothing can be awaited
         failed = isinstance(error, FAILURES)
         try:
-            try:
-                if kind is None and self._write is not None:
-                    await held.commit()
-            finally:
-                await base._queue.give_back(session)  # noqa: SLF001
+            cancelled = await held.settle()
+            await self._leave(held, commit=kind is None and cancelled is None)
+            if cancelled is not None:
+                raise cancelled
         except FAILURES:
             failed = True
             raise
         finally:
-            base._executor.count_session(  # noqa: SLF001
-                self._name, self._caller, session, self._waited, failed=failed
+            self._base._executor.count_session(  # noqa: SLF001
+                self._name, self._caller, self._session, self._waited, failed=failed
             )
+
+    async def _leave(self, held: AsyncSession, *, commit: bool) -> None:
+        """Commit, if anything was begun, and return the connection."""
+        base, session = self._base, self._session
+        try:
+            if commit and self._write is not None and held.has_begun:
+                await base._threads.run(session.commit)  # noqa: SLF001
+        finally:
+            try:
+                await base._queue.give_back(session)  # noqa: SLF001
+            finally:
+                held.over()
+                if session.has_ended:
+                    self._held, self._entered = None, False
+
+    def _is_awaited(self) -> bool:
+        """Return whether a task leaves it: its own, or one that closes a generator around it.
+
+        The collector closes lost ones wherever it happens to run.
+        """
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # no loop runs here
+            return False
+        if task is None or self._task is None:
+            return False
+        return self._task() is task or type(task.get_coro()).__name__ == CLOSING
 
     def __del__(self) -> None:
         """End the session from another thread, if nobody left the block; see held.py."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -18,11 +18,7 @@ T = TypeVar("T")
 
 
 class AsyncSession:
-    """What `AsyncDatabase.transaction` and `session` yield; see `Session`.
-
-    Attributes:
-        begun: whether anything was run with the session.
-    """
+    """What `AsyncDatabase.transaction` and `session` yield; see `Session`."""
 
     def __init__(
         self, session: Session, threads: Threads, lease: Lease, begin: Callable[[], object] | None
@@ -32,8 +28,7 @@ class AsyncSession:
         self._threads = threads
         self._lease = lease
         self._begin = begin
-        self._beginning = threading.Lock()
-        self.begun = False
+        self._turn = asyncio.Lock()  # tasks of one block take turns on its connection
 
     @property
     def caller(self) -> Caller:
@@ -68,7 +63,7 @@ class AsyncSession:
                 for row in batch.rows:
                     yield row
         finally:
-            await self._threads.run(source.close)
+            await self._ended(source.close)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -86,32 +81,59 @@ class AsyncSession:
         except BaseException as error:
             if entered:  # and cancelled in the same moment
                 why = error
-                await self._threads.run(lambda: point.__exit__(type(why), why, why.__traceback__))
+                await self._ended(lambda: point.__exit__(type(why), why, why.__traceback__))
             raise
         try:
             yield
         except BaseException as error:
             why = error
-            await self._threads.run(lambda: point.__exit__(type(why), why, why.__traceback__))
+            await self._ended(lambda: point.__exit__(type(why), why, why.__traceback__))
             raise
-        await self._threads.run(lambda: point.__exit__(None, None, None))
+        await self._ended(lambda: point.__exit__(None, None, None))
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """Run blocking work with the session on its thread; cancelling stops its statement."""
+        """Run blocking work with the session on its thread; cancelling stops its statement.
+
+        Of several tasks that use one session each waits for the one before it.
+        """
         session = self._session
 
         def first() -> T:
-            with self._beginning:
-                if self._begin is not None:
-                    self._begin()
-                    self._begin = None
+            if self._begin is not None:
+                self._begin()
+                self._begin = None
             return work(session)
 
-        self.begun = True
-        whole = first if self._begin is not None else lambda: work(session)
-        return await self._threads.run(whole, stop=self._lease.wire.cancel)
+        async with self._turn:
+            whole = first if self._begin is not None else lambda: work(session)
+            return await self._threads.run(whole, stop=self._lease.wire.cancel)
 
-    async def commit(self) -> None:
-        """Commit, if anything was run; a cancelled task waits for the outcome."""
-        if self.begun:
-            await self._threads.run(self._session.commit)
+    async def _ended(self, end: Callable[[], object]) -> None:
+        """Run what ends a part of the session; a cancelled task waits for its outcome."""
+        async with self._turn:
+            await self._threads.run(end)
+
+    async def settle(self) -> asyncio.CancelledError | None:
+        """Wait until no other task uses the session any more, and let none do so from now on.
+
+        Returns:
+            What the task was told meanwhile; then the statement it waited for was stopped.
+        """
+        cancelled = None
+        while True:
+            try:
+                await self._turn.acquire()
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._lease.wire.cancel()
+            else:
+                return cancelled
+
+    def over(self) -> None:
+        """Let tasks that still wait go on; the ended session refuses them."""
+        self._turn.release()
+
+    @property
+    def has_begun(self) -> bool:
+        """Return whether there is a transaction to commit."""
+        return self._begin is None or self._lease.wire.in_transaction
