@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from homeostat.access.protocol import RepeatReport
 ROWS = 40
 LIST = Operation("list", "SELECT id FROM item ORDER BY id LIMIT :most", ("most",))
 GET = Operation("get", "SELECT text FROM item WHERE id = :id", ("id",))
+RENAME = Operation(
+    "rename", "UPDATE item SET text = 'new' WHERE id <= :most", ("most",), write=True
+)
 PARTS = Operation("parts", "SELECT id FROM item WHERE id > :id LIMIT 12", ("id",))
 ANN, BOB = Caller(user="ann"), Caller(user="bob")
 
@@ -40,46 +44,98 @@ def get(database: Database, times: int, *, caller: Caller = ANN) -> None:
         database.execute(GET, {"id": number}, caller=caller)
 
 
+def request(work: Callable[[], object]) -> None:
+    """Do something as a server does: in a context of its own, of which nothing is left."""
+    copy_context().run(work)
+
+
+def page(database: Database, *, times: int = ROWS, caller: Caller = ANN) -> None:
+    database.execute(LIST, {"most": ROWS}, caller=ANN)
+    get(database, times, caller=caller)
+
+
 def test_calls_for_each_row_of_a_list_are_counted(database: Database) -> None:
     for _ in range(3):
-        database.execute(LIST, {"most": ROWS}, caller=ANN)
-        get(database, ROWS)
+        request(lambda: page(database))
     assert repeats(database) == {("get", "list"): (3, 3 * ROWS)}
     assert repeats(database) == {}, "told once"
 
 
-def test_other_calls_in_between_do_not_hide_them(database: Database) -> None:
+def test_calls_are_counted_when_no_more_can_follow(database: Database) -> None:
+    for _ in range(3):  # one after the other in the same thread
+        page(database)
+    assert repeats(database) == {("get", "list"): (2, 2 * ROWS)}
+    get(database, 1)
+    assert repeats(database) == {}, "it goes on"
     database.execute(LIST, {"most": ROWS}, caller=ANN)
-    for number in range(ROWS):
-        get(database, 1)
-        with database.transaction(write=False, caller=ANN, name="touch") as session:
-            session.execute(GET, {"id": number})
+    assert repeats(database) == {}, "more than the list had rows"
+
+
+def test_other_calls_in_between_do_not_hide_them(database: Database) -> None:
+    def work() -> None:
+        database.execute(LIST, {"most": ROWS}, caller=ANN)
+        for number in range(ROWS):
+            get(database, 1)
+            with database.transaction(write=False, caller=ANN, name="touch") as session:
+                session.execute(GET, {"id": number})
+
+    request(work)
     assert repeats(database) == {("get", "list"): (1, ROWS), ("touch", "list"): (1, ROWS)}
 
 
 def test_a_list_for_each_row_of_a_list_is_counted(database: Database) -> None:
-    for _ in range(2):
-        database.execute(LIST, {"most": ROWS}, caller=ANN)
-        for number in range(ROWS):
-            database.execute(PARTS, {"id": number}, caller=ANN)
+    def work() -> None:
+        for _ in range(2):
+            database.execute(LIST, {"most": ROWS}, caller=ANN)
+            for number in range(ROWS):
+                database.execute(PARTS, {"id": number}, caller=ANN)
+
+    request(work)
     assert repeats(database) == {("parts", "list"): (2, 2 * ROWS)}
 
 
 def test_what_only_looks_alike_is_not_counted(database: Database) -> None:
-    get(database, 500)
+    def few() -> None:
+        database.execute(LIST, {"most": 5}, caller=ANN)
+        get(database, 5)
+
+    request(lambda: get(database, 500))
     assert repeats(database) == {}, "over and over, and no list"
-    database.execute(LIST, {"most": ROWS}, caller=ANN)
-    get(database, ROWS // 2 - 1)
+    request(lambda: page(database, times=ROWS // 2 - 1))
     assert repeats(database) == {}, "a few of a list"
-    database.execute(LIST, {"most": ROWS}, caller=ANN)
-    get(database, 3 * ROWS)
-    assert repeats(database) == {}, "more than the list has rows: taken back"
-    database.execute(LIST, {"most": ROWS}, caller=ANN)
-    get(database, ROWS, caller=BOB)
+    request(lambda: page(database, times=3 * ROWS))
+    assert repeats(database) == {}, "more than the list has rows"
+    request(lambda: page(database, caller=BOB))
     assert repeats(database) == {}, "somebody else's"
-    database.execute(LIST, {"most": 5}, caller=ANN)
-    get(database, 5)
+    request(few)
     assert repeats(database) == {}, "too few to matter"
+
+
+def test_changed_rows_are_not_a_list(database: Database) -> None:
+    def work() -> None:
+        database.execute(RENAME, {"most": ROWS}, caller=ANN)
+        get(database, ROWS)
+        with database.transaction(caller=ANN, name="renaming") as session:
+            session.execute(RENAME, {"most": ROWS})
+        get(database, ROWS)
+
+    request(work)
+    assert repeats(database) == {}
+
+
+def test_requests_do_not_follow_what_their_server_read_when_it_started(database: Database) -> None:
+    async def run() -> None:
+        shared = AsyncDatabase(database)
+        await shared.execute(LIST, {"most": ROWS}, caller=ANN)
+        started = copy_context()  # in which the event loop begins the task of each request
+        for _ in range(3):
+            for number in range(ROWS):
+                call = shared.execute(GET, {"id": number}, caller=ANN)
+                await asyncio.create_task(call, context=started.copy())
+            await shared.execute(LIST, {"most": ROWS}, caller=ANN)  # has it changed?
+
+    asyncio.run(run())
+    assert repeats(database) == {}
 
 
 def test_tasks_that_one_task_starts_for_each_row_are_counted_and_others_are_not(

@@ -9,7 +9,7 @@ import pytest
 
 from homeostat.access import AsyncDatabase, Caller, Database, Operation
 from homeostat.access.protocol import OperationReport, pack
-from homeostat.access.statistics import reports
+from homeostat.access.statistics import Statistics, folded, reports
 from homeostat.access.volume import bytes_of, bytes_of_rows
 from homeostat.errors import PoolTimeoutError
 from homeostat.measure import Histogram
@@ -113,6 +113,17 @@ def test_a_wait_without_a_connection_counts_as_one(url: str) -> None:
         found = counted(database)["doc.all", "free"]
     assert found.waits == 1
     assert (found.waited_seconds or 0) >= 0.01
+
+
+def test_a_report_too_large_for_its_segments_tells_their_bytes_and_waits() -> None:
+    statistics = Statistics()
+    for caller in (FREE, PAID):
+        statistics.waited("doc.all", caller.segment, 0.5)
+        found = [(1, "x" * 92)] * 10
+        statistics.record("doc.all", caller, 510_000.0, 10, params={"below": 10}, found=found)
+    (whole,) = reports(folded(statistics.take()))
+    assert (whole.received_bytes, whole.sent_bytes) == (2_000, 16)
+    assert (whole.waits, whole.waited_seconds) == (2, 1.0)
 
 
 def test_large_results_are_scaled_up_and_what_is_nested_is_counted() -> None:

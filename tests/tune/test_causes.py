@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import replace
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
@@ -14,8 +18,19 @@ from bench.planted import PLANTED, Planted
 from bench.planted_more import COLD, MORE, WARM
 from homeostat.access.protocol import CostReport
 from homeostat.config import TuneConfig
-from homeostat.operate.statements import Spent, StatementView
-from homeostat.tune.causes import IO, MANY_ROWS, Cause, many_rows, waiting_for_disk
+from homeostat.driver.sqlite import SqliteWire, connect
+from homeostat.driver.sqlite_meter import Meter
+from homeostat.operate.statements import Repeated, Spent, StatementView
+from homeostat.tune.causes import (
+    IO,
+    MANY_ROWS,
+    MEASURED_MIN,
+    PAGES_MIN,
+    Cause,
+    many_rows,
+    repeated,
+    waiting_for_disk,
+)
 
 FEW = ("equality", "either", "view", "in_query", "order_by", "export", "one_by_one", "contains")
 FEW_SECONDS = 6.0
@@ -97,7 +112,15 @@ def test_many_rows_are_no_cause_where_each_of_them_is_dear() -> None:
     )
 
 
+def test_one_run_of_calls_after_a_list_may_be_chance() -> None:
+    one = replace(returning(1, 5.0), repeated=(Repeated("settings", 900.0, share=1.0, runs=1.0),))
+    assert repeated(one, TuneConfig()) is None
+    often = replace(returning(1, 5.0), repeated=(Repeated("orders", 90.0, share=0.9, runs=3.0),))
+    assert repeated(often, TuneConfig()) == often.repeated[0]
+
+
 PAGE = 4096
+COLD_ROWS = 120  # two to a page
 COLD_READ = CostReport(
     calls=10,
     seconds=2.0,
@@ -106,6 +129,7 @@ COLD_READ = CostReport(
     lock_seconds=0.0,
     disk_bytes=10 * 2_000 * PAGE,
     sleeps=10 * 2_000,
+    others_cpu_seconds=0.2,
 )
 
 
@@ -125,3 +149,55 @@ def test_io_on_sqlite_needs_sleep_that_the_disk_explains() -> None:
     assert read_from_disk(queued_seconds=1.4) is None, "there is no processor free"
     assert read_from_disk(disk_bytes=0.0) is None, "it slept for something else"
     assert read_from_disk(sleeps=500_000) is None, "it slept for something else too"
+    assert read_from_disk(others_cpu_seconds=0.8) is None, "it slept while another thread ran"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing else tells what the disk gave")
+def test_waiting_for_python_beside_busy_threads_is_no_io(sqlite_path: Path) -> None:
+    with closing(connect(sqlite_path, create=True)) as wire:
+        wire.execute("CREATE TABLE big (id integer PRIMARY KEY, note blob)")
+        wire.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
+            "INSERT INTO big SELECT i, randomblob(1900) FROM n"
+        )
+        wire.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        wire.execute("PRAGMA cache_size = -200")
+        wire.meter = Meter()
+        with busy_threads(2), sqlite_path.open("rb") as file:
+            os.fsync(file.fileno())
+            cost = cost_of_cold_calls(wire, file.fileno())
+            wire.close()  # before the file, whose closing would drop SQLite's locks
+    assert cost.disk_bytes >= PAGES_MIN * PAGE * cost.calls, "the disk was asked"
+    one = replace(returning(COLD_ROWS, 1000 * cost.seconds / cost.calls), measured=cost)
+    assert waiting_for_disk(one, TuneConfig()) is None
+
+
+@contextmanager
+def busy_threads(number: int) -> Iterator[None]:
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            sum(range(1_000))
+
+    threads = [threading.Thread(target=count) for _ in range(number)]
+    for one in threads:
+        one.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for one in threads:
+            one.join()
+
+
+def cost_of_cold_calls(wire: SqliteWire, file: int) -> CostReport:
+    sql = "SELECT id, length(note) FROM big WHERE id > :after ORDER BY id LIMIT :most"
+    wire.meter.want([sql])
+    for number in range(MEASURED_MIN):
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        wire.execute(sql, {"after": number * 300, "most": COLD_ROWS})
+    found = wire.meter.take(sql)
+    assert found is not None
+    return CostReport(**asdict(found))

@@ -199,11 +199,11 @@ def load_in(
     """
 
     def ask(one: Ask) -> Rows:
-        before = session.rows, session.busy_seconds, session.moved
+        before = session.rows, session.returned, session.busy_seconds, session.moved
         session.moved = None
         rows = session.execute(*one)
-        seconds = session.busy_seconds - before[1]
-        session.rows, session.busy_seconds, session.moved = before
+        seconds = session.busy_seconds - before[2]
+        session.rows, session.returned, session.busy_seconds, session.moved = before
         executor.count(one[0], session.caller, seconds, params=one[1], rows=rows)
         return rows
 

@@ -120,7 +120,8 @@ class Counting:
             statistics.record(name, caller, waited * 1e6, 0, failed=failed)
             return
         took_us = (waited + session.busy_seconds) * 1e6
-        statistics.record(name, caller, took_us, session.rows, failed=failed)
+        rows, returned = session.rows, session.returned
+        statistics.record(name, caller, took_us, rows, failed=failed, returned=returned)
         if session.moved is not None:
             statistics.size(name, caller.segment, session.rows, session.moved)
 

@@ -2,15 +2,18 @@
 
 A call that returns `LEADER_ROWS_MIN` rows or more leads. The calls of another operation that the
 same caller makes in the same context (a thread or a task; a task that was started by it counts
-too) follow it. Those that are half as many as the rows that led, or more, and not more than them,
-are counted: who runs the same operation over and over for another reason meets neither number but
-by chance, so whoever reads the counts asks for the share of all calls that they are.
+too) follow it. They are a run, which is counted when it has ended: when something leads anew there,
+or nothing of that context is left. Those that were half as many as the rows that led, or more, and
+not more than them, are told. Who goes on without end is never told, and who runs the same operation
+over and over for another reason meets neither number but by chance, so whoever reads the counts
+asks for several runs, and for the share of all calls that they are.
 
 Nothing here waits or reads a clock; `Statistics` changes it under its lock.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -20,19 +23,19 @@ from homeostat.access.protocol import RepeatReport
 LEADER_ROWS_MIN = 10  # as tune.calls_per_transaction: fewer calls are nothing to spare
 FOLLOWERS_MAX = 32  # operations that are counted after one that leads
 PAIRS_MAX = 64  # of an operation and what leads it, in one report
+ENDED_MAX = 4096  # runs that have ended and are not added up yet
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Following:
-    """A call that leads, and what follows it.
+    """A call that leads, and what follows it; what that was is told when nothing holds it any more.
 
     Attributes:
         book: whose it is: an application may use several databases.
         leader: the operation that led.
         caller: on whose behalf.
         rows: that it returned.
-        least: calls of another operation from which they are counted.
-        above: what led before it, and its rows; it may itself be run for each of those.
+        above: what led before it; it may itself be run for each row of that.
         times: how often it has led in a row.
         counts: calls by operation since it led.
     """
@@ -41,10 +44,25 @@ class Following:
     leader: str
     caller: Caller
     rows: int
-    least: int
-    above: tuple[str, int] | None = None
+    above: Above | None = None
     times: int = 1
     counts: dict[str, int] = field(default_factory=dict)
+
+    def __del__(self) -> None:
+        """Tell what followed. It may run anywhere, at any moment: it takes no lock."""
+        for operation, times in self.counts.items():
+            if are_of_each_row(times, self.rows):
+                self.book.ended.append((operation, self.leader, times))
+        if self.above is not None and are_of_each_row(self.times, self.above.rows):
+            self.book.ended.append((self.leader, self.above.leader, self.times))
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What led before, and its rows."""
+
+    leader: str
+    rows: int
 
 
 current: ContextVar[Following | None] = ContextVar("homeostat_following", default=None)
@@ -52,9 +70,15 @@ current: ContextVar[Following | None] = ContextVar("homeostat_following", defaul
 
 @dataclass(slots=True)
 class Repeats:
-    """What was counted since the last report: runs and calls by operation and what leads it."""
+    """What ended since the last report: runs and calls by operation and what leads it.
+
+    Attributes:
+        pairs: the runs that are added up, and their calls.
+        ended: runs that are not: operation, what led it, calls.
+    """
 
     pairs: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    ended: deque[tuple[str, str, int]] = field(default_factory=lambda: deque(maxlen=ENDED_MAX))
 
     def see(self, operation: str, rows: int, caller: Caller) -> None:
         """Note a call that returned so many rows: one that leads, or one that may follow."""
@@ -64,56 +88,42 @@ class Repeats:
         if rows >= LEADER_ROWS_MIN:
             self._lead(found, operation, rows, caller)
         elif found is not None:
-            self._follow(found, operation)
+            counts = found.counts
+            if operation in counts or len(counts) < FOLLOWERS_MAX:
+                counts[operation] = counts.get(operation, 0) + 1
 
     def _lead(self, found: Following | None, operation: str, rows: int, caller: Caller) -> None:
+        """Begin a run. Tasks that were started during the one before go on to follow that one."""
+        one = Following(self, operation, caller, rows)
         if found is not None and found.leader == operation:
-            found.rows, found.least = rows, least(rows)
-            found.counts.clear()
-            found.times += 1
-            if found.above is not None:
-                self._count(operation, found.above[0], found.times, found.above[1])
-            return
-        above = None if found is None else (found.leader, found.rows)
-        current.set(Following(self, operation, caller, rows, least(rows), above))
-
-    def _follow(self, found: Following, operation: str) -> None:
-        counts = found.counts
-        number = counts.get(operation, 0) + 1
-        if number == 1 and len(counts) >= FOLLOWERS_MAX:
-            return
-        counts[operation] = number
-        if number >= found.least:
-            self._count(operation, found.leader, number, found.rows)
+            one.above, one.times, found.above = found.above, found.times + 1, None
+        elif found is not None:
+            one.above = Above(found.leader, found.rows)
+        current.set(one)
+        self._add_up()
 
     def take(self) -> list[RepeatReport]:
-        """Return what was counted since the last time, and begin anew."""
+        """Return what has ended since the last time, and begin anew."""
+        self._add_up()
         pairs, self.pairs = self.pairs, {}
         return [RepeatReport(*names, runs, calls) for names, (runs, calls) in pairs.items()]
 
     def _is_of(self, found: Following, caller: Caller) -> bool:
         return found.book is self and (found.caller is caller or found.caller == caller)
 
-    def _count(self, operation: str, leader: str, number: int, rows: int) -> None:
-        """Count the n-th call after one that led; take all of them back when they are too many."""
-        first = least(rows)
-        if number < first or number > rows + 1:
-            return
-        pair = self.pairs.get((operation, leader))
-        if pair is None:
-            if len(self.pairs) >= PAIRS_MAX:
-                return
-            pair = self.pairs[operation, leader] = [0, 0]
-        if number > rows:
-            pair[0] -= 1
-            pair[1] -= rows
-        elif number == first:
+    def _add_up(self) -> None:
+        """Add up the runs that have ended."""
+        while self.ended:
+            operation, leader, calls = self.ended.popleft()
+            pair = self.pairs.get((operation, leader))
+            if pair is None:
+                if len(self.pairs) >= PAIRS_MAX:
+                    continue
+                pair = self.pairs[operation, leader] = [0, 0]
             pair[0] += 1
-            pair[1] += first
-        else:
-            pair[1] += 1
+            pair[1] += calls
 
 
-def least(rows: int) -> int:
-    """Return how many calls after so many rows are taken to be made for each of them."""
-    return max(LEADER_ROWS_MIN, (rows + 1) // 2)
+def are_of_each_row(calls: int, rows: int) -> bool:
+    """Return whether so many calls after so many rows are taken to be made for each of them."""
+    return max(LEADER_ROWS_MIN, (rows + 1) // 2) <= calls <= rows

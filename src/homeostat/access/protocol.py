@@ -145,8 +145,8 @@ class RepeatReport(msgspec.Struct, frozen=True):
     Attributes:
         operation: its name, or that of a transaction.
         after: the operation that returned the rows, right before and for the same caller.
-        runs: how often such a run of calls began.
-        calls: how many calls were in them; negative where a run turned out to be none.
+        runs: how many such runs of calls ended.
+        calls: how many calls were in them.
     """
 
     operation: str
@@ -166,6 +166,7 @@ class CostReport(msgspec.Struct, frozen=True):
         lock_seconds: asleep for locks of the database.
         disk_bytes: that the disk gave.
         sleeps: how often the thread went to sleep, for whatever reason.
+        others_cpu_seconds: on processors meanwhile, by the other threads of the process.
     """
 
     calls: int
@@ -175,6 +176,7 @@ class CostReport(msgspec.Struct, frozen=True):
     lock_seconds: float
     disk_bytes: float
     sleeps: float
+    others_cpu_seconds: float
 
 
 class CallSample(msgspec.Struct, frozen=True):

@@ -250,6 +250,7 @@ def measured(calls: list[Call], meter: Meter) -> None:
                 lock_seconds=found.lock_seconds,
                 disk_bytes=found.disk_bytes,
                 sleeps=found.sleeps,
+                others_cpu_seconds=found.others_cpu_seconds,
             )
 
 

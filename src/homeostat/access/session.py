@@ -74,6 +74,7 @@ class Session:
         self.dialect = lease.wire.dialect
         self.caller = caller
         self.rows = 0  # returned and changed, for the statistics
+        self.returned = 0  # of these
         self.busy_seconds = 0.0
         sizes = executor.statistics.sizes(name, caller.segment)
         self.moved = Moved() if sizes else None  # None: its bytes are not counted
@@ -337,8 +338,8 @@ class Session:
 
     def _count(self, operation: Operation | None, sql: str, params: Params, rows: Rows) -> None:
         """Count a statement's rows; keep it for the operator if it is chosen."""
-        count = len(rows.rows) + rows.changed
-        self.rows += count
+        self.rows += len(rows.rows) + rows.changed
+        self.returned += len(rows.rows)
         if self.moved is not None:
             self.moved.add(params, rows.rows)
         statistics = self._executor.statistics

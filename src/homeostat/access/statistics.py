@@ -76,11 +76,17 @@ class Series:
         self.size_at = self.latency.count + 1 + skip
 
     def merge(self, other: Series) -> None:
-        """Add another's counts; of bytes and waits nobody asks over all segments."""
+        """Add another's counts."""
         self.latency.merge(other.latency)
         self.errors += other.errors
         self.rows += other.rows
         self.late += other.late
+        self.waits += other.waits
+        self.waited_seconds += other.waited_seconds
+        self.sized += other.sized
+        self.sized_rows += other.sized_rows
+        self.sized_received += other.sized_received
+        self.sized_sent += other.sized_sent
 
 
 Key = tuple[str, str]
@@ -112,6 +118,7 @@ class Statistics:
         late: bool = False,
         params: Params | None = None,
         found: Sequence[tuple[object, ...]] = (),
+        returned: int = 0,
     ) -> Tally | None:
         """Count one call for a caller, under its segment; a failed one has its latency counted too.
 
@@ -124,6 +131,7 @@ class Statistics:
             late: it took longer than the operation expects.
             params: what was sent, for counting its bytes now and then; None: never of this call.
             found: the rows that were received.
+            returned: how many they were, where `found` is not given.
 
         Returns:
             The tally to give to `keep` with the call, if it is chosen.
@@ -148,8 +156,9 @@ class Statistics:
                 latency.max = latency_us
             if rows:
                 series.rows += rows
-            if rows >= LEADER_ROWS_MIN or current.get() is not None:
-                self._repeats.see(operation, rows, caller)
+            returned = returned or len(found)
+            if returned >= LEADER_ROWS_MIN or current.get() is not None:
+                self._repeats.see(operation, returned, caller)
             if failed:
                 series.errors += 1
             if late:

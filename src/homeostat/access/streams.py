@@ -62,6 +62,7 @@ class Batches(Iterator[Rows]):
         finally:
             session.finish_statement(lease, began)
         session.rows += len(rows.rows)
+        session.returned += len(rows.rows)
         if session.moved is not None:
             session.moved.add(params, rows.rows)
         return rows

@@ -4,6 +4,8 @@ SQLite counts pages that its own cache lacks, but not whether the disk had to be
 from the machine's memory in a microsecond. Linux tells that of each thread (getrusage(2) with
 RUSAGE_THREAD: `ru_inblock`, blocks of 512 bytes that the disk gave), together with how often it
 went to sleep, its time on the processor, and its time in the queue for one (proc(5), `schedstat`).
+What the process spends on processors beside the thread is read too: who waits for Python's lock
+sleeps while another thread runs.
 
 Only statements that somebody wants are measured, and of these so many calls: two readings take
 0.1 ms together. Elsewhere nothing is measured. Any thread may use it; nothing waits.
@@ -16,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, thread_time
+from time import perf_counter, process_time, thread_time
 
 if sys.platform == "linux":
     import resource
@@ -39,6 +41,7 @@ class Reading:
         lock_seconds: asleep for locks of the database.
         disk_bytes: that the disk gave.
         sleeps: how often it went to sleep, for whatever reason.
+        others_cpu_seconds: on processors, by the other threads of the process.
     """
 
     calls: int
@@ -48,6 +51,7 @@ class Reading:
     lock_seconds: float
     disk_bytes: int
     sleeps: int
+    others_cpu_seconds: float
 
     def since(self, before: Reading) -> Reading:
         """Return the increase since an earlier reading of the same thread, as of one call."""
@@ -59,6 +63,7 @@ class Reading:
             self.lock_seconds - before.lock_seconds,
             self.disk_bytes - before.disk_bytes,
             self.sleeps - before.sleeps,
+            max(0.0, self.others_cpu_seconds - before.others_cpu_seconds),
         )
 
     def plus(self, other: Reading) -> Reading:
@@ -71,6 +76,7 @@ class Reading:
             self.lock_seconds + other.lock_seconds,
             self.disk_bytes + other.disk_bytes,
             self.sleeps + other.sleeps,
+            self.others_cpu_seconds + other.others_cpu_seconds,
         )
 
 
@@ -116,20 +122,22 @@ if sys.platform == "linux":
 
     def _reading(lock_seconds: float) -> Reading:
         usage = resource.getrusage(resource.RUSAGE_THREAD)
+        own = thread_time()
         return Reading(
             1,
             perf_counter(),
-            thread_time(),
+            own,
             _queued_seconds(),
             lock_seconds,
             usage.ru_inblock * BLOCK_BYTES,
             usage.ru_nvcsw,
+            process_time() - own,
         )
 
 else:
 
     def _reading(lock_seconds: float) -> Reading:
-        return Reading(1, perf_counter(), thread_time(), 0.0, lock_seconds, 0, 0)
+        return Reading(1, perf_counter(), thread_time(), 0.0, lock_seconds, 0, 0, 0.0)
 
 
 def _queued_seconds() -> float:

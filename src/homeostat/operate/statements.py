@@ -68,11 +68,13 @@ class Repeated:
         after: the operation that returned the rows.
         times: calls of the statement each time, in the mean.
         share: the part of all its calls that are such.
+        runs: how many times that was, to the end.
     """
 
     after: str
     times: float
     share: float
+    runs: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +402,7 @@ class StatementBook:
                     runs[one.after] = runs.get(one.after, 0) + one.runs
                     calls[one.after] = calls.get(one.after, 0) + one.calls
         repeated = [
-            Repeated(after, calls[after] / runs[after], min(1.0, calls[after] / whole))
+            Repeated(after, calls[after] / runs[after], min(1.0, calls[after] / whole), runs[after])
             for after in runs
             if runs[after] > 0 and calls[after] > 0 and whole
         ]
@@ -419,6 +421,7 @@ def _cost(found: Sequence[CostReport]) -> CostReport | None:
         lock_seconds=sum(one.lock_seconds for one in found),
         disk_bytes=sum(one.disk_bytes for one in found),
         sleeps=sum(one.sleeps for one in found),
+        others_cpu_seconds=sum(one.others_cpu_seconds for one in found),
     )
 
 

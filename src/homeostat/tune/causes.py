@@ -34,11 +34,13 @@ ROW_MS_MAX = 0.2  # a row that takes longer to return is dear by itself; most ta
 # by something else
 KEY_SHARE_MIN = 0.05
 CHANGED_MIN = 0.2  # rows of a call: where nothing is changed nothing is searched
+RUNS_MIN = 3  # of them: one or two, after what is read once at the start say, may be chance
 REPEATED_SHARE_MIN = 0.8  # of its calls: chance alone makes some look as if they followed rows
 MEASURED_MIN = 5  # calls, as tune.calls_min
 PAGE_BYTES = 4096.0  # of the file, and the least that Linux reads of one
 PAGES_MIN = 32  # of a call, from the disk: the least that can be felt, 3 ms of a common SSD
 SLEEPS_MAX = 2.0  # for each page: who sleeps more often waits for something else besides
+OTHERS_SHARE_MAX = 0.5  # of its sleep in which another thread ran, maybe with Python's lock
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
 
 
@@ -121,7 +123,11 @@ def n_plus_one(one: StatementView, config: TuneConfig, *, below_ms: float) -> Ca
 def repeated(one: StatementView, config: TuneConfig) -> Repeated | None:
     """Return what a statement is run after, once for each row, if nearly all its calls are such."""
     for found in one.repeated:
-        if found.share >= REPEATED_SHARE_MIN and found.times >= config.calls_per_transaction:
+        if (
+            found.runs >= RUNS_MIN
+            and found.share >= REPEATED_SHARE_MIN
+            and found.times >= config.calls_per_transaction
+        ):
             return found
     return None
 
@@ -323,9 +329,10 @@ def reading(one: StatementView, config: TuneConfig) -> Cause | None:
 def waiting_for_disk(one: StatementView, config: TuneConfig) -> Cause | None:
     """Name I/O on SQLite: most of the time that it does not queue for a processor it sleeps.
 
-    A thread sleeps for other reasons than the disk too (a lock of Python's, say), so there have to
-    be about as many pages from the disk as it went to sleep times. Where it queues most of the
-    time, the machine is short of processors, and nothing is said.
+    A thread sleeps for other reasons than the disk too, so there have to be about as many pages
+    from the disk as it went to sleep times. Where other threads of the process ran for a good part
+    of that sleep, it may as well have waited for Python's lock, which SQLite's rows are fetched
+    under; where it queues most of the time, the machine lacks processors. Then nothing is said.
     """
     cost = one.measured
     if cost is None or cost.calls < MEASURED_MIN or cost.seconds <= 0:
@@ -334,8 +341,11 @@ def waiting_for_disk(one: StatementView, config: TuneConfig) -> Cause | None:
     if pages < PAGES_MIN * cost.calls or cost.sleeps > SLEEPS_MAX * pages:
         return None
     own = cost.seconds - cost.queued_seconds
-    share = (own - cost.cpu_seconds - cost.lock_seconds) / own if own > 0 else 0.0
+    asleep = own - cost.cpu_seconds - cost.lock_seconds
+    share = asleep / own if own > 0 else 0.0
     if share < config.disk_wait_share or cost.queued_seconds > own:
+        return None
+    if cost.others_cpu_seconds >= OTHERS_SHARE_MAX * asleep:
         return None
     each = cost.disk_bytes / cost.calls
     text = f"{share:.0%} of its time it waits for the disk, {each / 1e6:,.1f} MB each call"
