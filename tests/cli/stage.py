@@ -199,6 +199,7 @@ class Described:
     findings: list[Finding] = field(default_factory=list)
     remedies: list[RemedyRecord] = field(default_factory=lambda: [remedy()])
     view: RemedyView = field(default_factory=view)
+    explained: Explained = field(default_factory=explained)
     refuse: tuple[int, dict[str, str]] | None = None
     posted: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -217,7 +218,7 @@ class Described:
             "pause": self.status,
             "resume": self.status,
             "detach": self.status,
-            "explain/3": explained(),
+            "explain/3": self.explained,
             "link": {"url": "http://127.0.0.1:1/sign-in?link=once"},
         }
         if name in answers:

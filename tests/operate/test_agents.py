@@ -120,6 +120,21 @@ def test_bytes_and_waits_are_added_up_by_operation_and_segment_of_agents_that_te
     assert book.newest().sums["read", "analysts"].waits is None
 
 
+def test_operations_are_shown_until_an_agent_reports_again_or_is_gone(book: AgentBook) -> None:
+    book.take(report(1), at=10.0)
+    book.drain(at=11.0)
+    book.drain(at=12.0)
+    assert book.newest().sums["read", "analysts"].latency.count == 2
+    book.drain(at=1_000.0)
+    assert not book.newest().sums
+
+
+def test_a_report_of_no_time_is_refused(book: AgentBook) -> None:
+    assert "more than 0 seconds" in book.take(report(1, seconds=0.0), at=10.0)
+    book.drain(at=11.0)
+    assert not book.newest().sums
+
+
 def test_a_restarted_application_counts_from_its_first_sequence(book: AgentBook) -> None:
     book.take(report(900), at=10.0)
     book.drain(at=11.0)

@@ -13,6 +13,7 @@ from homeostat.engine import Unsupported, open_engine
 from homeostat.engine.engine import Target
 from homeostat.engine.plan import walk
 from homeostat.operate.statements import StatementView
+from homeostat.operate.views import COUNTED_MAX
 from homeostat.tune.causes import (
     MANY_ROWS,
     MISSING_INDEX,
@@ -21,7 +22,7 @@ from homeostat.tune.causes import (
     unindexed_key,
     whole_table,
 )
-from homeostat.tune.counting import COUNTED_MAX, Counted
+from homeostat.tune.counting import Counted
 from homeostat.tune.facts import CHILDREN_MAX, facts_of, read_catalogue
 from tests.tune.application import open_wire
 from tests.tune.test_causes import returning

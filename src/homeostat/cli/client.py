@@ -91,7 +91,7 @@ class Client:
 
     def remedies(self, *, database: str | None = None) -> list[RemedyRecord]:
         """Return the remedies of a database or of all, the newest first."""
-        query = "?" + urlencode({"database": database}) if database else ""
+        query = _query(database=database) if database else ""
         return self._ask("GET", f"/api/v1/remedies{query}", list[RemedyRecord])
 
     def remedy(self, number: int) -> RemedyView:
@@ -100,12 +100,12 @@ class Client:
 
     def proposals(self, database: str, *, start: float, end: float) -> Proposals:
         """Return what was found in a period, and what was or would have been done about it."""
-        query = urlencode({"database": database, "start": start, "end": end})
-        return self._ask("GET", f"/api/v1/proposals?{query}", Proposals)
+        query = _query(database=database, start=start, end=end)
+        return self._ask("GET", f"/api/v1/proposals{query}", Proposals)
 
     def explain(self, name: str) -> Explained:
         """Return what is known of a statement."""
-        return self._ask("GET", f"/api/v1/explain/{quote(name, safe='')}", Explained)
+        return self._ask("GET", f"/api/v1/explain/{_part(name)}", Explained)
 
     def decide(self, number: int, decision: str) -> RemedyView:
         """Approve, reject or revert a remedy."""
@@ -131,7 +131,7 @@ class Client:
 
     def clones(self, *, database: str | None = None) -> list[CloneView]:
         """Return the clones of a database or of all, the newest first."""
-        query = "?" + urlencode({"database": database}) if database else ""
+        query = _query(database=database) if database else ""
         path = f"/api/v1/clones{query}"
         return self._ask("GET", path, list[CloneView], seconds=COPY_SECONDS_MAX)
 
@@ -147,7 +147,7 @@ class Client:
             raise NotFoundError(
                 "There is no clone of this name. `homeostat clone list` shows them."
             )
-        path = f"/api/v1/clones/{quote(name, safe='')}/drop"
+        path = f"/api/v1/clones/{_part(name)}/drop"
         return self._ask("POST", path, CloneView, body={}, seconds=COPY_SECONDS_MAX)
 
     def link(self, *, name: str = "page", role: str = "admin") -> str:
@@ -166,7 +166,7 @@ class Client:
 
     def revoke_token(self, name: str) -> TokenView:
         """End a named token."""
-        path = f"/api/v1/tokens/{quote(name, safe='')}/revoke"
+        path = f"/api/v1/tokens/{_part(name)}/revoke"
         return self._ask("POST", path, TokenView, body={})
 
     def _ask(
@@ -233,6 +233,15 @@ class Client:
                 "not known. Look with `homeostat status` before asking again."
             )
         return OperatorUnreachableError(message, where=self.operator.url, detail=detail)
+
+
+def _part(name: str) -> str:
+    """Return a name as part of an address; what a terminal sent that is no text, as its bytes."""
+    return quote(name, safe="", errors="surrogateescape")
+
+
+def _query(**given: object) -> str:
+    return "?" + urlencode(given, errors="surrogateescape")
 
 
 def _error(status: int, answer: bytes) -> HomeostatError:

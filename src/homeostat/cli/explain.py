@@ -21,7 +21,7 @@ from homeostat.cli.text import Screen, emit, number
 from homeostat.engine.facets import Plan
 from homeostat.engine.plan import render_plan
 from homeostat.logbook.rows import Json
-from homeostat.operate.views import Explained
+from homeostat.operate.views import COUNTED_MAX, Explained
 
 UNKNOWN = "unknown"  # a finding's cause
 
@@ -56,7 +56,12 @@ def _serving(candidate: Json) -> str:
     found, rows = candidate.get("matching"), candidate.get("rows")
     if found is None or not rows or not candidate.get("by_value"):
         return "might serve it"
-    return f"would find {number(found)} of {number(rows)} rows"
+    return f"would find {_counted(found)} of {_counted(rows)} rows"
+
+
+def _counted(rows: float) -> str:
+    """Return a number of rows that were counted, at most `COUNTED_MAX`."""
+    return f"at least {number(rows)}" if rows == COUNTED_MAX else number(rows)
 
 
 def explained_lines(found: Explained, screen: Screen, *, suffix: str = "") -> list[str]:
@@ -127,12 +132,12 @@ def _facts(found: Explained, screen: Screen) -> list[str]:
     lines = []
     for table, facts in found.facts.get("tables", {}).items():
         parts = [
-            f"{number(facts[name])} {words}"
-            for name, words in (
-                ("rows", "rows"),
-                ("matching", "match"),
-                ("expected", "expected to match"),
-                ("changed", "changed since statistics were refreshed"),
+            f"{told(facts[name])} {words}"
+            for name, told, words in (
+                ("rows", _counted, "rows"),
+                ("matching", _counted, "match"),
+                ("expected", number, "expected to match"),
+                ("changed", number, "changed since statistics were refreshed"),
             )
             if facts.get(name) is not None
         ]

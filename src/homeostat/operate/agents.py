@@ -142,6 +142,8 @@ class AgentBook:
         """Take a report; return why it was refused, or nothing."""
         if report.v != PROTOCOL_VERSION:
             return f"this operator speaks version {PROTOCOL_VERSION} of the agent protocol"
+        if report.seconds <= 0:
+            return "a report is of more than 0 seconds"
         with self._lock:
             known = self._agents.get(report.agent)
             if known is None and len(self._agents) >= self._config.agent.agents_max:
@@ -190,11 +192,12 @@ class AgentBook:
                     sums.setdefault(key, OperationSum()).merge(one)
                 agent.clear()
             reason = _why_unknown(self._ever, bool(self._agents))
-            self._newest = Newest(seconds, sums)
+            if seconds or not self._agents:
+                self._newest = Newest(seconds, sums)
         return samples + self._operation_samples(sums, seconds, at, reason)
 
     def newest(self) -> Newest:
-        """Return what operations did up to the last `drain`, by operation and segment."""
+        """Return what operations did, by operation and segment; nothing where no agent is left."""
         return self._newest
 
     def _operation_samples(

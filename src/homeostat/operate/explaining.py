@@ -141,10 +141,16 @@ def _of_view(
         remedies=remedies,
         received_bytes_per_call=_each(view.spent.received_bytes, calls),
         sent_bytes_per_call=_each(view.spent.sent_bytes, calls),
-        waited_share=_each(view.spent.waits, calls),
+        waited_share=_share(view.spent.waits, calls),
         waited_ms_per_call=_each(view.spent.waited_ms, calls),
     )
 
 
 def _each(value: float | None, calls: float) -> float | None:
     return None if value is None or not calls else value / calls
+
+
+def _share(waits: float | None, calls: float) -> float | None:
+    """Return the part of the calls that waited: one that is tried again may wait more than once."""
+    each = _each(waits, calls)
+    return None if each is None else min(1.0, each)

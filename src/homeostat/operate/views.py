@@ -10,6 +10,8 @@ from homeostat.access.protocol import Reply, Report
 from homeostat.logbook.rows import AuditEntry, Event, Finding, Json, RemedyRecord, Run, Step
 from homeostat.operate.insights import Insights
 
+COUNTED_MAX = 500_000  # rows, in the facts of a statement; a larger table counts as this large
+
 
 class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One database at a glance; a null number has its reason in `unknown` under the same name."""

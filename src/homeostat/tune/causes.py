@@ -18,7 +18,7 @@ from homeostat.logbook.rows import Json
 from homeostat.measure import Subject
 from homeostat.operate.rule import View
 from homeostat.operate.statements import Repeated, StatementView
-from homeostat.tune.counting import COUNTED_MAX
+from homeostat.operate.views import COUNTED_MAX
 
 MISSING_INDEX = "missing index"
 STALE_STATISTICS = "stale statistics"

@@ -15,9 +15,9 @@ from homeostat.driver.tokens import quoted
 from homeostat.driver.wire import Params
 from homeostat.engine.engine import Engine, Unsupported
 from homeostat.errors import DatabaseError
+from homeostat.operate.views import COUNTED_MAX
 from homeostat.tune.values import used_by
 
-COUNTED_MAX = 500_000  # rows; a larger table counts as this large
 PART_ROWS = 20_000  # of a table whose count did not end
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
 
 import msgspec
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -44,7 +45,25 @@ Handler = Callable[..., Awaitable[object]]
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
 LAST_NAME = "/{name}"
+ANY_TEXT = "any_text"
 _MARK = "_homeostat_route"
+
+
+class AnyText(Convertor[str]):
+    """A part of a path with slashes and newlines in it, which Starlette's own `path` ends at."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Return the text as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the text as it is."""
+        return value
+
+
+register_url_convertor(ANY_TEXT, AnyText())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +181,7 @@ def _served(handler: Handler, access: Access) -> Route:
 
     path = one.path
     if path.endswith(LAST_NAME):  # operations may be called `orders/list`
-        path = path.removesuffix(LAST_NAME) + LAST_NAME.replace("}", ":path}")
+        path = path.removesuffix(LAST_NAME) + LAST_NAME.replace("}", f":{ANY_TEXT}}}")
     return Route(path, handle, methods=[one.method])
 
 
