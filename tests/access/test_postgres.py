@@ -106,6 +106,27 @@ def test_settings_can_have_single_operations_told_too(pg_database: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_postgres
+def test_a_migration_that_failed_leaves_no_connection_behind_that_fails(pg_database: str) -> None:
+    add = Operation("job.add", "INSERT INTO job VALUES (:state)", ("state",), write=True)
+    with Database.open(pg_database, pool=1, agent=None, operations=[add]) as database:
+
+        def migrate(*, uses: int) -> None:
+            with database.transaction() as held:
+                held.execute("CREATE TYPE state AS ENUM ('new')")
+                held.execute("CREATE TABLE job (state state)")
+                for _ in range(uses):  # prepared meanwhile
+                    held.execute(add, {"state": "new"})
+                if uses:
+                    raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            migrate(uses=8)
+        migrate(uses=0)
+        for _ in range(8):
+            assert database.execute("job.add", {"state": "new"}).changed == 1
+
+
 def test_after_a_restart_of_the_server_nobody_notices(pg_own_server: PostgresServer) -> None:
     url = pg_own_server.url()
     prepare(url)

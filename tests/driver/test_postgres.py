@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 
@@ -191,6 +192,76 @@ def test_commit_of_a_failed_transaction_is_no_success(wire: PostgresWire) -> Non
     with pytest.raises(StatementError, match="rolled it back"):
         wire.commit()
     assert wire.execute("SELECT count(*) FROM t").scalar() == 0
+
+
+@pytest.mark.parametrize("end", ["rollback", "failed statement", "failed commit"])
+def test_a_type_made_again_after_its_transaction_failed_is_found(
+    wire: PostgresWire, end: str
+) -> None:
+    """The server never finds the first one again, which prepared statements know by its number."""
+
+    def moods() -> None:
+        wire.execute("CREATE TYPE mood AS ENUM ('fine')")
+        for _ in range(8):  # prepared meanwhile
+            assert wire.execute("SELECT :mood::mood", {"mood": "fine"}).scalar() == "fine"
+
+    wire.execute("CREATE TABLE late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    for _ in range(2):  # the first rollback has nothing to forget
+        wire.begin(write=True)
+        wire.rollback()
+    for _ in range(2):
+        wire.begin(write=True)
+        moods()
+        if end == "rollback":
+            wire.rollback()
+            continue
+        if end == "failed statement":
+            with pytest.raises(StatementError):
+                wire.execute("SELECT 1 / 0")
+        else:
+            wire.execute("INSERT INTO late VALUES (1), (1)")
+        with pytest.raises(StatementError):
+            wire.commit()
+    moods()
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%mood'"
+    assert wire.execute(prepared).scalar() == 1  # as before, none is left over
+
+
+def test_a_pooler_is_not_told_to_forget(pg_database: str) -> None:
+    wire = postgres.connect(pg_database, pooled=True)
+    for failed in (False, True):
+        wire.begin(write=True)
+        for _ in range(8):
+            wire.execute("SELECT :a::int", {"a": 1})
+        if failed:
+            with pytest.raises(StatementError):
+                wire.execute("SELECT 1 / 0")
+            with pytest.raises(StatementError):
+                wire.commit()
+        else:
+            wire.rollback()
+        prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%::int'"
+        assert wire.execute(prepared).scalar() == 1
+    wire.close()
+
+
+def test_a_time_zone_ends_with_its_transaction(wire: PostgresWire) -> None:
+    midnight = "SELECT '2020-01-01 00:00+00'::timestamptz"
+
+    def hour() -> int:
+        found = [wire.execute(midnight).scalar() for _ in range(2)][1]
+        assert isinstance(found, datetime)
+        return found.hour
+
+    wire.execute_script("SET TimeZone = 'UTC'")
+    for end in (wire.commit, wire.rollback):
+        wire.begin(write=True)
+        wire.execute("SET LOCAL TimeZone = 'Asia/Tokyo'")
+        assert hour() == 9
+        end()
+        assert hour() == 0
+    wire.execute_script("SET TimeZone = 'Asia/Tokyo'")
+    assert hour() == 9
 
 
 def test_deadline_and_cancel_hit_their_own_statement_only(wire: PostgresWire) -> None:

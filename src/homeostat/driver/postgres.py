@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -27,7 +26,7 @@ from psycopg.raw_cursor import RawCursor
 from homeostat.driver import postgres_errors
 from homeostat.driver.placeholders import Compiled, compile_named
 from homeostat.driver.postgres_plans import Plans
-from homeostat.driver.postgres_protocol import command, rows_of
+from homeostat.driver.postgres_protocol import command, hang_up, roll_back, rows_of, still_there
 from homeostat.driver.postgres_url import label_of, parsed
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
@@ -48,7 +47,6 @@ CONTROL_SECONDS_MAX = 30.0  # how long BEGIN and COMMIT wait for an answer
 ROLLBACK_SECONDS_MAX = (
     5.0  # it costs a server nothing; one that is silent has the connection closed
 )
-LAST_WORDS_MAX = 4  # a server that hangs up leaves a message and an end of file to read
 KEEPALIVE_IDLE_SECONDS = 30
 KEEPALIVE_INTERVAL_SECONDS = 10
 KEEPALIVE_COUNT = 3
@@ -194,6 +192,7 @@ class PostgresWire:
         self._watch.start(None)
         try:
             connection.execute(sql.encode())
+            self._cursor = RawCursor(connection)  # see `_control`
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             raise self._failed(error) from None
         finally:
@@ -230,10 +229,12 @@ class PostgresWire:
         except DatabaseError as error:
             if self.broken or isinstance(error, ConnectionLostError):
                 raise CommitUnknownError(where=self.label, detail=error.detail) from None
+            self._forget()
             raise
         finally:
             self._committing = False
         if answer == "ROLLBACK":
+            self._forget()
             message = (
                 "An earlier statement of the transaction failed, so the server rolled it back. "
                 "Run the whole transaction again."
@@ -244,6 +245,12 @@ class PostgresWire:
         """Roll back; does nothing when no transaction is open."""
         if not self.broken and self.in_transaction:
             self._control(b"ROLLBACK", deadline_ms=1000 * ROLLBACK_SECONDS_MAX)
+
+    def _forget(self) -> None:
+        """Forget after a COMMIT that failed what a rollback would have forgotten."""
+        if not self.pooled:
+            with suppress(DatabaseError):  # then it is closed
+                self._control(b"ROLLBACK", deadline_ms=1000 * ROLLBACK_SECONDS_MAX)
 
     def cancel(self) -> None:
         """Stop the statement under way, from any thread."""
@@ -282,8 +289,12 @@ class PostgresWire:
         limit_ms = 1000 * CONTROL_SECONDS_MAX
         if deadline_ms is not None:
             limit_ms = min(limit_ms, deadline_ms)
+        if not statement.startswith(b"BEGIN"):  # as what knows a SET LOCAL of the time zone
+            self._cursor = RawCursor(connection)
         self._watch.start(limit_ms, cancellable=False)
         try:
+            if statement == b"ROLLBACK" and not self.pooled:  # a pooler keeps what it prepared
+                return roll_back(connection)
             return command(connection, statement)
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             raise self._failed(error) from None
@@ -292,14 +303,9 @@ class PostgresWire:
 
     def _notice_loss(self) -> None:
         """Raise ConnectionLostError if the server has hung up already, seen without asking it."""
-        pgconn = self._connection.pgconn
         if not self._poll.poll(0):
             return  # nothing was said, so nothing was ended: one system call a statement
-        with suppress(psycopg.Error):
-            for _ in range(LAST_WORDS_MAX):
-                if pgconn.status == pq.ConnStatus.OK and self._poll.poll(0):
-                    pgconn.consume_input()
-        if pgconn.status != pq.ConnStatus.OK:
+        if not still_there(self._connection, self._poll):
             raise _undone(ConnectionLostError(where=self.label))
 
     def _stop(self, attempt: int) -> float | None:
@@ -313,13 +319,8 @@ class PostgresWire:
             ).start()
             return CANCEL_SECONDS_MAX
         with suppress(OSError, psycopg.Error):
-            self._hang_up()
+            hang_up(self._connection)
         return None
-
-    def _hang_up(self) -> None:
-        """Close the connection under the thread that waits for it."""
-        with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
 
     def _send_cancel(self, generation: int) -> None:
         """Send a cancel request; `_finish` waits for it, so that it cannot hit what follows."""
