@@ -2,13 +2,16 @@
 
 A job runs to its end even when nobody waits any more: a connection is in use until then. There are
 as many threads as jobs at one time, and jobs are at most as many as the pool has connections.
-A plain queue and one call into the loop take half the time of an executor's futures.
+A plain queue and one call into the loop take half the time of an executor's futures. A forked child
+has none of the threads, and starts its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from contextvars import Context
@@ -147,11 +150,16 @@ class Threads:
     def __init__(self, count_max: int) -> None:
         """Start none yet; at most `count_max`."""
         self._count_max = count_max
+        self._closed = False
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
+        """Have no thread and no job."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._under_way = 0
         self._started = 0
-        self._closed = False
 
     async def run(self, work: Callable[[], T], *, stop: Callable[[], None] | None = None) -> T:
         """Run work on a thread and return what it returns.
@@ -162,29 +170,42 @@ class Threads:
 
         Raises:
             CancelledError: the task was cancelled; the work has ended all the same.
+            RuntimeError: the system gives no thread, and there is none yet; nothing was run.
         """
         loop = asyncio.get_running_loop()
         job = Job(work, stop, loop)
         with self._lock:
-            closed = self._closed
-            self._under_way += 1
-            start = self._under_way > self._started < self._count_max
+            start = self._under_way >= self._started < self._count_max
             self._started += start
+        if start:
+            self._start()
+        with self._lock:
+            closed = self._closed
             if not closed:
+                self._under_way += 1
                 self._jobs.put(job)
         if closed:  # a task that outlived the drain still has to roll back and close
             threading.Thread(
                 target=job.run_and_tell, name="homeostat-access-late", daemon=True
             ).start()
-        elif start:
-            name = f"homeostat-access-{self._started}"
-            threading.Thread(target=self._serve, name=name, daemon=True).start()
         try:
             result: T = await job
         except asyncio.CancelledError:
             await job.end()
             raise
         return result
+
+    def _start(self) -> None:
+        """Start a thread that is counted already; one that cannot be is done without."""
+        name = f"homeostat-access-{self._started}"
+        try:
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._started -= 1
+                alone = self._started == 0
+            if alone:  # nobody would ever run the job
+                raise
 
     def close(self) -> None:
         """Let the threads end with their work."""
@@ -203,3 +224,15 @@ class Threads:
                 self._under_way -= 1
             job.tell()
             del job  # and with it what it returned
+
+
+_all: weakref.WeakSet[Threads] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for threads in list(_all):
+        threads._begin()  # noqa: SLF001  this module's own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
