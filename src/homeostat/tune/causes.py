@@ -40,7 +40,9 @@ MEASURED_MIN = 5  # calls, as tune.calls_min
 PAGE_BYTES = 4096.0  # of the file, and the least that Linux reads of one
 PAGES_MIN = 32  # of a call, from the disk: the least that can be felt, 3 ms of a common SSD
 SLEEPS_MAX = 2.0  # for each page: who sleeps more often waits for something else besides
-OTHERS_SHARE_MAX = 0.5  # of its sleep in which another thread ran, maybe with Python's lock
+OTHERS_SHARE_MAX = 0.5  # of its time in which another thread ran, maybe with Python's lock
+# in the mean: a running thread keeps that lock for 5 ms (sys.getswitchinterval), an SSD takes 0.1
+LOCK_SLEEP_SECONDS = 0.001
 MOMENTS_MIN = 3  # moments at which it was seen running before locks are judged
 
 
@@ -345,7 +347,8 @@ def waiting_for_disk(one: StatementView, config: TuneConfig) -> Cause | None:
     share = asleep / own if own > 0 else 0.0
     if share < config.disk_wait_share or cost.queued_seconds > own:
         return None
-    if cost.others_cpu_seconds >= OTHERS_SHARE_MAX * asleep:
+    long = asleep >= LOCK_SLEEP_SECONDS * cost.sleeps  # else the others ran beside short ones
+    if cost.others_cpu_seconds >= OTHERS_SHARE_MAX * (asleep if long else cost.seconds):
         return None
     each = cost.disk_bytes / cost.calls
     text = f"{share:.0%} of its time it waits for the disk, {each / 1e6:,.1f} MB each call"
