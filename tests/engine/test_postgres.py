@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -247,6 +247,7 @@ def test_the_probe_connection_opens_itself_again(pg_own_server: PostgresServer) 
     engine = open_engine(Target(pg_own_server.url(), connect_timeout_seconds=2))
     pid = engine.execute("SELECT pg_backend_pid()").scalar()
     pg_own_server.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+    assert not isinstance(engine.control, Unsupported), "a new session is not a pooler's"
     assert engine.execute("SELECT pg_backend_pid()").scalar() != pid
     pg_own_server.kill()
     with pytest.raises(ConnectError):
@@ -336,15 +337,17 @@ def test_the_lock_outlives_the_servers_limit_for_idle_sessions(
 ) -> None:
     database = engine.identity().label.split(" ")[0]
     pg_server.execute(f"ALTER DATABASE {database} SET idle_session_timeout = '50ms'")
-    idle = postgres.connect(pg_server.url(database))
-    with control(engine).lock("operator"):
+    with (
+        closing(postgres.connect(pg_server.url(database))) as idle,
+        control(engine).lock("operator"),
+    ):
         gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {idle.backend_pid}"
         wait_until(lambda: pg_server.execute(gone) == [(0,)], 10, "an idle session to end")
-        other = open_engine(Target(pg_server.url(database)))
-        with control(other).lock("operator") as taken:
+        with (
+            closing(open_engine(Target(pg_server.url(database)))) as other,
+            control(other).lock("operator") as taken,
+        ):
             assert not taken
-        other.close()
-    idle.close()
 
 
 def test_behind_a_pooler_there_is_no_control(pg_server: PostgresServer, pg_database: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -87,7 +88,7 @@ def test_what_cannot_be_undone_waits_for_a_person_and_what_can_is_undone_exactly
         rate=20,
     )
     config = with_clones_on(CONFIG, pg_server)
-    with shop(tmp_path / "data", pg_database, [work], config) as one:
+    with closing(wire), shop(tmp_path / "data", pg_database, [work], config) as one:
         finding = one.finding()
         assert finding.cause.startswith("stale statistics"), finding
         if not undoable:
@@ -101,7 +102,6 @@ def test_what_cannot_be_undone_waits_for_a_person_and_what_can_is_undone_exactly
             one.console.decide(record.id, "revert", actor="tester")
             one.remedy("analyse-table-undoably", "reverted")
             assert wire.execute(PG_STATISTICS).rows == before
-    wire.close()
     written = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("*.db*"))
     assert b"homeostat" in written
     assert SECRET.encode() not in written, "most common values are values of users"

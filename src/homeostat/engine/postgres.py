@@ -155,8 +155,8 @@ class PostgresEngine:
             self._control.close()
 
     def _make_control(self) -> Control | Unsupported:
-        wire = self._wire.wire()
-        if self.execute("SELECT pg_backend_pid()").scalar() != wire.backend_pid:
+        pid = self.execute("SELECT pg_backend_pid()").scalar()  # first: it may open the wire anew
+        if pid != self._wire.wire().backend_pid:
             return Unsupported(
                 "The URL leads to a pooler, and two clients of a pooler can share one session.",
                 "Give the server's own address for Homeostat; applications may use the pooler.",

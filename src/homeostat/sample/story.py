@@ -29,6 +29,7 @@ FOR_YOU = ("connection-leak", "data-growing")  # findings that a person mends
 SLOW = "slow-statement"
 SUFFERING = ("list_online", "list_notices", "find_reading")  # what troubles make slow
 FIRST, SECOND, THIRD = STORY
+IN_VAIN = ("ineffective", "reverted")  # undone, for want of an effect or of a clear answer
 OVER = ("kept", "reverted", "ineffective", "rejected", "refused", "failed", "asking")
 
 
@@ -120,7 +121,7 @@ class Story:
         index = any(record.key == CREATE_INDEX for record in over)
         pool = [record for record in over if record.key == GROW_POOL]
         asked = any(record.decided_by not in {"", "homeostat"} for record in pool)
-        in_vain = asked or any(record.state == "ineffective" for record in pool)
+        in_vain = asked or any(record.state in IN_VAIN for record in pool)
         helped = in_vain or any(record.state == "kept" for record in pool)
         chapters = (
             (self._dropped_index, index or not self.with_index),
