@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.access import AsyncDatabase, Database, ExecutionSettings, Operation
+from homeostat.access import AsyncDatabase, Caller, Database, ExecutionSettings, Operation
 from homeostat.errors import DiskFullError, PoolTimeoutError
 from tests.faults.processes import running
 from tests.faults.writers import OPERATIONS, Writers, check, open_wire, patient, prepare, writing
@@ -249,10 +249,12 @@ def test_the_disk_is_full(dialect: str, tmp_path: Path, request: pytest.FixtureR
 
 def test_the_pool_is_exhausted(url: str) -> None:
     """Five hundred blocking callers on eight connections: each is served, or told who is not."""
-    settings = ExecutionSettings(wait_ms=200)
-    with Database.open(
-        url, pool=8, agent=None, operations=OPERATIONS, planner=lambda *_: settings
-    ) as database:
+    hurried, usual = ExecutionSettings(wait_ms=200), ExecutionSettings()  # to open one takes long
+
+    def planner(operation: Operation, _: Caller) -> ExecutionSettings:
+        return usual if operation.name.startswith("holder") else hurried
+
+    with Database.open(url, pool=8, agent=None, operations=OPERATIONS, planner=planner) as database:
         with contextlib.ExitStack() as held:
             for number in range(8):
                 held.enter_context(database.session(name=f"holder {number}"))

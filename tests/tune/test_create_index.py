@@ -40,7 +40,7 @@ def check_explained(found: Explained, statement: str) -> None:
     assert (found.statement, found.name) == (statement, "orders_of")
     assert found.plan is not None
     lines = explained_lines(found, Screen(width=None, colours=False, now=0.0))
-    assert any("customer_id" in line for line in lines if "index might serve" in line)
+    assert any("customer_id" in line for line in lines if "index would find" in line)
     assert any("orders" in line for line in lines if "rows" in line)
     assert any("finding" in line for line in lines)
 

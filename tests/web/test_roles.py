@@ -91,8 +91,8 @@ def pages(site: Site) -> list[tuple[str, str]]:
     api = {one.path for one in ROUTES}
     found = []
     for one in site.app.routes:
-        if isinstance(one, Route) and one.path not in api:
-            path = re.sub(r":\w+}", "}", one.path)
+        path = re.sub(r":\w+}", "}", one.path) if isinstance(one, Route) else ""
+        if isinstance(one, Route) and not {path, path.replace("}", ":path}")} & api:
             path = re.sub(r"{(\w+)}", lambda name: VALUES.get(name[1], "detach"), path)
             found += [(method, path) for method in one.methods or () if method != "HEAD"]
     return found
