@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+import psycopg
 import pytest
 
 from homeostat.driver import postgres
@@ -293,6 +294,15 @@ def test_a_server_that_does_not_answer_is_left(
     assert time.monotonic() - started < 10
     assert wire.broken
     wire.close()
+
+
+def test_a_loss_that_libpq_has_not_noticed_is_one(pg_database: str) -> None:
+    """As psycopg tells it of a socket that was hung up on before anything was read from it."""
+    wire = postgres.connect(pg_database)
+    assert isinstance(
+        wire._failed(psycopg.OperationalError("connection socket closed")), ConnectionLostError
+    )
+    assert wire.broken
 
 
 def test_a_connection_that_breaks_in_a_statement_is_lost(

@@ -341,6 +341,8 @@ class PostgresWire:
         if self._connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             self.close()  # an `executemany` that could not be ended: nothing else can be sent
         state = error.sqlstate if isinstance(error, psycopg.Error) else None
+        if state is None and isinstance(error, psycopg.OperationalError):
+            self.close()  # of libpq or psycopg, not of the server; libpq may not have noticed it
         if not isinstance(error, psycopg.Error) or (state is None and _is_value_error(error)):
             message = "A parameter's value cannot be sent. Give text, numbers, bytes or None."
             return StatementError(message, where=self.label, detail=type(error).__name__)
