@@ -178,11 +178,9 @@ def see_the_first_growth_kept(story: Story, running: Demo) -> None:
 
 
 def see_the_second_end_without_effect(story: Story, running: Demo) -> None:
-    holder = story.finding("wait for one lock holder|of the pool main wait for locks")
-    expect(holder).to_contain_text(re.compile("nightly.report"), timeout=CHAPTER_MS)
     grown = story.remedy("from 8 to 16")
     verdict = story.ends(grown, *UNDONE)
-    assert re.search("nightly.report", verdict), verdict
+    assert re.search("nightly.report", verdict), verdict  # its finding may come and go meanwhile
     assert told(running, "ineffective|reverted") in verdict
     expect(grown.locator(".move").last).to_contain_text(re.compile("Ineffective|Revert"))
     assert story.dots() == [*["accent", "good"] * 2, "accent", "undone"]
