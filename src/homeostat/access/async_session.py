@@ -110,11 +110,16 @@ class AsyncSession:
 
     async def _ended(self, end: Callable[[], object]) -> None:
         """Run what ends a part of the session; a cancelled task waits for its outcome."""
-        async with self._turn:
+        cancelled = await self.settle()
+        try:
             await self._threads.run(end)
+        finally:
+            self.over()
+        if cancelled is not None:
+            raise cancelled
 
     async def settle(self) -> asyncio.CancelledError | None:
-        """Wait until no other task uses the session any more, and let none do so from now on.
+        """Wait until no other task uses the session any more, and let none do so until `over`.
 
         Returns:
             What the task was told meanwhile; then the statement it waited for was stopped.
@@ -130,7 +135,7 @@ class AsyncSession:
                 return cancelled
 
     def over(self) -> None:
-        """Let tasks that still wait go on; the ended session refuses them."""
+        """Let tasks that still wait go on; a session that has ended refuses them."""
         self._turn.release()
 
     @property

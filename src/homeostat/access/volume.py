@@ -31,7 +31,7 @@ def bytes_of(values: Iterable[object]) -> int:
 
 def _bytes_of_other(value: object) -> int:
     if isinstance(value, bytes | bytearray | memoryview):
-        return len(value)
+        return memoryview(value).nbytes  # a view may be of wider items
     if isinstance(value, Mapping):
         return bytes_of(value) + bytes_of(value.values())
     if isinstance(value, list | tuple):
