@@ -14,7 +14,9 @@ uses the network for nothing but packages.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,13 +26,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from scripts import newest_pgbouncer, packages
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = [name for name in ("src", "tests", "bench", "scripts") if (ROOT / name).is_dir()]
 TIERS = {"quick": "not slow and not long", "default": "not long", "full": ""}
-STAGE_SECONDS_MAX = {"quick": 600, "default": 3600, "full": 4 * 3600}  # a hang ends some time
+STAGE_SECONDS_MAX = {"quick": 600, "default": 1800, "full": 4 * 3600}  # a hang ends some time
+TIMED_SECONDS_MAX = 600  # one test; those that judge by the clock play stories of minutes
+LONG_SECONDS_MAX = 3600  # one test of the full tier; pyproject.toml has the limit of all others
 KILL_SECONDS = 10
+MARK = "HOMEOSTAT_SUITE"  # in the environment of all that a stage starts
 TOGETHER = 3  # processes that share the tests which do not judge by the clock: many only wait
 
 
@@ -59,42 +66,59 @@ def run(
 
     Args:
         command: the program and its arguments.
-        show: let its output through as it comes; otherwise it is shown only on failure.
-        seconds_max: past this the whole process group is ended.
+        show: let its output through as it comes (all of it to stdout); otherwise it is shown only
+            on failure.
+        seconds_max: past this the command is ended.
         environment: variables on top of those of this process.
+
+    Whatever it started and left behind is ended too, and named.
     """
-    pipe = None if show else subprocess.PIPE
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=pipe,
-        stderr=None if show else subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    mark = secrets.token_hex(8)
+    with tempfile.TemporaryFile() as quiet:  # a pipe would be waited for while a grandchild has it
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {}), MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=None if show else quiet,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
-            output, _ = process.communicate(timeout=seconds_max)
+            code = process.wait(seconds_max)
+            problem = f"exit code {code}" if code else ""
         except subprocess.TimeoutExpired:
-            _end(process)
-            return f"stopped after {seconds_max} s"
-        except KeyboardInterrupt:
-            _end(process)
-            raise
-    if process.returncode and output:
-        print(output, end="", flush=True)
-    return f"exit code {process.returncode}" if process.returncode else ""
+            problem = f"stopped after {seconds_max} s"
+        finally:
+            _end(process, mark)
+        quiet.seek(0)
+        if problem:
+            print(quiet.read().decode(errors="replace"), end="", flush=True)
+    return problem
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     """End a process and all it started: ask first, then insist."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(KILL_SECONDS)
-    except subprocess.TimeoutExpired:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_SECONDS)
+    if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(KILL_SECONDS)
+    left = [one for one in psutil.process_iter(["name"]) if _has(one, mark)]
+    for one in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    if left:
+        print("  left behind and ended:", ", ".join(one.info["name"] for one in left), flush=True)
+
+
+def _has(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark
+    except (psutil.Error, OSError):  # it has ended, or is another user's
+        return False
 
 
 def stage_packages(_: Options) -> str:
@@ -141,20 +165,34 @@ def stage_doctests(options: Options) -> str:
 
 
 def stage_tests(options: Options) -> str:
-    """Run the tests of the tier: three at a time, then one by one those that judge by the clock."""
+    """Run the tests of the tier: three at a time, then one by one those that judge by the clock.
+
+    The latter have a process of their own too, so that one that hangs does not end the others.
+    """
     words = [TIERS[options.tier]] if TIERS[options.tier] else []
     if options.pytest:
         return _pytest(options, words, options.pytest)
     # each process gets a stretch of files, so that what a file sets up is set up once, not in each
     shared = ["-n", str(TOGETHER), "--dist=worksteal"]
     together = _pytest(options, [*words, "not timed"], shared)
-    alone = "" if options.tier == "quick" else _pytest(options, [*words, "timed"], [])
+    alone = (
+        ""
+        if options.tier == "quick"
+        else _pytest(
+            options,
+            [*words, "timed"],
+            ["-n", "1", "-v", "-o", f"faulthandler_timeout={TIMED_SECONDS_MAX}"],
+        )
+    )
     problems = {"together": together, "one by one": alone}
     return ", ".join(f"{problem} ({how})" for how, problem in problems.items() if problem)
 
 
 def _pytest(options: Options, words: list[str], more: list[str]) -> str:
     command = [sys.executable, "-m", "pytest", "--durations=15", "--durations-min=2"]
+    command += ["-p", "scripts.failures"]
+    if options.tier == "full":
+        more = [*more, "-o", f"faulthandler_timeout={LONG_SECONDS_MAX}"]
     if words:
         command += ["-m", " and ".join(words)]
     if options.tier == "quick":

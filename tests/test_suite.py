@@ -47,6 +47,56 @@ def test_a_stage_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None
     wait_until(gone, 10.0, "the end of what the stage had started")
 
 
+HANGING = """
+import pytest, threading
+
+@pytest.fixture
+def endless():
+    yield
+    threading.Event().wait()
+
+def test_fine():
+    pass
+
+def test_fails(endless):
+    assert False, "first this"
+
+def test_fine_too():
+    pass
+"""
+
+
+def hanging(directory: Path, *, each_seconds: float, seconds_max: int, more: list[str]) -> str:
+    (directory / "pytest.ini").write_text("[pytest]\nfaulthandler_exit_on_timeout = true\n")
+    (directory / "test_it.py").write_text(HANGING)
+    command = [sys.executable, "-m", "pytest", str(directory), "-p", "scripts.failures"]
+    command += ["-p", "no:cacheprovider", "-o", f"faulthandler_timeout={each_seconds}", *more]
+    return suite.run(command, show=True, seconds_max=seconds_max)
+
+
+@pytest.mark.slow  # pytest-xdist waits for the process that has ended
+def test_a_test_that_hangs_after_it_failed_is_named_and_the_others_go_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # pytest forgets the limit of a test that failed, and so of its tear-down
+    more = ["-n", "1", "--dist=worksteal"]
+    assert hanging(tmp_path, each_seconds=0.5, seconds_max=60, more=more) == "exit code 1"
+    told = capfd.readouterr().out
+    assert "line 7 in endless" in told
+    assert "crashed while running 'test_it.py::test_fails'" in told
+    assert "2 passed" in told
+
+
+def test_a_run_that_is_ended_tells_what_failed_and_what_still_ran(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    problem = hanging(tmp_path, each_seconds=60, seconds_max=3, more=[])
+    told = capfd.readouterr().out
+    assert problem == "stopped after 3 s"
+    assert "AssertionError: first this" in told
+    assert "ended by SIGTERM; still running: test_it.py::test_fails" in told
+
+
 def test_stages_get_no_input() -> None:
     assert python("import sys; assert sys.stdin.read() == ''") == ""
 
