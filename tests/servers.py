@@ -425,6 +425,8 @@ class Proxy:
         except OSError:
             client.close()
             return
+        for end in (client, server):
+            end.settimeout(5)  # a peer that does not read must not keep `stop` and `cut` waiting
         with self._lock:
             self._pairs[client] = (server, "up")
             self._pairs[server] = (client, "down")

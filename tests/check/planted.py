@@ -157,7 +157,7 @@ IN_A_DATABASE: tuple[Planted, ...] = (
         "SET work_mem = ",
         [
             "CREATE TABLE planted.words (id int PRIMARY KEY, word text)",
-            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 30000) i",
+            "INSERT INTO planted.words SELECT i, md5(i::text) FROM generate_series(1, 100000) i",
             "ANALYZE planted.words",
             LITTLE_MEMORY,
         ],

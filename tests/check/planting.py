@@ -33,6 +33,7 @@ VERSIONS = [  # what depends on the server's version, the newer one with the lon
 ]
 DAYS_30 = 30 * 86_400.0
 WATCH_SECONDS = 1.0
+END_SECONDS = 30.0  # within which a thread of a test ends
 
 
 class Later(SystemClock):
@@ -101,7 +102,8 @@ def repeated(server: PostgresServer, database: str, statement: str) -> Iterator[
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(END_SECONDS)
+        assert not thread.is_alive(), f"still running after {END_SECONDS:g} s: {statement}"
 
 
 def looked(

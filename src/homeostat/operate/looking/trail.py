@@ -29,9 +29,9 @@ class TrailReader:
 
     def read(self, *, database: str | None, before: int | None, limit: int) -> Trail:
         """Return entries before a number, the newest first, with the state of the chain."""
-        newest = self.logbook.audit(limit=1)
-        total = newest[0].sequence if newest else 0
         at, verified, broken = self._verify()
+        newest = self.logbook.audit(limit=1)  # afterwards: the log grows, and a total holds it all
+        total = newest[0].sequence if newest else 0
         return Trail(
             entries=self.logbook.audit(limit=limit, before=before, database=database),
             total=total,
