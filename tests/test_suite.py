@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,12 +68,12 @@ def test_fine_too():
 """
 
 
-def hanging(directory: Path, *, each_seconds: float, seconds_max: int, more: list[str]) -> str:
+def hanging(directory: Path, each_seconds: float, *more: str) -> list[str]:
+    """Write the tests above; return the command that runs them, each for so long at most."""
     (directory / "pytest.ini").write_text("[pytest]\nfaulthandler_exit_on_timeout = true\n")
     (directory / "test_it.py").write_text(HANGING)
     command = [sys.executable, "-m", "pytest", str(directory), "-p", "scripts.failures"]
-    command += ["-p", "no:cacheprovider", "-o", f"faulthandler_timeout={each_seconds}", *more]
-    return suite.run(command, show=True, seconds_max=seconds_max)
+    return [*command, "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={each_seconds}", *more]
 
 
 @pytest.mark.slow  # pytest-xdist waits for the process that has ended
@@ -79,21 +81,26 @@ def test_a_test_that_hangs_after_it_failed_is_named_and_the_others_go_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # pytest forgets the limit of a test that failed, and so of its tear-down
-    more = ["-n", "1", "--dist=worksteal"]
-    assert hanging(tmp_path, each_seconds=0.5, seconds_max=60, more=more) == "exit code 1"
+    command = hanging(tmp_path, 5, "-n", "1", "--dist=worksteal")
+    assert suite.run(command, show=True, seconds_max=120) == "exit code 1"
     told = capfd.readouterr().out
     assert "line 7 in endless" in told
     assert "crashed while running 'test_it.py::test_fails'" in told
     assert "2 passed" in told
 
 
-def test_a_run_that_is_ended_tells_what_failed_and_what_still_ran(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    problem = hanging(tmp_path, each_seconds=60, seconds_max=3, more=[])
-    told = capfd.readouterr().out
-    assert problem == "stopped after 3 s"
-    assert "AssertionError: first this" in told
+def test_a_run_that_is_ended_tells_what_failed_and_what_still_ran(tmp_path: Path) -> None:
+    command = hanging(tmp_path, 60)
+    told = ""
+    with subprocess.Popen(
+        command, cwd=suite.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            told += line
+            if "AssertionError: first this" in line:  # at once; after 60 s it ends by itself
+                process.terminate()
+    assert process.returncode == -signal.SIGTERM, told
     assert "ended by SIGTERM; still running: test_it.py::test_fails" in told
 
 
