@@ -175,15 +175,9 @@ def stage_tests(options: Options) -> str:
     # each process gets a stretch of files, so that what a file sets up is set up once, not in each
     shared = ["-n", str(TOGETHER), "--dist=worksteal"]
     together = _pytest(options, [*words, "not timed"], shared)
-    alone = (
-        ""
-        if options.tier == "quick"
-        else _pytest(
-            options,
-            [*words, "timed"],
-            ["-n", "1", "-v", "-o", f"faulthandler_timeout={TIMED_SECONDS_MAX}"],
-        )
-    )
+    by_itself = ["-n", "1", "-v", "-o", f"faulthandler_timeout={TIMED_SECONDS_MAX}"]
+    quick = options.tier == "quick"
+    alone = "" if quick else _pytest(options, [*words, "timed"], by_itself)
     problems = {"together": together, "one by one": alone}
     return ", ".join(f"{problem} ({how})" for how, problem in problems.items() if problem)
 

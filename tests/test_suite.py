@@ -127,10 +127,12 @@ def test_the_quick_set_leaves_out_what_took_long() -> None:
     assert durations.slow_list({}) == durations.HEAD
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may install")
-def test_who_may_not_install_is_given_the_line() -> None:
-    if packages._as_root() is not None:
-        pytest.skip("this user has sudo without a password")
+def test_who_may_not_install_is_given_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # also where root or a sudoer runs the tests
+    (tmp_path / "apt-get").symlink_to(sys.executable)  # never run: there is no sudo beside it
+    monkeypatch.setenv("PATH", str(tmp_path))
     told = packages.install([packages.Need("Chromium", ("chromium",))])
     assert told == "run as root: apt-get update && apt-get install --yes chromium"
 
