@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def test_an_index_that_would_hurt_is_refused_once(where: list[str], tmp_path: Pa
     with demo(tmp_path / "data", *where, "--trouble", "hurtful-index") as running:
         running.until(r"found .*find_reading", SECONDS)
         running.until(r"cause .*missing index.*none is found by score", SECONDS)
+        assert not re.search(r"cause +unknown", running.text), running.text
         record = ended(running, "create-index")
         assert record.state == "refused"
         assert "net of writes" in record.verdict or "became slower" in record.verdict

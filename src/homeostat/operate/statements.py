@@ -108,6 +108,7 @@ class StatementView:
         plans: the plans it had, each when it was first seen, the oldest first.
         facts: what was found out about it; JSON.
         first_seen: when it was first heard of, seconds since 1970 UTC.
+        looks: how many times it was looked into since it is slow.
     """
 
     key: str
@@ -127,6 +128,7 @@ class StatementView:
     first_seen: float
     repeated: tuple[Repeated, ...] = ()
     measured: CostReport | None = None
+    looks: int = 0
 
     @property
     def mean_ms(self) -> float:
@@ -166,6 +168,7 @@ class _Entry:
     costs: deque[tuple[float, CostReport]] = field(default_factory=lambda: deque(maxlen=TICKS_MAX))
     plans: deque[PlanSeen] = field(default_factory=lambda: deque(maxlen=PLANS_MAX))
     facts: Json = field(default_factory=dict)
+    looks: int = 0
 
     def add(self, source: str, spent: Spent) -> None:
         self.spent.setdefault(source, deque(maxlen=TICKS_MAX)).append(spent)
@@ -242,6 +245,13 @@ class StatementBook:
             entry = self._entries.get(key)
             if entry is not None:
                 entry.facts = facts
+
+    def note_looks(self, keys: Iterable[str]) -> None:
+        """Note that these statements, which are all that are slow now, were looked into."""
+        slow = frozenset(keys)
+        with self._lock:
+            for entry in self._entries.values():
+                entry.looks = entry.looks + 1 if entry.key in slow else 0
 
     def follow(self, keys: Iterable[str], at: float) -> None:
         """Ask for readings at every tick for a while: these are slow, or were just mended."""
@@ -373,6 +383,7 @@ class StatementBook:
             first_seen=entry.first_seen,
             repeated=self._repeated(entry, start, end),
             measured=_cost([cost for at, cost in entry.costs if start < at <= end]),
+            looks=entry.looks,
         )
 
     def _per_transaction(self, entry: _Entry, start: float, end: float) -> dict[str, float]:

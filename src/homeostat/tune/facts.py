@@ -117,7 +117,8 @@ def facts_of(
     Keys: `plan` (facets.Plan), `tables` (rows, changed, analysed, expected, matching by table),
     `candidates` (each an index with what it would do), `scanned` (tables read from end to end),
     `summed` (the table of which every row is asked for, with its rows), `children` (tables that
-    are searched, without an index, for each row that is changed).
+    are searched, without an index, for each row that is changed), `uncounted` (tables whose rows
+    could not be counted in time, so that less is known than another look may tell).
     """
     params = newest_parameters(view)
     asks = asked(view.sql, engine.dialect, catalogue.tables, views=catalogue.views, params=params)
@@ -131,13 +132,16 @@ def facts_of(
             tables[one.table] = _table_facts(one, counts)
     found = candidates(asks, catalogue.tables, catalogue.indexes, dialect=engine.dialect)
     told = [_candidate_facts(one, asks, reads, counts) for one in found[: 2 * CANDIDATES_MAX]]
+    summed = _summed(view.sql, asks, reads, counts)
+    children = _children(view.sql, catalogue, counts)
     return {
         "plan": msgspec.to_builtins(plan),
         "scanned": sorted({read.relation for read in reads if read.whole}),
         "tables": tables,
         "candidates": [one for one in told if one["read"] is not None][:CANDIDATES_MAX],
-        "summed": _summed(view.sql, asks, reads, counts),
-        "children": _children(view.sql, catalogue, counts),
+        "summed": summed,
+        "children": children,
+        "uncounted": counts.uncounted(),
     }
 
 
@@ -203,6 +207,9 @@ class _Counts:
                 self.engine, one.table, schema=one.schema, deadline_ms=self._deadline_ms
             )
         return self._catalogue.counted[place]
+
+    def uncounted(self) -> list[str]:
+        return sorted(place for place, rows in self._catalogue.counted.items() if rows is None)
 
     def matching(self, one: Asked, conditions: Sequence[str]) -> Counted | None:
         rows = self.rows(one)

@@ -21,7 +21,7 @@ from homeostat.operate.probe import Watched
 from homeostat.operate.statements import AGENTS, StatementView
 from homeostat.tune.counting import Counted
 from homeostat.tune.facts import Catalogue, estimate, facts_of, read_catalogue, rows_read
-from homeostat.tune.slow import slow_now
+from homeostat.tune.slow import LOOKS_MIN, slow_now
 
 FACTS_SECONDS = 600.0  # facts are found out anew after so long, or when the plan changed
 # tables that lack an index for a foreign key are counted anew after so long: their size is enough
@@ -128,6 +128,7 @@ class StatementProbe:
             yield Sample(subject, "statement.cost", at, one.cost, texts)
         yield from _spent(watched)
         self._find_out(watched, slow, costly)
+        book.note_looks(one.key for one in slow)
 
     def _find_out(
         self, watched: Watched, slow: list[StatementView], costly: list[StatementView]
@@ -150,10 +151,11 @@ class StatementProbe:
                 watched.statements.note_facts(one.key, facts)
 
     def _due(self, watched: Watched, one: StatementView, plan: Plan) -> bool:
-        """Return whether facts are old, or of another plan."""
+        """Return whether facts are old, of another plan, or lack what another look may tell."""
         known = watched.memory.setdefault("facts", {})
         shape, at = known.get(one.key, ("", 0.0))
-        if one.facts and shape == plan.shape and watched.at - at < FACTS_SECONDS:
+        enough = bool(one.facts) and (not one.facts["uncounted"] or one.looks >= LOOKS_MIN)
+        if enough and shape == plan.shape and watched.at - at < FACTS_SECONDS:
             return False
         known[one.key] = (plan.shape, watched.at)
         return True

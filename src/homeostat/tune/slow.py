@@ -11,11 +11,12 @@ from homeostat.logbook.rows import Finding, Json
 from homeostat.measure import Severity
 from homeostat.operate.rule import Judgement, Undecided, View, brief
 from homeostat.operate.statements import StatementBook, StatementView
-from homeostat.tune.causes import N_PLUS_ONE, Cause, cause_of, repeated, subject_of
+from homeostat.tune.causes import LOCK_WAIT, N_PLUS_ONE, Cause, cause_of, repeated, subject_of
 
 SLOW = "slow-statement"
 COST_HIGH = 10.0  # times the cost at which a statement is slow: half a core by default
 LATE_HIGH = 0.5
+LOOKS_MIN = 2  # then a cause is told from what is known: what failed was tried again
 
 
 def slow_now(book: StatementBook, config: Config, at: float) -> list[StatementView]:
@@ -57,16 +58,30 @@ class SlowStatement:
     clear_ticks: int = 2
 
     def judge(self, view: View) -> Iterable[Judgement | Undecided]:
-        """Judge the statements of the window."""
+        """Judge the statements of the window.
+
+        One that became slow since the probe looked, or about which the probe could not find out all
+        on a busy database, waits for the next look: a moment later its cause may be known.
+        """
         slow = slow_now(view.statements, view.config, view.at)
         chosen = heapq.nlargest(view.config.tune.findings_max, slow, key=lambda one: one.cost)
         for one in chosen:
-            yield _judgement(one, cause_of(one, view), view)
+            cause = cause_of(one, view)
+            if looked_into(one) or cause.kind == LOCK_WAIT:  # which needs no look
+                yield _judgement(one, cause, view)
+            else:
+                yield Undecided(subject_of(view, one.key))
         named = {one.key for one in chosen}
         for finding in view.findings:
             silent = finding.rule == self.name and finding.name not in named
             if silent and view.is_young:
                 yield Undecided(subject_of(view, finding.name))
+
+
+def looked_into(one: StatementView) -> bool:
+    """Return whether what can be found out about a slow statement was."""
+    known = bool(one.facts) and not one.facts["uncounted"]
+    return one.looks >= (1 if known else LOOKS_MIN)
 
 
 def _judgement(one: StatementView, cause: Cause, view: View) -> Judgement:
