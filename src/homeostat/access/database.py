@@ -6,8 +6,6 @@ survives fork: the child starts with an empty pool, empty statistics and an agen
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self, TypeVar
@@ -28,6 +26,7 @@ from homeostat.access.settings import Planner
 from homeostat.access.streams import RowStream
 from homeostat.access.transactions import Transactions
 from homeostat.clock import Clock, SystemClock
+from homeostat.driver.fork import FORKED
 from homeostat.driver.identity import identify
 from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
@@ -143,7 +142,7 @@ class Database(Transactions, Bulk):
         )
         self._agent = self._new_agent()
         self._agent_began = False
-        _open.add(self)
+        FORKED.add(self)
 
     # -- operations -------------------------------------------------------------------------
 
@@ -274,7 +273,7 @@ class Database(Transactions, Bulk):
             Who held a connection past the deadline, as (name, seconds); their statements were
             cancelled and their connections are closed when they return them.
         """
-        _open.discard(self)
+        FORKED.discard(self)
         late = self.pool.close(drain_seconds=drain_seconds)
         if self._agent is not None:
             self._agent.stop()
@@ -323,20 +322,9 @@ class Database(Transactions, Bulk):
             clock=self.clock,
         )
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Begin anew in a forked process, with neither connections nor an agent."""
         self.pool.after_fork()
         self.executor.after_fork()
         self._agent = self._new_agent()
         self._agent_began = False  # it starts with the child's first connection
-
-
-_open: weakref.WeakSet[Database] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for database in list(_open):
-        database._after_fork()  # noqa: SLF001  this module's own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

@@ -9,9 +9,7 @@ has none of the threads, and starts its own.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from contextvars import Context
@@ -19,6 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from homeostat.driver.fork import FORKED
 from homeostat.errors import StatementCancelledError
 
 T = TypeVar("T")
@@ -151,10 +150,10 @@ class Threads:
         """Start none yet; at most `count_max`."""
         self._count_max = count_max
         self._closed = False
-        self._begin()
-        _all.add(self)
+        self.after_fork()
+        FORKED.add(self)
 
-    def _begin(self) -> None:
+    def after_fork(self) -> None:
         """Have no thread and no job."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -224,15 +223,3 @@ class Threads:
                 self._under_way -= 1
             job.tell()
             del job  # and with it what it returned
-
-
-_all: weakref.WeakSet[Threads] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for threads in list(_all):
-        threads._begin()  # noqa: SLF001  this module's own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

@@ -8,11 +8,11 @@ waiter still tries by itself too. Nothing here takes or grants the lock.
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
+from weakref import WeakValueDictionary
 
+from homeostat.driver.fork import FORKED
 from homeostat.driver.sqlite_files import FileId
 
 
@@ -27,10 +27,11 @@ class Line:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self.clear()
+        self.after_fork()
+        FORKED.add(self)
 
-    def clear(self) -> None:
-        """Forget who waits."""
+    def after_fork(self) -> None:
+        """Let nobody wait: the threads of the parent's waiters are not in the child."""
         self._lock = threading.Lock()
         self.waiting: deque[threading.Event] = deque()
 
@@ -53,26 +54,25 @@ class Line:
                     self.waiting[0].set()
 
 
-_lock = threading.Lock()
-_lines: weakref.WeakValueDictionary[FileId, Line] = weakref.WeakValueDictionary()
+class _Lines:
+    """The lines of the files that are open; all connections of a process to a file share one."""
+
+    def __init__(self) -> None:
+        self._of_file: WeakValueDictionary[FileId, Line] = WeakValueDictionary()
+        self.after_fork()
+        FORKED.add(self)
+
+    def after_fork(self) -> None:
+        """Have a lock that nobody holds."""
+        self._lock = threading.Lock()
+
+    def of(self, file: FileId) -> Line:
+        with self._lock:
+            line = self._of_file.get(file)
+            if line is None:
+                line = self._of_file[file] = Line()
+            return line
 
 
-def line_of(file: FileId) -> Line:
-    """Return the line of a file; all connections of this process share it."""
-    with _lock:
-        line = _lines.get(file)
-        if line is None:
-            line = _lines[file] = Line()
-        return line
-
-
-def _after_fork() -> None:
-    """Forget the parent's waiters: their threads are not in the child."""
-    global _lock  # noqa: PLW0603  it may have been held in the parent
-    _lock = threading.Lock()
-    for line in list(_lines.values()):
-        line.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+line_of = _Lines().of
+"""Return the line of a file; all connections of this process share it."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import threading
 from collections.abc import Callable
 from time import monotonic
 from typing import Literal
+
+from homeostat.driver.fork import FORKED
 
 Reason = Literal["", "deadline", "cancel"]
 
@@ -26,6 +27,11 @@ class _Bell:
     """The one thread that sleeps until the next alarm."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        FORKED.add(self)
+
+    def after_fork(self) -> None:
+        """Begin without a thread: it does not survive a fork, nor do the statements it guards."""
         self._condition = threading.Condition()
         self._queue: list[tuple[float, int, Watch]] = []
         self._numbers = itertools.count()
@@ -56,16 +62,6 @@ class _Bell:
 
 
 _bell = _Bell()
-
-
-def _after_fork() -> None:
-    """Give the child its own bell: threads do not survive a fork."""
-    global _bell  # noqa: PLW0603  one thread per process is the point
-    _bell = _Bell()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Watch:
