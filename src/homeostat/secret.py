@@ -108,7 +108,7 @@ def decode_hook(kind: type, value: Any) -> Any:
     """
     if kind is not Secret:
         message = f"{kind.__name__} is not known here"
-        raise NotImplementedError(message)
+        raise TypeError(message)
     try:
         return Secret.parse(value if isinstance(value, str) else "")
     except SecretError as error:
@@ -120,7 +120,7 @@ def encode_hook(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reference
     message = f"{type(value).__name__} cannot be written"
-    raise NotImplementedError(message)
+    raise TypeError(message)
 
 
 def split_password(url: str) -> tuple[str, str | None]:

@@ -5,38 +5,36 @@ from __future__ import annotations
 import _thread
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from homeostat.access.async_queue import AsyncQueue
 from homeostat.access.async_session import AsyncSession
 from homeostat.access.caller import Caller
 from homeostat.access.database import Database
-from homeostat.access.executor import Executor
 from homeostat.access.held import refuse_again
-from homeostat.access.operation import Operation
 from homeostat.access.session import Isolation, Session
 from homeostat.access.settings import ExecutionSettings
 from homeostat.access.threads import Threads
-from homeostat.driver.wire import Params, Rows
 from homeostat.errors import HomeostatError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-T = TypeVar("T")
 FAILURES = (HomeostatError, asyncio.CancelledError)
 CLOSING = "async_generator_athrow"  # what `aclose()` of an asynchronous generator returns
 
 
 class AsyncBase:
-    """One database for one event loop; what `AsyncTransactions` and `AsyncBulk` work with."""
+    """One database for one event loop: its threads, and the connections that tasks hold."""
 
-    core: Database
-    _executor: Executor
-    _queue: AsyncQueue
-    _threads: Threads
+    def __init__(self, core: Database) -> None:
+        """Share an open blocking handle; closing this one closes it."""
+        self.core = core
+        self.pool = core.pool
+        self._executor = core.executor
+        self._threads = Threads(core.pool.limits.limit_max + 2)
+        self._queue = AsyncQueue(core.pool, self._threads, now=core.executor.now)
 
     def _session(
         self,
@@ -49,29 +47,6 @@ class AsyncBase:
     ) -> AsyncHeld:
         """Hold a connection; `write` None: no transaction."""
         return AsyncHeld(self, name, caller, write=write, isolation=isolation, settings=settings)
-
-    async def _run(
-        self,
-        operation: Operation,
-        params: Params,
-        caller: Caller,
-        settings: ExecutionSettings | None = None,
-    ) -> Rows:
-        raise NotImplementedError
-
-    async def _again(
-        self,
-        work: Callable[[AsyncSession], Awaitable[T]],
-        *,
-        name: str,
-        caller: Caller,
-        write: bool = True,
-        isolation: Isolation | None = None,
-        retries: int | None = None,
-        has_key: bool = False,
-        settings: ExecutionSettings | None = None,
-    ) -> T:
-        raise NotImplementedError
 
 
 class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 
 from homeostat.access import pages, relations
-from homeostat.access.async_base import AsyncBase
+from homeostat.access.async_calls import AsyncCalls
 from homeostat.access.bulk import load_in, write_all, writing
 from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.operation import Operation
@@ -18,7 +18,7 @@ from homeostat.access.shape import shaped
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 
 
-class AsyncBulk(AsyncBase):
+class AsyncBulk(AsyncCalls):
     """What `AsyncDatabase` does with many rows."""
 
     def _known(self, operation: str | Operation) -> Operation:

@@ -11,35 +11,18 @@ from homeostat.access.caller import ANYONE, Caller
 from homeostat.access.executor import Executor
 from homeostat.access.operation import Operation
 from homeostat.access.pages import Page
+from homeostat.access.registry import Registry
 from homeostat.access.relations import Ask, Record
 from homeostat.access.session import Session
 from homeostat.access.settings import ExecutionSettings, page_size
 from homeostat.access.shape import shaped
+from homeostat.access.transactions import Transactions
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
 from homeostat.errors import DatabaseError, StatementError
 
 
-class Bulk:
+class Bulk(Registry, Transactions):
     """What `Database` does with many rows."""
-
-    executor: Executor
-    dialect: str
-
-    def operation(self, name: str) -> Operation:
-        """Return a registered operation."""
-        raise NotImplementedError
-
-    def _again(
-        self,
-        work: Callable[[Session], list[Record]],
-        *,
-        name: str,
-        caller: Caller,
-        write: bool,
-        retries: int | None,
-        settings: ExecutionSettings | None,
-    ) -> list[Record]:
-        raise NotImplementedError
 
     def page(
         self,

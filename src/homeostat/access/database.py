@@ -24,13 +24,11 @@ from homeostat.access.sampling import Sampler
 from homeostat.access.session import Session, Write, WriteHook
 from homeostat.access.settings import Planner
 from homeostat.access.streams import RowStream
-from homeostat.access.transactions import Transactions
 from homeostat.clock import Clock, SystemClock
 from homeostat.driver.fork import FORKED
 from homeostat.driver.identity import identify
 from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.wire import NO_PARAMS, Params, Rows, Wire
-from homeostat.errors import OperationUnknownError
 
 T = TypeVar("T")
 DEFAULT_AGENT = AgentOptions()
@@ -39,7 +37,7 @@ LOCK_WAIT_MS = 5_000.0
 OPEN_SECONDS = 60.0  # longer than the driver tries: it says better what is wrong
 
 
-class Database(Transactions, Bulk):
+class Database(Bulk):
     """One database as an application uses it; safe to use from any thread."""
 
     @classmethod
@@ -122,14 +120,13 @@ class Database(Transactions, Bulk):
     ) -> None:
         """Use `open`."""
         self.application = application
-        self.dialect = "postgresql" if path is None else "sqlite"
+        super().__init__("postgresql" if path is None else "sqlite")
         self._connect = connect
         self._path = path
         self._meter = meter
         self.clock = clock
         self._options = options
         self._identity: DatabaseReport | None = None
-        self._operations: dict[str, Operation] = {}
         self.pool = Pool(
             self._opened, limits=limits, clock=clock, locks_seen=self.dialect == "sqlite"
         )
@@ -145,19 +142,6 @@ class Database(Transactions, Bulk):
         FORKED.add(self)
 
     # -- operations -------------------------------------------------------------------------
-
-    def register(self, operation: Operation) -> None:
-        """Make an operation known by its name; an equal one may be registered again.
-
-        Raises:
-            ValueError: another operation has this name.
-            StatementError: it has no SQL for this database's dialect.
-        """
-        if self._operations.get(operation.name, operation) != operation:
-            message = f"another operation is called {operation.name!r} already"
-            raise ValueError(message)
-        operation.sql_for(self.dialect)
-        self._operations[operation.name] = operation
 
     def execute(
         self,
@@ -190,17 +174,6 @@ class Database(Transactions, Bulk):
         if idempotency_key is None:
             return self.executor.run(operation, params, caller)
         return self._execute_once(operation, params, caller, idempotency_key)
-
-    def operation(self, name: str) -> Operation:
-        """Return a registered operation.
-
-        Raises:
-            OperationUnknownError: nothing of this name is registered.
-        """
-        try:
-            return self._operations[name]
-        except KeyError:
-            raise OperationUnknownError(where=name) from None
 
     def stream(
         self,

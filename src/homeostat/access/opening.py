@@ -76,7 +76,19 @@ class Opening(Queue):
 
     def abandon(self, waiter: Waiter) -> None:
         """Leave the queue after an interrupt; what was or will be granted goes to the next."""
-        raise NotImplementedError
+        closing: list[Lease] = []
+        with self._lock:
+            now, lease = self._now(), waiter.lease
+            waiter.gone = True
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            if waiter.may_open and not waiter.opening:
+                self._size -= 1
+                self._serve(now)
+            if lease is not None and not lease.inherited:
+                lease.count(self._usage, now)
+                closing = self._part_with(lease, now, broken=False)
+        close_all(closing)
 
     def _open(self, waiter: Waiter) -> None:
         try:

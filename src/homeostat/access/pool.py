@@ -206,18 +206,6 @@ class Pool(Opening):
                 raise self._refusal(waiter, now, where=f"pool {self.limits.name}")
         return lease
 
-    def abandon(self, waiter: Waiter) -> None:
-        """Leave the queue after an interrupt; what was or will be granted goes to the next."""
-        with self._lock:
-            waiter.gone = True
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-            if waiter.may_open and not waiter.opening:
-                self._size -= 1
-                self._serve(self._now())
-        if waiter.lease is not None:
-            self.release(waiter.lease)
-
     # -- from outside -----------------------------------------------------------------------
 
     def resize(self, limit: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 
 from homeostat.clock import Clock
 from homeostat.errors import HomeostatError
@@ -10,7 +11,7 @@ from homeostat.errors import HomeostatError
 JOIN_SECONDS = 1.0
 
 
-class Background:
+class Background(ABC):
     """Takes a turn every `turn_seconds` while it is on; a subclass says what a turn does.
 
     Attributes:
@@ -49,14 +50,14 @@ class Background:
         thread.join(JOIN_SECONDS)
         self.end()
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027  most need nothing
         """Prepare what the turns need."""
 
+    @abstractmethod
     def turn(self, strength: float) -> None:
         """Do it once."""
-        raise NotImplementedError
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027  as begin
         """Put right what the turns did."""
 
     def _run(self) -> None:

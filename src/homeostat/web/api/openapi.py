@@ -56,7 +56,8 @@ def _anything(kind: type) -> Json:
     """Return the schema of a value of any kind."""
     if kind is object:
         return {"description": "Any value."}
-    raise NotImplementedError
+    message = f"{kind} has no description in JSON"
+    raise TypeError(message)
 
 
 def _operation(one: ApiRoute, answer: Json) -> Json:
