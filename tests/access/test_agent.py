@@ -350,6 +350,7 @@ file, directory = sys.argv[1:]
 write = Operation("note.add", "INSERT INTO note (text) VALUES ('x')", write=True)
 read = Operation("note.count", "SELECT count(*) FROM note")
 options = AgentOptions(directory=Path(directory), close_seconds=10.0)
+imported = set(sys.modules)
 database = Database.open(file, agent=options, application="forker", operations=[read, write])
 database.execute("note.add")
 try:
@@ -370,6 +371,8 @@ assert child
 database.execute("note.add")
 assert database.execute("note.count").scalar() == 3
 database.close()
+# what a thread imports while another forks is inherited by half
+assert set(sys.modules) == imported, set(sys.modules) - imported
 """
 
 

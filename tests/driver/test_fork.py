@@ -27,7 +27,7 @@ class Told:
     def __init__(self):
         FORKED.add(self)
 
-    def after_fork(self):
+    def _after_fork(self):
         calls.append(self)
 
 calls = []

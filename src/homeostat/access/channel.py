@@ -9,6 +9,7 @@ same. A channel never waits longer than its time-out at a time and never runs on
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  a fork while the first connect imports it leaves it broken
 import http.client
 import os
 import stat

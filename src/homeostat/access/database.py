@@ -295,7 +295,7 @@ class Database(Bulk):
             clock=self.clock,
         )
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Begin anew in a forked process, with neither connections nor an agent."""
         self.pool.after_fork()
         self.executor.after_fork()

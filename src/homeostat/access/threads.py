@@ -150,10 +150,10 @@ class Threads:
         """Start none yet; at most `count_max`."""
         self._count_max = count_max
         self._closed = False
-        self.after_fork()
+        self._after_fork()
         FORKED.add(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Have no thread and no job."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()

@@ -14,7 +14,7 @@ from weakref import WeakSet
 class Forked(Protocol):
     """What begins anew in a child."""
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Begin anew. Called in the child, where no other thread runs; it must not wait."""
 
 
@@ -23,7 +23,7 @@ FORKED: WeakSet[Forked] = WeakSet()
 
 def _in_child() -> None:
     for one in list(FORKED):
-        one.after_fork()
+        one._after_fork()  # noqa: SLF001  no part of what users call
 
 
 if hasattr(os, "register_at_fork"):

@@ -27,10 +27,10 @@ class Line:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self.after_fork()
+        self._after_fork()
         FORKED.add(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Let nobody wait: the threads of the parent's waiters are not in the child."""
         self._lock = threading.Lock()
         self.waiting: deque[threading.Event] = deque()
@@ -59,10 +59,10 @@ class _Lines:
 
     def __init__(self) -> None:
         self._of_file: WeakValueDictionary[FileId, Line] = WeakValueDictionary()
-        self.after_fork()
+        self._after_fork()
         FORKED.add(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Have a lock that nobody holds."""
         self._lock = threading.Lock()
 

@@ -27,10 +27,10 @@ class _Bell:
     """The one thread that sleeps until the next alarm."""
 
     def __init__(self) -> None:
-        self.after_fork()
+        self._after_fork()
         FORKED.add(self)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Begin without a thread: it does not survive a fork, nor do the statements it guards."""
         self._condition = threading.Condition()
         self._queue: list[tuple[float, int, Watch]] = []
