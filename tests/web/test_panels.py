@@ -36,6 +36,16 @@ DRAWN = """() => {
   return [...found].sort((a, b) => a - b);
 }"""
 
+# Chromium tells no page what is written into a canvas: from here on the page keeps it
+WRITTEN = """
+window.written = [];
+const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  window.written.push(text);
+  return write.call(this, text, ...rest);
+};
+"""
+
 
 def line(metric: str, times: list[float], level: float) -> Line:
     points = [Reading(at, level, level, level) for at in times]
@@ -48,6 +58,39 @@ def drawn(page: Page) -> list[int]:
     return found
 
 
+def charted(chart: Chart) -> FakeConsole:
+    console = FakeConsole(time.time)
+    console.rows_charts = [chart]
+    return console
+
+
+@pytest.mark.parametrize(("level", "least"), [(1.0, 98.0), (0.995, 97.0), (0.0, 0.0)])
+def test_no_percentage_at_the_axis_is_above_100(
+    view: OpenView, tmp_path: Path, level: float, least: float
+) -> None:
+    begin = round(time.time()) - HOUR
+    lines = [line("cache.hit_share", [begin + 60.0 * i for i in range(60)], level)]
+    chart = Chart(
+        name="cache",
+        title="Cache",
+        unit="share",
+        help="",
+        bad="down",
+        lines=lines,
+        known_since=float(begin),
+    )
+    with running_site(charted(chart), tmp_path) as site:
+        page = view(site.access.new_link(), still=True).page
+        page.add_init_script(WRITTEN)
+        page.goto(f"{site.server.url}/db/{KEY}/performance")
+        expect(page.locator(".uplot canvas")).to_be_visible()
+        written: list[str] = page.evaluate("window.written")
+    at_axis = [float(text.removesuffix(" %")) for text in written if text.endswith(" %")]
+    assert len(set(at_axis)) >= 2
+    assert max(at_axis) <= 100
+    assert min(at_axis) >= least
+
+
 def test_older_readings_are_drawn_and_a_hole_in_one_line_stays_one(
     view: OpenView, tmp_path: Path
 ) -> None:
@@ -56,22 +99,19 @@ def test_older_readings_are_drawn_and_a_hole_in_one_line_stays_one(
     older = [begin + 10.0 * i for i in range(30)]  # 0 to 8 %
     newer = [begin + HOUR - 120.0 + i for i in range(110)]  # 97 to 100 %
     other = [begin + 4.0 + 20.0 * i for i in range(30)]  # past the beginning of the hole
-    console = FakeConsole(time.time)
-    console.rows_charts = [
-        Chart(
-            name="answer",
-            title="Answer",
-            unit="ms",
-            help="",
-            bad="up",
-            lines=[
-                line("database.answer_ms", older + newer, 5.0),
-                line("sqlite.probe_ms", other, 9.0),
-            ],
-            known_since=float(begin),
-        )
-    ]
-    with running_site(console, tmp_path) as site:
+    chart = Chart(
+        name="answer",
+        title="Answer",
+        unit="ms",
+        help="",
+        bad="up",
+        lines=[
+            line("database.answer_ms", older + newer, 5.0),
+            line("sqlite.probe_ms", other, 9.0),
+        ],
+        known_since=float(begin),
+    )
+    with running_site(charted(chart), tmp_path) as site:
         page = view(site.access.new_link(), still=True).page
         page.goto(f"{site.server.url}/db/{KEY}/performance")
         found = drawn(page)

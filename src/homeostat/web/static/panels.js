@@ -161,7 +161,9 @@
       if (FROM_ZERO.has(chart.unit)) return [0, top * 1.1 || 1];
       const pad = (high - low) * 0.1 || Math.abs(high) * 0.02 || 1;
       const bottom = Math.max(0, low - pad);
-      return [bottom, chart.unit === "share" ? Math.min(1.02, high + pad) : high + pad];
+      if (chart.unit !== "share") return [bottom, high + pad];
+      // nothing is above 100 %: only so much room as the line at it needs, and no number in it
+      return [bottom, Math.min(1 + (1 - bottom) / HEIGHT, high + pad)];
     };
     const sparse = logarithmic ? { filter: decades, grid: { ...axis.grid, filter: decades } } : {};
     return {
