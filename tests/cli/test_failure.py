@@ -143,6 +143,36 @@ def test_wrong_use_is_exit_code_2_with_the_help_to_read(homeostat: Run_, data: P
         assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pause", "a\udcff"),
+        ("link", "--name", "a\udcff"),
+        ("token", "create", "a\udcff", "--role", "viewer"),
+        ("check", "/srv/a\udcff.db"),
+        ("grants", "postgresql://a\udcff@127.0.0.1/shop"),
+        ("up", "shop.db", "--data", "/srv/a\udcff"),
+    ],
+)
+def test_what_is_no_text_is_wrong_use(homeostat: Run_, data: Path, words: tuple[str, ...]) -> None:
+    said = homeostat(*words)
+    assert said.code == 2
+    assert "holds bytes that are no UTF-8" in said.err
+    assert list(data.iterdir()) == []
+
+
+def test_a_url_that_nothing_can_be_called_is_told(homeostat: Run_, data: Path) -> None:
+    """No argument can hold a NUL, but a file can, and a URL bytes that are no UTF-8."""
+    said = homeostat("check", "postgresql://a%ff@127.0.0.1:1/shop")
+    assert said.code == 2
+    assert "The URL cannot be read" in said.err
+    (data / "homeostat.toml").write_text('[databases.shop]\nurl = "/srv/a\\u0000b.db"\n')
+    said = homeostat("up")
+    assert said.code == 1
+    assert "has a NUL in it" in said.err
+    assert not (data / "cli.log").exists()
+
+
 def test_without_a_command_the_help_is_shown(homeostat: Run_) -> None:
     said = homeostat()
     assert said.code == 2

@@ -37,6 +37,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     from homeostat.cli.root import root  # noqa: PLC0415  # click costs 60 ms: inside the guard
 
+    _check_text(words)
     result = root.main(args=words, prog_name="homeostat", standalone_mode=False)
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Refuse what is no text: neither JSON nor a URL could hold it, so nothing is called so."""
+    import click  # noqa: PLC0415  # see above
+
+    given = {"HOMEOSTAT_DATA": os.environ.get("HOMEOSTAT_DATA", "")}
+    given |= {f"argument {number}": word for number, word in enumerate(words, 1)}
+    for what, text in given.items():
+        if not _is_text(text):
+            message = f"{what} holds bytes that are no UTF-8: {text!r}. Give it as text."
+            raise click.UsageError(message)
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -236,12 +236,12 @@ class Client:
 
 
 def _part(name: str) -> str:
-    """Return a name as part of an address; what a terminal sent that is no text, as its bytes."""
-    return quote(name, safe="", errors="surrogateescape")
+    """Return a name as part of an address."""
+    return quote(name, safe="")
 
 
 def _query(**given: object) -> str:
-    return "?" + urlencode(given, errors="surrogateescape")
+    return "?" + urlencode(given)
 
 
 def _error(status: int, answer: bytes) -> HomeostatError:

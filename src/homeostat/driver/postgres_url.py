@@ -41,7 +41,7 @@ def parsed(url: str) -> dict[str, Any]:
     try:
         if _URL.match(url):  # libpq would take part of an unencoded password for the host
             return dict(conninfo.conninfo_to_dict(url))
-    except psycopg.Error:
+    except (psycopg.Error, ValueError):  # the latter: what is percent-encoded is no UTF-8
         pass
     message = (
         "The URL cannot be read. Write postgresql://user@host:port/database and percent-encode "

@@ -17,9 +17,11 @@ def sqlite_path(url: str) -> str:
     """Return the file that a path or `sqlite:///path` names (an absolute one has four slashes).
 
     Raises:
-        ConfigError: it names a host, or another kind of database.
+        ConfigError: it names a host, or another kind of database, or no file can be called so.
     """
     path = url.removeprefix(_SQLITE)
+    if "\0" in path:
+        raise ConfigError("No file's name has a NUL in it. Correct the path.", where=path)
     if "://" in path or not path or path.startswith("sqlite:"):
         message = (
             "This kind of URL is not known. Give a file's path, sqlite:///path or "
