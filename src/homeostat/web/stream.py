@@ -234,14 +234,7 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send until it ends."""
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-        self.pump.enter(self.visitor)
+        self.pump.enter(self.visitor)  # before anything is awaited: the limits count it
         gone = asyncio.ensure_future(_until_gone(receive))
         writing = asyncio.ensure_future(self._write(send))
         try:
@@ -256,14 +249,16 @@ class EventStream(Response):
             log.error("an event stream ended by an error", exc_info=failure)
 
     async def _write(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
         console = self.pump.console
         newest, _ = await run_in_threadpool(console.wait_for_change, -1, -1, 0.0)
-        start = f"retry: {RECONNECT_MS}\n: homeostat\n\n".encode()
+        first = f"retry: {RECONNECT_MS}\n: homeostat\n\n".encode()
         position = Position(newest if self.after is None else self.after)
         if position.sequence > newest:  # the client knows another, longer logbook
             position.sequence = newest
-            start += message(newest, event="reset", number=newest)
-        await self._send(send, start)
+            first += message(newest, event="reset", number=newest)
+        await self._send(send, first)
         while not self.pump.stopping:
             news = self.pump.news
             if not await self._send_news(send, position) and not self.pump.stopping:
