@@ -296,14 +296,19 @@ def test_a_cut_stream_is_said_and_resumed_without_loss(
 
 
 def test_a_frozen_operator_is_noticed(site: Site, console: FakeConsole, view: OpenView) -> None:
-    page = view(site.access.new_link()).page
+    page = view("about:blank").page
+    page.clock.install()
+    page.goto(site.access.new_link())
     live(page)
     loop = site.pump._loop
     assert loop is not None
     thaw = threading.Event()
     loop.call_soon_threadsafe(thaw.wait, 60)  # the server's loop stands still
     try:
-        expect(page.locator("#cut")).to_contain_text("Nothing was heard", timeout=30_000)
+        page.clock.fast_forward(12_000)  # two missed beats
+        expect(page.locator("#cut")).to_be_hidden()
+        page.clock.fast_forward(6_000)
+        expect(page.locator("#cut")).to_contain_text("Nothing was heard")
     finally:
         thaw.set()
     live(page)
