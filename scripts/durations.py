@@ -6,7 +6,8 @@ It also leaves out tests that need a PostgreSQL server; each makes a database of
     scripts/test --quick                                               # uses the list
 
 The list is tests/slow.txt: test functions with the seconds they took, set-up and tear-down
-included. A test that is not on it counts as quick.
+included. A test that is not on it counts as quick. With `--longest-first` the processes that share
+the tests begin with those that take longest, so that none is left with one when the others end.
 """
 
 from __future__ import annotations
@@ -48,18 +49,43 @@ def slow_list(seconds: dict[str, float]) -> str:
     return HEAD + "".join(lines)
 
 
+def longest_first(nodeids: list[str], slow: dict[str, float], stretches: int) -> list[int]:
+    """Return the positions of tests so that each stretch of them begins with its longest.
+
+    pytest-xdist (worksteal) gives each process one stretch of them in their order, and where they
+    are not as many for each, fewer to the first.
+    """
+    longest = sorted(
+        range(len(nodeids)), key=lambda number: -slow.get(function_of(nodeids[number]), 0.0)
+    )
+    return [number for first in reversed(range(stretches)) for number in longest[first::stretches]]
+
+
+def processes(config: pytest.Config) -> int:
+    """Return how many processes share the tests."""
+    given: dict[str, int] = getattr(config, "workerinput", {})
+    return given.get("workercount", 1)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the two options."""
     group = parser.getgroup("slow tests")
     group.addoption("--record-slow", action="store_true", help="write tests/slow.txt")
     group.addoption("--leave-out-slow", action="store_true", help="skip what is in it")
+    group.addoption("--longest-first", action="store_true", help="begin with what takes longest")
 
 
+@pytest.hookimpl(trylast=True)  # after those that deselect
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is known to be slow."""
-    if not config.getoption("--leave-out-slow") or not LIST.exists():
+    """Deselect what is known to be slow, or begin with it."""
+    if not LIST.exists():
         return
     slow = slow_functions(LIST.read_text(encoding="utf-8"))
+    if config.getoption("--longest-first"):
+        names = [item.nodeid for item in items]
+        items[:] = [items[number] for number in longest_first(names, slow, processes(config))]
+    if not config.getoption("--leave-out-slow"):
+        return
     out = [item for item in items if function_of(item.nodeid) in slow or _needs_server(item)]
     config.hook.pytest_deselected(items=out)
     left = set(items) - set(out)

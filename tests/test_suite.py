@@ -127,6 +127,14 @@ def test_the_quick_set_leaves_out_what_took_long() -> None:
     assert durations.slow_list({}) == durations.HEAD
 
 
+def test_each_process_begins_with_the_longest_of_its_tests() -> None:
+    names = [f"tests/a.py::{one}" for one in ("quick", "story[x]", "story[y]", "slow", "brief")]
+    slow = {"tests/a.py::story": 170.0, "tests/a.py::slow": 20.0}
+    order = durations.longest_first(names, slow, 2)
+    told = [names[one].removeprefix("tests/a.py::") for one in order]
+    assert told == ["story[y]", "quick", "story[x]", "slow", "brief"], "two, then three"
+
+
 def test_who_may_not_install_is_given_the_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
