@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.access.lease import Lease
+from homeostat.access.lease import Lease, Waiter
 from homeostat.access.pool import Pool
 from homeostat.access.protocol import PoolReport, unpack
+from homeostat.access.queue import OVERTAKEN_SECONDS
 from homeostat.clock import ManualClock
 from homeostat.driver import sqlite
 from homeostat.errors import (
@@ -66,15 +67,76 @@ def test_who_came_first_is_served_first(make_pool: MakePool) -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
-def test_a_newcomer_does_not_overtake_a_waiter(make_pool: MakePool) -> None:
-    pool = make_pool(1)
+def in_line(pool: Pool, *names: str) -> list[Waiter]:
+    """Have waiters in the queue, as threads that sleep until the test asks them to look."""
+    waiters = [Waiter(name, pool._now(), busy=False) for name in names]
+    for waiter in waiters:
+        assert pool.enter(waiter, may_wait=5.0) is None
+    return waiters
+
+
+def test_who_runs_on_overtakes_a_sleeping_thread_for_a_tenth_of_a_second_at_most(
+    make_pool: MakePool,
+) -> None:
+    clock = ManualClock()
+    pool = make_pool(1, clock=clock)
     held = pool.acquire("first")
-    _, leases, _ = queued(pool, 1)
+    (sleeping,) = in_line(pool, "sleeping")
+    pool.release(held)
+    assert sleeping.event.is_set()
+    held = pool.acquire("runs on", wait_seconds=0.0)
+    assert pool.overtaken(sleeping, until=pool._now() + 5.0)
+    assert not sleeping.event.is_set()
+    assert pool.waiting == 1
+    clock.advance(OVERTAKEN_SECONDS + 0.001)
     pool.release(held)  # at this moment the connection is the waiter's
     with pytest.raises(PoolTimeoutError):
-        pool.acquire("newcomer", wait_seconds=0)
-    until(lambda: leases)
-    pool.release(leases[0])
+        pool.acquire("newcomer", wait_seconds=0.0)
+    lease = pool.granted(sleeping)
+    assert lease is held
+    pool.release(lease)
+
+
+def test_a_thread_that_is_called_takes_what_is_idle_and_its_wait_is_counted(
+    make_pool: MakePool,
+) -> None:
+    clock = ManualClock()
+    pool = make_pool(1, clock=clock)
+    held = pool.acquire("first")
+    (sleeping,) = in_line(pool, "sleeping")
+    clock.advance(0.02)
+    pool.release(held)
+    clock.advance(0.02)
+    assert not pool.overtaken(sleeping, until=pool._now())
+    lease = pool.granted(sleeping)
+    assert lease is held
+    assert pool.in_use == 1
+    pool.release(lease)
+    wait = unpack(pool.report().wait)
+    assert wait.max == pytest.approx(40_000)
+
+
+def test_who_is_called_and_gives_up_leaves_the_connection_to_the_next(make_pool: MakePool) -> None:
+    pool = make_pool(1)
+    held = pool.acquire("first")
+    gives_up, following = in_line(pool, "gives up", "following")
+    pool.release(held)
+    assert not following.event.is_set()
+    pool.abandon(gives_up)
+    lease = pool.granted(following)
+    assert lease is held
+    pool.release(lease)
+
+
+def test_a_closing_pool_tells_who_was_called(make_pool: MakePool) -> None:
+    pool = make_pool(1)
+    held = pool.acquire("first")
+    (called,) = in_line(pool, "called")
+    pool.release(held)
+    pool.close()
+    assert not pool.overtaken(called, until=pool._now() + 5.0)
+    with pytest.raises(PoolClosedError):
+        pool.granted(called)
 
 
 def test_fifty_threads_share_four_connections(make_pool: MakePool) -> None:

@@ -25,7 +25,7 @@ class AsyncQueue:
     async def acquire(
         self, name: str, caller: Caller, seconds: float, arrival: float, *, busy: bool = False
     ) -> Lease:
-        """Take a connection, after everyone who came earlier; see `Pool.acquire`."""
+        """Take a connection; see `Pool.acquire`."""
         lease = self._pool.take_idle(name, busy=busy, now=arrival)
         if lease is not None:
             return lease
@@ -63,6 +63,7 @@ class LoopWaiter(Waiter):
     """A place in the queue for a task: it is woken in its own event loop."""
 
     __slots__ = ("_future", "_loop")
+    comes = False
 
     def __init__(self, name: str, arrival: float, *, busy: bool, caller: Caller) -> None:
         taken_at = NOWHERE if busy else place()

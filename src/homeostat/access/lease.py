@@ -101,6 +101,8 @@ class Waiter:
     """Someone in the queue: gets a lease, or leave to open one, or neither (closed, refused).
 
     Attributes:
+        comes: can be called, to come for what is idle then; else it is handed what it gets.
+        called: was, and has not come yet.
         may_open: has leave to open a connection.
         opening: a thread does so.
         error: why it could not.
@@ -110,6 +112,7 @@ class Waiter:
     __slots__ = (
         "arrival",
         "busy",
+        "called",
         "criticality",
         "error",
         "event",
@@ -122,6 +125,7 @@ class Waiter:
         "segment",
         "taken_at",
     )
+    comes = True
 
     def __init__(
         self,
@@ -141,6 +145,7 @@ class Waiter:
         self.retry_after_seconds: float | None = None  # set: refused, because of overload
         self.event = threading.Event()
         self.lease: Lease | None = None
+        self.called = False
         self.may_open = False
         self.opening = False
         self.error: BaseException | None = None

@@ -82,6 +82,7 @@ class Opening(Queue):
             waiter.gone = True
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+                self._serve(now)  # what it was called for
             if waiter.may_open and not waiter.opening:
                 self._size -= 1
                 self._serve(now)

@@ -1,4 +1,4 @@
-"""One FIFO pool of connections for both engines, resized and measured at run time.
+"""One fair pool of connections for both engines, resized and measured at run time.
 
 Who gets what is decided in queue.py, under one lock; connections are opened in opening.py. The pool
 never opens, closes, rolls back or waits while it holds that lock. It never looks at the operator:
@@ -26,7 +26,7 @@ log = logging.getLogger("homeostat.pool")
 
 
 class Pool(Opening):
-    """A FIFO pool; safe to use from any thread."""
+    """A fair pool; safe to use from any thread."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Pool(Opening):
         busy: bool = False,
         caller: Caller = ANYONE,
     ) -> Lease:
-        """Take a connection, after everyone who came earlier.
+        """Take a connection; who waits for one is overtaken for OVERTAKEN_SECONDS at most.
 
         Args:
             name: the operation; time-outs and reports name it.
@@ -110,7 +110,7 @@ class Pool(Opening):
         )
 
     def release(self, lease: Lease, *, now: float | None = None, suspect: bool = False) -> None:
-        """Return a connection; who waits the longest gets it at once.
+        """Return a connection; who waits the longest gets it or is called to come for it.
 
         Args:
             lease: what `acquire` returned.
@@ -146,8 +146,11 @@ class Pool(Opening):
 
     def _wait(self, waiter: Waiter, seconds: float) -> Lease:
         """Wait for a lease, or for leave to open one."""
+        until = self._now() + seconds
         try:
             self._clock.wait(waiter.event, seconds)
+            while self.overtaken(waiter, until):
+                self._clock.wait(waiter.event, until - self._now())
         except BaseException:
             self.abandon(waiter)
             raise
@@ -189,6 +192,24 @@ class Pool(Opening):
             self._usage.taken(now)
             self._usage.immediate += 1
         return lease
+
+    def overtaken(self, waiter: Waiter, until: float) -> bool:
+        """Take what a waiter was called for; return whether others did, so that it waits on.
+
+        Args:
+            waiter: has been woken, or its time has passed.
+            until: when its time has passed, by the pool's clock.
+        """
+        with self._lock:
+            now = self._now()
+            if not waiter.called or waiter not in self._waiters:
+                return False  # granted, refused, or told that the pool is closed
+            waiter.called = False
+            if self._idle:
+                self._grant(waiter, now)
+                return False
+            waiter.event.clear()
+            return now < until
 
     def granted(self, waiter: Waiter) -> Lease | None:
         """Return what a waiter got after its event or its time-out; None: leave to open one.
