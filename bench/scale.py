@@ -10,6 +10,7 @@ engine's cache (`cache_mb`); the kernel's cache holds what the engine's does not
 
 The peer is the same traffic through the bare driver (`bench.scale_peer`), in turns with ours;
 `scale.disk` is what one sync of a file beside the data takes meanwhile, the least of every commit.
+`scale.crowd` is how much a crowd of threads gets through the few connections of a pool.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from bench.harness import Figure, Options, main, progress
 from bench.processes import RunningOperator, operator, wait_for
 from bench.scale_cost import costs
+from bench.scale_crowd import THREADS, Crowd, crowds
 from bench.scale_disk import syncs
 from bench.scale_load import POOL, Load, Source, milliseconds, quantiles, together
 from bench.scale_place import ENGINES, Ground, Place, forgetting, ground
@@ -59,6 +61,7 @@ def figures(options: Options) -> Iterator[Figure]:
                     source = Source(place.url, data, users=users, warm_seconds=warm)
                     yield from at_rate(place, running, source, options)
                     yield from highest(place, source, options)
+                yield from crowded(place, users, options)
             yield from by_users(on, {users: place}, sizes, options)
 
 
@@ -149,6 +152,23 @@ def highest(place: Place, source: Source, options: Options) -> Iterator[Figure]:
         "scale.rate_max", held, "1/s", engine=place.engine,
         parameters={"p99_ms_by_rate": tried, "seconds": seconds, "too_high": failed or "not found"},
     )  # fmt: skip
+
+
+def crowded(place: Place, users: int, options: Options) -> Iterator[Figure]:
+    """Yield what a crowd of threads gets through the pool's few connections."""
+    seconds = 1.0 if options.quick else 12.0
+    progress(f"{place.engine}: {THREADS} threads on {POOL} connections for {seconds:g} s")
+    ours, bare = crowds(place, users=users, seconds=seconds, turns=1 if options.quick else 4)
+    yield Figure(
+        "scale.crowd", ours.rate, "1/s", engine=place.engine,
+        peer=f"bare driver {bare.rate:.0f}", ratio=ours.rate / bare.rate,
+        parameters={"threads": THREADS, "pool": POOL, **waits(ours), "peer": waits(bare)},
+    )  # fmt: skip
+
+
+def waits(crowd: Crowd) -> dict[str, float]:
+    """Return how long its operations took."""
+    return {**quantiles(crowd.latency), "max": round(crowd.latency.max / 1000, 1)}
 
 
 def by_users(

@@ -108,15 +108,18 @@ class Queue:
         self._size -= len(closing)
 
     def _call(self, now: float) -> bool:
-        """Wake a thread to come for what is idle; False: nobody who can wait for it. Lock held."""
-        if not self._waiters or now - self._waiters[0].arrival > OVERTAKEN_SECONDS:
+        """See that threads come for what is idle; False: hand it over instead. Lock held."""
+        if self._waiters and now - self._waiters[0].arrival > OVERTAKEN_SECONDS:
             return False
-        waiter = next((one for one in self._waiters if not one.called), None)
-        if waiter is None or not waiter.comes:
-            return False
-        waiter.called = True
-        waiter.event.set()
-        return True
+        for coming, waiter in enumerate(self._waiters):
+            if coming == len(self._idle):
+                return True
+            if not waiter.called:
+                waiter.called = waiter.comes
+                if waiter.comes:
+                    waiter.event.set()
+                return waiter.comes
+        return False
 
     def _serve(self, now: float) -> None:
         """Give what is free to those who wait, in the order they came. Lock held."""
