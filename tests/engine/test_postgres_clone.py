@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
@@ -288,29 +287,6 @@ def children_with(text: str) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def test_a_copy_that_somebody_waits_for_is_given_up(
-    pg_database: str, pg_server: PostgresServer, clone_of: Opener
-) -> None:
-    wire = postgres.connect(pg_database)
-    wire.execute("CREATE TABLE note (id int PRIMARY KEY, text text)")
-    wire.execute(f"INSERT INTO note SELECT i, {FILL} FROM generate_series(1, 30000) i")
-    wire.execute("ANALYZE")
-    facet = clone_of(pg_database, dump_bytes_per_second=100_000)
-    with ThreadPoolExecutor(1) as pool:
-        making = pool.submit(facet.create, owner="x", expires_seconds=HOUR, bytes_max=PLENTY)
-        held = (
-            "SELECT 1 FROM pg_locks WHERE relation = 'note'::regclass AND mode = 'AccessShareLock' "
-            "AND pid <> pg_backend_pid()"
-        )
-        wait_until(lambda: wire.execute(held).rows, 20, "the copy to read the table")
-        wire.execute("SET lock_timeout = '10s'")  # the copy would take half a minute
-        wire.execute("ALTER TABLE note ADD COLUMN more int")
-        with pytest.raises(CloneRefusedError, match="waited for a lock that the copy held"):
-            making.result(20)
-    wire.close()
-    assert clones_on(pg_server) == []
 
 
 def test_a_copy_that_is_not_wanted_any_more_ends(

@@ -66,7 +66,12 @@ class Pace:
     """Holds a copy back; one for each copy."""
 
     def __init__(
-        self, bytes_per_second: float, *, strain: Strain | None = None, bounds: Bounds = UNBOUNDED
+        self,
+        bytes_per_second: float,
+        *,
+        strain: Strain | None = None,
+        bounds: Bounds = UNBOUNDED,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """Start the clock.
 
@@ -74,10 +79,12 @@ class Pace:
             bytes_per_second: the most.
             strain: says how much slower applications are; None: nobody tells, the most is used.
             bounds: when it is given up.
+            check: looks whether it goes on, and raises if not; None: as the bounds say.
         """
         self._most = bytes_per_second
         self._strain = strain
         self._bounds = bounds
+        self._check = check or bounds.check
         self._slowest_since: float | None = None
         self.bytes_per_second = bytes_per_second
         self._moved = 0
@@ -91,20 +98,28 @@ class Pace:
         more than all of the part before.
 
         Raises:
-            CloneRefusedError: its bounds end it; says which.
+            CloneRefusedError: it does not go on; says why.
         """
         now = perf_counter()
-        if now >= self._looked + LOOK_SECONDS:
-            self._looked = now
-            self._bounds.check()
-            if self._strain is not None:
-                self._follow(self._strain(), now)
+        self._look(now)
         # what was not used is not saved up: a burst is what applications feel
         self._due = max(self._due, now - LOOK_SECONDS)
         new = moved - self._moved if moved >= self._moved else moved
         self._due += new / self.bytes_per_second
         self._moved = moved
-        self._pause.wait(max(0.0, self._due - now))
+        while (left := self._due - now) > 0:
+            self._pause.wait(min(left, LOOK_SECONDS))
+            now = perf_counter()
+            self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Look, from time to time, whether it goes on and how fast."""
+        if now < self._looked + LOOK_SECONDS:
+            return
+        self._looked = now
+        self._check()
+        if self._strain is not None:
+            self._follow(self._strain(), now)
 
     def _follow(self, strain: float | None, now: float) -> None:
         if strain is None:

@@ -3,8 +3,8 @@
 A clone is filled by pg_dump and pg_restore, or, above [clone] sample_bytes, with a sample of the
 rows (postgres_sample.py). Its database's comment says what it is, its creator
 holds an advisory lock while it is made: a clone that is not ready and whose lock is free is a
-leftover, whoever made it. The source is only read, by a dump of one snapshot; as soon as another
-session waits for a lock of the dump, that is ended (postgres_waiters.py).
+leftover, whoever made it. The source is only read, in one snapshot; as soon as another session
+waits for a lock of the copy, that is ended (postgres_guard.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -29,12 +29,19 @@ from homeostat.driver.wire import Wire
 from homeostat.engine.clone_shelf import new_name
 from homeostat.engine.engine import Unsupported
 from homeostat.engine.facets import CloneInfo
-from homeostat.engine.pace import TOO_LONG, UNBOUNDED, Bounds, Pace, Strain
+from homeostat.engine.pace import UNBOUNDED, Bounds, Pace, Strain
 from homeostat.engine.postgres_control import lock_number
+from homeostat.engine.postgres_guard import Guard
 from homeostat.engine.postgres_programs import Child, Programs, find_programs, pump
 from homeostat.engine.postgres_sample import Sample
-from homeostat.engine.postgres_waiters import Waiters
-from homeostat.errors import CloneRefusedError, HomeostatError, NotFoundError
+from homeostat.errors import (
+    CloneRefusedError,
+    ConnectionLostError,
+    HomeostatError,
+    NotFoundError,
+    RightMissingError,
+    StatementError,
+)
 from homeostat.secret import Secret, with_password, without_password
 
 PREFIX = "homeostat_clone_"
@@ -75,30 +82,12 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Copy:
-    """What bounds one copy, and what is asked while it is made."""
+    """What bounds one copy: what ends it at any time, and what is called with the bytes moved."""
 
+    guard: Guard
     limit: Callable[[int], None]
-    waiters: Waiters
-    bounds: Bounds
-    seconds_max: float
-    until: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.until = perf_counter() + self.seconds_max
-
-    def why_end(self) -> str:
-        """Return why it has to end now; empty: it goes on."""
-        halted = self.bounds.halted()
-        return f"The copy was given up: {halted}." if halted else self.waiters.why()
-
-    def check(self, moved: int) -> None:
-        """Keep the limits between two parts that are read by ourselves."""
-        why = self.waiters.why()
-        if why:
-            raise CloneRefusedError(why)
-        self.limit(moved)
 
 
 class PostgresClone:
@@ -156,9 +145,9 @@ class PostgresClone:
             lock = {"number": lock_number(name)}
             server.execute("SELECT pg_advisory_lock(:number)", lock)
             try:
-                limit = self._limit(bytes_max, strain, bounds)
-                with closing(self._waiters(name)) as waiters:
-                    copy = _Copy(limit, waiters, bounds, self._seconds(bounds))
+                with closing(self._guard(name, bounds)) as guard:
+                    guard.start()
+                    copy = _Copy(guard, self._limit(bytes_max, strain, bounds, guard))
                     return self._create(server, name, source, owner, expires_seconds, copy)
             except BaseException:
                 if not server.broken:
@@ -167,10 +156,10 @@ class PostgresClone:
                 raise
 
     def holds_up(self) -> str:
-        """Return nothing: reads and writes go on beside a dump.
+        """Return nothing: reads and writes go on beside a copy.
 
         It holds ACCESS SHARE on every table, which changes of tables wait for, and everybody
-        behind those: the dump ends about a second after somebody does.
+        behind those: it is ended within a second of somebody beginning to wait.
         """
         return ""
 
@@ -247,7 +236,8 @@ class PostgresClone:
         share = self._fill(name, source, copy)
         clone = postgres.connect(self._clone_url(name), application_name=APPLICATION)
         try:
-            clone.execute("ANALYZE")
+            with copy.guard.stopping(clone.cancel):
+                clone.execute("ANALYZE")
             size = int(str(clone.execute("SELECT pg_database_size(current_database())").scalar()))
         finally:
             clone.close()
@@ -256,25 +246,25 @@ class PostgresClone:
         _comment(server, name, done)
         return self._info(name, done, size)
 
-    def _waiters(self, name: str) -> Waiters:
-        wire = self._connect("clone", readonly=True)
-        return Waiters(wire, application=_application(name))
-
-    def _seconds(self, bounds: Bounds) -> float:
-        return min(self._config.seconds_max, bounds.seconds_max)
+    def _guard(self, name: str, bounds: Bounds) -> Guard:
+        return Guard(
+            self._connect("clone", readonly=True),
+            application=_application(name),
+            bounds=bounds,
+            seconds_max=min(self._config.seconds_max, bounds.seconds_max),
+        )
 
     def _limit(
-        self, bytes_max: int, strain: Strain | None, bounds: Bounds
+        self, bytes_max: int, strain: Strain | None, bounds: Bounds, guard: Guard
     ) -> Callable[[int], None]:
-        """Return what ends a copy that takes too long or grows too large, and keeps its pace."""
-        pace = Pace(self._config.dump_bytes_per_second, strain=strain, bounds=bounds)
-        until = perf_counter() + self._seconds(bounds)
+        """Return what ends a copy that grows too large, and keeps its pace."""
+        budget = self._config.dump_bytes_per_second
+        pace = Pace(budget, strain=strain, bounds=bounds, check=guard.check)
 
         def check(moved: int) -> None:
             if moved > bytes_max:
                 raise CloneRefusedError(detail=f"past {bytes_max} bytes")
-            if perf_counter() > until:
-                raise CloneRefusedError(TOO_LONG)
+            guard.check()
             pace.keep(moved)
 
         return check
@@ -287,19 +277,26 @@ class PostgresClone:
         reader = self._connect("clone", readonly=True)
         writer = postgres.connect(self._clone_url(name), application_name=APPLICATION)
         try:
-            copy.waiters.holder = int(str(reader.execute("SELECT pg_backend_pid()").scalar()))
             reader.begin(write=False)
-            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            reader.execute(
+                "SELECT set_config('application_name', :name, true)", {"name": _application(name)}
+            )
             reader.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            limit_ms = int(1000 * copy.seconds_max)
-            reader.execute(f"SET LOCAL statement_timeout = {limit_ms}")
+            reader.execute("SET LOCAL statement_timeout = 0")  # the guard ends what takes long
             moment = f"--snapshot={reader.execute('SELECT pg_export_snapshot()').scalar()}"
             self._dump(name, ("--section=pre-data", moment), copy)
-            sample = Sample(
-                reader, writer, bytes_wanted=self._config.sample_bytes, go_on=copy.check
-            )
-            share = sample.copy()
+            wanted = self._config.sample_bytes
+            with copy.guard.stopping(writer.cancel):
+                share = Sample(reader, writer, bytes_wanted=wanted, go_on=copy.limit).copy()
             self._dump(name, ("--section=post-data", moment), copy)
+        except (StatementError, ConnectionLostError) as error:
+            if isinstance(error, RightMissingError):
+                raise
+            message = (
+                "A table could not be copied, as one that is altered meanwhile. Copy again, or "
+                "mend the cause named."
+            )
+            raise CloneRefusedError(message, where=error.where, detail=error.detail) from error
         finally:
             writer.close()
             reader.close()
@@ -323,8 +320,13 @@ class PostgresClone:
             url=self._clone_url(name), reads=True, writes=False, options=RESTORE_OPTIONS,
             pardoned=STATISTICS_EXTENSION,
         )  # fmt: skip
-        seconds = max(copy.until - perf_counter(), 1.0)
-        pump(dump, restore, copy.limit, seconds_max=seconds, look=copy.why_end)
+
+        def end() -> None:
+            dump.process.kill()
+            restore.process.kill()
+
+        with copy.guard.stopping(end):
+            pump(dump, restore, copy.limit, seconds_max=copy.guard.seconds_left)
 
     def _described(self) -> dict[str, Any]:
         wire = self._connect("clone", readonly=True)

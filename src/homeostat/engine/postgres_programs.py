@@ -12,25 +12,21 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import IO
 
 import psutil
 
 from homeostat.driver.redact import redact_message
-from homeostat.engine.pace import TOO_LONG
 from homeostat.errors import CloneRefusedError
 from homeostat.secret import split_password
 
 CHUNK_BYTES = 262_144
 VERSION_SECONDS_MAX = 10
 END_SECONDS_MAX = 10
-WATCH_SECONDS = 1.0
 NICE = 10
 SAID_CHARACTERS_MAX = 400
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
@@ -167,53 +163,19 @@ class Child:
             self.process.wait(END_SECONDS_MAX)
 
 
-def pump(
-    source: Child,
-    target: Child,
-    go_on: Callable[[int], None],
-    *,
-    seconds_max: float,
-    look: Callable[[], str] = str,
-) -> int:
+def pump(source: Child, target: Child, go_on: Callable[[int], None], *, seconds_max: float) -> int:
     """Move all of one child's output into the other; return the bytes.
 
     Args:
         source: pg_dump.
         target: pg_restore.
         go_on: called with the bytes moved, 0 at first; what it raises ends both.
-        seconds_max: both are killed when they take longer.
-        look: asked about once a second, also while nothing moves; both are killed when it says
-            why they have to end.
+        seconds_max: how long the target may take from the end of the source's output to its own.
 
     Raises:
-        CloneRefusedError: one of them failed, both took too long, or had to end; the detail is
-            the first message.
+        CloneRefusedError: one of them failed, or was ended; the detail is the first message.
     """
-    done = threading.Event()
-    ended: list[CloneRefusedError] = []
-    until = perf_counter() + seconds_max
-
-    def watch() -> None:
-        while not done.wait(max(0.0, min(WATCH_SECONDS, until - perf_counter()))):
-            why = look()
-            if why:
-                ended.append(CloneRefusedError(why))
-            elif perf_counter() >= until:
-                ended.append(CloneRefusedError(TOO_LONG, detail=f"{seconds_max:g} s"))
-            if ended:
-                source.process.kill()
-                target.process.kill()
-                return
-
-    watcher = threading.Thread(target=watch, name="copy-watch", daemon=True)
-    watcher.start()
-    try:
-        moved, said_first, said = _pumped(source, target, go_on, seconds_max)
-    finally:
-        done.set()
-        watcher.join(WATCH_SECONDS)
-    if ended:
-        raise ended[0]
+    moved, said_first, said = _pumped(source, target, go_on, seconds_max)
     if said or said_first:
         broken = any(word in said_first for word in ("Broken pipe", "could not write", "SIGPIPE"))
         raise CloneRefusedError(
