@@ -1,6 +1,6 @@
--- Whether a session waits for one of a copy: for a table that the copy reads, or, as an index that is
--- built CONCURRENTLY does, for transactions that began before (virtualxid). pg_locks and the names of
--- sessions are shown to every role; pg_blocking_pids is asked only for those that wait.
+-- Whether a session waits for one of a copy: for a table that the copy reads, or, as an index that
+-- is built CONCURRENTLY does, for transactions that began before (virtualxid). pg_locks and the
+-- names of sessions are shown to every role; pg_blocking_pids is asked only for those that wait.
 SELECT EXISTS (
     SELECT
     FROM (
