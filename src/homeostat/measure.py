@@ -120,12 +120,7 @@ class Histogram:
 
     def record(self, value: float, times: int = 1) -> None:
         """Add a value so many times (its unit is the metric's; fractions are dropped)."""
-        v = int(value)
-        if v < _SUB_BUCKETS:
-            index = max(v, 0)
-        else:
-            shift = v.bit_length() - SUB_BUCKET_BITS - 1
-            index = (shift << SUB_BUCKET_BITS) + (v >> shift)
+        index = bucket(int(value))
         counts = self.counts
         counts[index] = counts.get(index, 0) + times
         self.count += times
@@ -180,6 +175,14 @@ class Histogram:
         return self.counts == other.counts and self.max == other.max
 
     __hash__ = None  # type: ignore[assignment]  # mutable
+
+
+def bucket(value: int) -> int:
+    """Return the index of the bucket that holds a whole value."""
+    if value < _SUB_BUCKETS:
+        return max(value, 0)
+    shift = value.bit_length() - SUB_BUCKET_BITS - 1
+    return (shift << SUB_BUCKET_BITS) + (value >> shift)
 
 
 def bucket_lower(index: int) -> float:

@@ -59,6 +59,20 @@ def test_rows_have_columns_even_when_there_are_none(wire: SqliteWire) -> None:
     assert wire.execute("CREATE TABLE u (a)").changed == 0
 
 
+def test_a_statement_run_again_tells_the_rows_it_changed_itself(wire: SqliteWire) -> None:
+    wire.execute("CREATE TABLE k (a PRIMARY KEY)")
+    ignoring = "INSERT INTO k VALUES (:a) ON CONFLICT DO NOTHING"
+    counting = "WITH n(i) AS (VALUES (1), (2)) UPDATE k SET a = a WHERE a IN (SELECT i FROM n)"
+    for _ in range(2):
+        wire.execute("DELETE FROM k")
+        assert [wire.execute(ignoring, {"a": a}).changed for a in (1, 2, 2)] == [1, 1, 0]
+        assert wire.execute(counting).changed == 2
+        assert wire.execute("WITH n AS (SELECT a FROM k) SELECT a FROM n").changed == 0
+        assert wire.execute("BEGIN IMMEDIATE").changed == 0
+        assert wire.execute("COMMIT").changed == 0
+    assert wire.execute("DELETE FROM k").changed == 2
+
+
 def test_a_statement_run_again_has_the_columns_of_now(wire: SqliteWire, sqlite_path: Path) -> None:
     wire.execute("INSERT INTO t VALUES (1, 'x')")
     named = "SELECT a * 2 AS a, b AS name FROM t WHERE a = :a"

@@ -109,7 +109,7 @@ class Executor(Counting):
             settings = DEFAULT_SETTINGS if planner is None else planner(operation, caller)
         asked: Asked | None = None
         plain = self.results is None and not settings.shapes and operation.scope is None
-        if not plain or params.keys() != operation.names:
+        if not plain or tuple(params) != operation.parameters:
             operation, params, asked = self.prepared(operation, params, caller, settings, arrival)
         attempt = self._run_alone
         if settings.announce_caller or (operation.write and self._hooks):
@@ -205,9 +205,7 @@ class Executor(Counting):
         late = expected_ms is not None and took_us > expected_ms * 1000
         found = rows.rows
         count = len(found) + rows.changed
-        tally = self.statistics.record(
-            operation.name, caller, took_us, count, late=late, params=params, found=found
-        )
+        tally = self.statistics.record(operation.name, caller, took_us, count, params, found, late)
         if tally is not None and self.statistics.sampler.on:
             call = self.seen(operation, sql, params, caller, settings, now - taken, rows)
             self.statistics.keep(tally, call)
@@ -300,7 +298,7 @@ class Executor(Counting):
             arrival=arrival,
             caller=caller,
         )
-        return self.adopt(lease, name, caller, settings)
+        return Session(self, lease, name=name, caller=caller, settings=settings)
 
     def adopt(
         self, lease: Lease, name: str, caller: Caller, settings: ExecutionSettings

@@ -28,41 +28,58 @@ ENDED_MAX = 4096  # runs that have ended and are not added up yet
 
 @dataclass(slots=True, eq=False)
 class Following:
-    """A call that leads, and what follows it; what that was is told when nothing holds it any more.
+    """A call that leads. One is made for every list, so what few need is made when it is needed.
 
     Attributes:
         book: whose it is: an application may use several databases.
         leader: the operation that led.
         caller: on whose behalf.
         rows: that it returned.
-        above: what led before it; it may itself be run for each row of that.
-        times: how often it has led in a row.
-        counts: calls by operation since it led.
+        led: the run that it belongs to itself, if something else led before it.
+        followers: what ran since it led; None: nothing yet.
     """
 
     book: Repeats
     leader: str
     caller: Caller
     rows: int
-    above: Above | None = None
+    led: Led | None = None
+    followers: Followers | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Led:
+    """Calls of one operation in a row that lead themselves, after another one that led.
+
+    It is told when nothing holds it any more, as Followers are.
+    """
+
+    book: Repeats
+    operation: str
+    leader: str
+    rows: int
     times: int = 1
+
+    def __del__(self) -> None:
+        """Tell it. It may run anywhere, at any moment: it takes no lock."""
+        if are_of_each_row(self.times, self.rows):
+            self.book.ended.append((self.operation, self.leader, self.times))
+
+
+@dataclass(slots=True, eq=False)
+class Followers:
+    """Calls by operation since one led."""
+
+    book: Repeats
+    leader: str
+    rows: int
     counts: dict[str, int] = field(default_factory=dict)
 
     def __del__(self) -> None:
-        """Tell what followed. It may run anywhere, at any moment: it takes no lock."""
+        """Tell which of them were made for each row. It may run anywhere: it takes no lock."""
         for operation, times in self.counts.items():
             if are_of_each_row(times, self.rows):
                 self.book.ended.append((operation, self.leader, times))
-        if self.above is not None and are_of_each_row(self.times, self.above.rows):
-            self.book.ended.append((self.leader, self.above.leader, self.times))
-
-
-@dataclass(frozen=True, slots=True)
-class Above:
-    """What led before, and its rows."""
-
-    leader: str
-    rows: int
 
 
 current: ContextVar[Following | None] = ContextVar("homeostat_following", default=None)
@@ -88,19 +105,25 @@ class Repeats:
         if rows >= LEADER_ROWS_MIN:
             self._lead(found, operation, rows, caller)
         elif found is not None:
-            counts = found.counts
+            followers = found.followers
+            if followers is None:
+                followers = found.followers = Followers(self, found.leader, found.rows)
+            counts = followers.counts
             if operation in counts or len(counts) < FOLLOWERS_MAX:
                 counts[operation] = counts.get(operation, 0) + 1
 
     def _lead(self, found: Following | None, operation: str, rows: int, caller: Caller) -> None:
         """Begin a run. Tasks that were started during the one before go on to follow that one."""
         one = Following(self, operation, caller, rows)
-        if found is not None and found.leader == operation:
-            one.above, one.times, found.above = found.above, found.times + 1, None
-        elif found is not None:
-            one.above = Above(found.leader, found.rows)
+        if found is not None:
+            if found.leader != operation:
+                one.led = Led(self, operation, found.leader, found.rows)
+            elif found.led is not None:
+                one.led, found.led = found.led, None
+                one.led.times += 1
         current.set(one)
-        self._add_up()
+        if self.ended:
+            self._add_up()
 
     def take(self) -> list[RepeatReport]:
         """Return what has ended since the last time, and begin anew."""

@@ -82,7 +82,8 @@ class Pool(Opening):
         """
         now = self._now() if arrival is None else arrival
         taken_at = NOWHERE if busy else place()
-        with self._lock:
+        self._lock.acquire()  # `with` takes 0.1 us more, as in all that runs once a call
+        try:
             if self._idle:
                 lease = self._idle.pop()
                 usage = self._usage
@@ -103,6 +104,8 @@ class Pool(Opening):
                 return lease
             waiter = Waiter(name, now, busy=busy, caller=caller, taken_at=taken_at)
             self._line_up(waiter, self._now(), may_wait=wait_seconds)
+        finally:
+            self._lock.release()
         return (
             self.open_for(waiter, wait_seconds)
             if waiter.may_open
@@ -123,7 +126,8 @@ class Pool(Opening):
         broken = suspect and not usable(lease.wire)
         if now is None:
             now = self._now()
-        with self._lock:
+        self._lock.acquire()
+        try:
             usage = self._usage
             since = lease.ran[1]
             if since is not None and since == lease.since and not lease.busy_counted:
@@ -140,6 +144,8 @@ class Pool(Opening):
                 self._idle.append(lease)
                 return
             closing = self._part_with(lease, now, broken=broken)
+        finally:
+            self._lock.release()
         close_all(closing)
 
     # -- the cold parts ---------------------------------------------------------------------

@@ -76,10 +76,8 @@ class Session:
         self.rows = 0  # returned and changed, for the statistics
         self.returned = 0  # of these
         self.busy_seconds = 0.0
-        sizes = executor.statistics.sizes(name, caller.segment)
-        self.moved = Moved() if sizes else None  # None: its bytes are not counted
+        self.moved = Moved() if executor.statistics.sizes(name, caller.segment) else None
         self._executor = executor
-        self._pool = executor.pool
         self._now = executor.now
         self._lease: Lease | None = lease
         self.settings = settings
@@ -90,6 +88,8 @@ class Session:
         self._clock = executor.clock
         self._took_seconds = 0.0  # by the last statement
         self._savepoints = 0
+        self._committed = False  # and nothing was run since
+        self._sampled = executor.statistics.sampler.on
 
     def execute(
         self, sql: str | Operation, params: Params = NO_PARAMS, *, deadline_ms: float | None = None
@@ -115,8 +115,9 @@ class Session:
             return rows
         if self.settings.shapes:
             sql = shaped(sql, self.settings, self.dialect)
-        params = checked(sql, params, self.caller, self.settings, self._clock)
-        text = sql.sql_for(self.dialect)
+        if tuple(params) != sql.parameters or sql.scope is not None:
+            params = checked(sql, params, self.caller, self.settings, self._clock)
+        text = sql.sql if isinstance(sql.sql, str) else sql.sql_for(self.dialect)
         lease, began = self.start_statement()  # as _Statement, without an object for it
         try:
             if sql.write and self._results is not None:
@@ -127,10 +128,8 @@ class Session:
         self._count(sql, text, params, rows)
         if self.settings.rows_max is not None:
             within_budget(sql, rows, self.settings.rows_max)
-        if sql.write and self._hooks:
-            write = Write(sql, params, self.caller, rows.changed)
-            for hook in self._hooks:
-                hook(self, write)
+        for hook in self._hooks if sql.write else ():
+            hook(self, Write(sql, params, self.caller, rows.changed))
         return rows
 
     def _execute_plain(self, sql: str, params: Params, limit_ms: float | None) -> Rows:
@@ -279,6 +278,7 @@ class Session:
         lease, began = self.start_statement()
         try:
             lease.wire.commit(deadline_ms=self.settings.deadline_ms)
+            self._committed = True
         finally:
             self.finish_statement(lease, began)
 
@@ -296,13 +296,13 @@ class Session:
     def lost(self) -> None:
         """Note that nobody can end the session any more; whoever noticed ends it."""
         if self._lease is not None:
-            self._pool.lost(self._lease)
+            self._executor.pool.lost(self._lease)
 
     def end(self) -> None:
         """Return the connection; the session can't be used any more."""
         lease, self._lease = self._lease, None
         if lease is not None:
-            self._pool.release(lease, suspect=True)
+            self._executor.pool.release(lease, suspect=not self._committed)
             self._forget_written()
 
     def start_statement(self) -> tuple[Lease, float]:
@@ -316,6 +316,7 @@ class Session:
             raise AccessError("The session has ended. Use it inside its `with` block only.")
         if lease.inherited:
             raise AccessError("The session is the parent process's. Open one after the fork.")
+        self._committed = False
         now = self._now()
         lease.ran = (lease.ran[0], now)  # as lease.start, without another call
         return lease, now
@@ -338,25 +339,24 @@ class Session:
 
     def _count(self, operation: Operation | None, sql: str, params: Params, rows: Rows) -> None:
         """Count a statement's rows; keep it for the operator if it is chosen."""
-        self.rows += len(rows.rows) + rows.changed
-        self.returned += len(rows.rows)
+        returned = len(rows.rows)
+        self.rows += returned + rows.changed
+        self.returned += returned
         if self.moved is not None:
             self.moved.add(params, rows.rows)
-        statistics = self._executor.statistics
-        if not statistics.sampler.on:
+        if not self._sampled:
             return
+        statistics = self._executor.statistics
         seconds = self._took_seconds
         expected_ms = None if operation is None else operation.expected_ms
         tally = statistics.see(
             (self._name, sql if operation is None else operation.name),
             seconds * 1e6,
-            late=expected_ms is not None and seconds * 1000 > expected_ms,
+            expected_ms is not None and seconds * 1000 > expected_ms,
         )
         if tally is not None:
-            call = self._executor.seen(
-                operation, sql, params, self.caller, self.settings, seconds, rows,
-                transaction=self._name,
-            )  # fmt: skip
+            about = operation, sql, params, self.caller, self.settings, seconds, rows
+            call = self._executor.seen(*about, transaction=self._name)
             statistics.keep(tally, call)
 
 

@@ -21,12 +21,13 @@ from homeostat.access.protocol import OperationReport, RepeatReport, pack
 from homeostat.access.sampling import Call, Sampler, Tally
 from homeostat.access.volume import Moved, bytes_of, bytes_of_rows
 from homeostat.driver.wire import Params
-from homeostat.measure import SUB_BUCKET_BITS, Histogram, Unknown
+from homeostat.measure import Histogram, Unknown, bucket
 
 SERIES_MAX = 256
 OTHERS = "(others)"
 SIZED_EVERY = 16  # so many calls there are, in the mean, for one whose bytes are counted
-_SUB_BUCKETS = 1 << SUB_BUCKET_BITS
+INDEXED = 4096  # microseconds whose buckets are looked up and not computed
+INDEXES = tuple(bucket(value) for value in range(INDEXED))
 
 
 @dataclass(slots=True)
@@ -113,24 +114,25 @@ class Statistics:
         caller: Caller,
         latency_us: float,
         rows: int,
-        *,
-        failed: bool = False,
-        late: bool = False,
         params: Params | None = None,
         found: Sequence[tuple[object, ...]] = (),
+        late: int = 0,
+        failed: int = 0,
         returned: int = 0,
     ) -> Tally | None:
         """Count one call for a caller, under its segment; a failed one has its latency counted too.
+
+        Nothing is keyword-only: that alone would take a tenth of what it takes.
 
         Args:
             operation: its name.
             caller: on whose behalf.
             latency_us: from arrival to result.
             rows: returned and changed.
-            failed: it ended with an error.
-            late: it took longer than the operation expects.
             params: what was sent, for counting its bytes now and then; None: never of this call.
             found: the rows that were received.
+            late: 1: it took longer than the operation expects.
+            failed: 1: it ended with an error.
             returned: how many they were, where `found` is not given.
 
         Returns:
@@ -138,12 +140,9 @@ class Statistics:
         """
         key = (operation, caller.segment)
         whole = int(latency_us)
-        if whole < _SUB_BUCKETS:  # as Histogram.record, without another call
-            index = max(whole, 0)
-        else:
-            shift = whole.bit_length() - SUB_BUCKET_BITS - 1
-            index = (shift << SUB_BUCKET_BITS) + (whole >> shift)
-        with self._lock:
+        index = INDEXES[whole] if 0 <= whole < INDEXED else bucket(whole)
+        self._lock.acquire()  # `with` takes 0.1 us more
+        try:
             series = self._series.get(key)
             if series is None:
                 series = self._add(key)
@@ -159,10 +158,8 @@ class Statistics:
             returned = returned or len(found)
             if returned >= LEADER_ROWS_MIN or current.get() is not None:
                 self._repeats.see(operation, returned, caller)
-            if failed:
-                series.errors += 1
-            if late:
-                series.late += 1
+            series.errors += failed
+            series.late += late
             tally = series.tally
             tally.seen = seen = tally.seen + 1
             if params is not None and (
@@ -171,6 +168,8 @@ class Statistics:
                 series.size(rows, bytes_of_rows(found), bytes_of(params.values()))
             if late or seen >= tally.next_at or latency_us > tally.slow_us:
                 return tally
+        finally:
+            self._lock.release()
         return None
 
     def waited(self, operation: str, segment: str, seconds: float) -> None:
@@ -195,16 +194,19 @@ class Statistics:
             series = self._series.get(key) or self._add(key)
             series.size(rows, moved.received, moved.sent)
 
-    def see(self, name: tuple[str, str], latency_us: float, *, late: bool) -> Tally | None:
-        """Count a statement of a transaction for sampling only; returns as `record`.
+    def see(self, name: tuple[str, str], latency_us: float, late: int) -> Tally | None:
+        """Count a statement of a transaction for sampling only; takes and returns as `record`.
 
         `name`: the transaction's and the statement's.
         """
-        with self._lock:
+        self._lock.acquire()
+        try:
             tally = self.sampler.tally(name)
-            tally.seen += 1
-            if late or tally.seen >= tally.next_at or latency_us > tally.slow_us:
+            tally.seen = seen = tally.seen + 1
+            if late or seen >= tally.next_at or latency_us > tally.slow_us:
                 return tally
+        finally:
+            self._lock.release()
         return None
 
     def keep(self, tally: Tally, call: Call) -> None:

@@ -27,7 +27,7 @@ from homeostat.driver.sqlite_files import FileId
 from homeostat.driver.sqlite_line import Line, line_of
 from homeostat.driver.sqlite_meter import Meter
 from homeostat.driver.sqlite_patience import Patience, set_wal
-from homeostat.driver.sqlite_texts import keeps_columns, more_follows
+from homeostat.driver.sqlite_texts import begins, keeps_columns, more_follows
 from homeostat.driver.sqlite_tidy import remove_empty_wal
 from homeostat.driver.tokens import quoted
 from homeostat.driver.watch import Watch
@@ -51,7 +51,9 @@ MEMORY = ":memory:"
 INTERRUPT_AGAIN_SECONDS = 0.005  # an interrupt before the first step of a statement has no effect
 STATEMENTS_CACHED_MAX = 128
 NOTHING = Meter()  # measures nothing, since nothing is wanted of it
-UNKNOWN: tuple[tuple[str, ...], bool] = ((), False)  # a statement not seen before may write
+Kind = tuple[tuple[str, ...], bool, bool]
+"""Of a statement: its columns, whether it reads only, and whether it may change rows."""
+UNKNOWN: Kind = ((), False, True)  # it has not been seen before
 
 Mode = Literal["own", "foreign"]
 Synchronous = Literal["FULL", "NORMAL"]
@@ -88,7 +90,7 @@ class SqliteWire:
         self._sql = ""
         self._columns: tuple[str, ...] = ()
         self._reads = True
-        self._known: dict[str, tuple[tuple[str, ...], bool]] = {}  # columns, and whether it reads
+        self._known: dict[str, Kind] = {}
         self._cursor = connection.cursor()  # one for all: making one takes 1 us
         self._noting = self._cursor  # the last one that was made for one statement
         connection.set_busy_handler(self.patience.busy)
@@ -115,8 +117,8 @@ class SqliteWire:
         """Run one statement to its end and return all its rows; see `Wire.execute`."""
         connection = self._connection or self.handle()
         known = self._known.get(sql)
-        columns, reads = known or UNKNOWN
-        total = 0 if reads else connection.total_changes()
+        columns, reads, changes = known or UNKNOWN
+        total = connection.total_changes() if known is None else 0
         meter, measured = self.meter, None
         if sql in meter.wanted:
             measured = meter.begin(sql, self.patience.seconds)
@@ -125,6 +127,7 @@ class SqliteWire:
             if known is None:
                 rows = self._first(sql, params)
                 columns, reads = self._columns, self._reads
+                changes = connection.total_changes() != total
             else:
                 if not reads and self._line.waiting and not connection.in_transaction:
                     self.patience.queue_up(sql)
@@ -137,9 +140,7 @@ class SqliteWire:
                 self._move_on(connection)
             if measured is not None:
                 meter.end(sql, measured, self.patience.seconds)
-        if reads or connection.total_changes() == total:
-            return Rows(columns, rows)
-        return Rows(columns, rows, connection.changes())
+        return Rows(columns, rows, connection.changes()) if changes else Rows(columns, rows)
 
     def execute_many(self, sql: str, rows: Sequence[Params]) -> int:
         """Run one statement for each set of parameters; return the rows changed.
@@ -287,7 +288,8 @@ class SqliteWire:
         if keeps_columns(sql):
             if len(self._known) >= STATEMENTS_CACHED_MAX:
                 self._known.clear()
-            self._known[sql] = (self._columns, self._reads)
+            changes = not (self._reads or begins(sql))
+            self._known[sql] = (self._columns, self._reads, changes)
         elif self._columns:  # noted before the first step, which sees that the schema has changed
             with suppress(apsw.ExecutionCompleteError):  # get_description() repeats its answer
                 self._columns = tuple([column[0] for column in cursor.description])

@@ -28,6 +28,11 @@ def keeps_columns(sql: str) -> bool:
     return _COLUMNS.search(sql) is None
 
 
+def begins(sql: str) -> bool:
+    """Return whether a statement of those above begins a transaction, which changes no row."""
+    return sql[:5].upper() == "BEGIN"
+
+
 def more_follows(sql: str, first: str) -> bool:
     """Return whether another statement stands in the text after the first one."""
     rest = sql[sql.find(first) + len(first) :]
