@@ -228,6 +228,31 @@ def test_a_type_made_again_after_its_transaction_failed_is_found(
     assert wire.execute(prepared).scalar() == 1  # as before, none is left over
 
 
+@pytest.mark.parametrize("text", ["ROLLBACK TO twice", "DROP TYPE mood", "DISCARD ALL"])
+def test_what_ends_prepared_statements_does_so_each_time(wire: PostgresWire, text: str) -> None:
+    """psycopg looks at a text the first time only, when there may be nothing to forget yet."""
+    within = text == "ROLLBACK TO twice"
+    uses = (2, 8, 8)  # the first time nothing is prepared
+    if within:
+        wire.begin(write=True)
+        wire.execute("SAVEPOINT twice")  # hidden by those of the same name below, and found again
+    for count in uses:
+        if within:
+            wire.execute("SAVEPOINT twice")
+        wire.execute("CREATE TYPE mood AS ENUM ('fine')")
+        for _ in range(count):
+            assert wire.execute("SELECT :mood::mood", {"mood": "fine"}).scalar() == "fine"
+        wire.execute(text)
+        if text == "DISCARD ALL":
+            assert wire.execute("SELECT :mood::mood", {"mood": "fine"}).scalar() == "fine"
+            wire.execute("DROP TYPE mood")
+    if within:
+        wire.execute("RELEASE twice")
+        wire.execute("ROLLBACK TO twice")
+        wire.commit()
+    assert wire.execute("SELECT count(*) FROM pg_type WHERE typname = 'mood'").scalar() == 0
+
+
 def test_a_pooler_is_not_told_to_forget(pg_database: str) -> None:
     wire = postgres.connect(pg_database, pooled=True)
     for failed in (False, True):

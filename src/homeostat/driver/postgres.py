@@ -25,8 +25,9 @@ from psycopg.raw_cursor import RawCursor
 
 from homeostat.driver import postgres_errors
 from homeostat.driver.placeholders import Compiled, compile_named
+from homeostat.driver.postgres_hangup import hang_up, still_there
 from homeostat.driver.postgres_plans import Plans
-from homeostat.driver.postgres_protocol import command, hang_up, roll_back, rows_of, still_there
+from homeostat.driver.postgres_protocol import command, roll_back, rows_of, tag_of
 from homeostat.driver.postgres_url import label_of, parsed
 from homeostat.driver.watch import Watch
 from homeostat.driver.wire import NO_PARAMS, Params, Rows
@@ -122,6 +123,7 @@ class PostgresWire:
         try:
             cursor.execute(compiled.text, values, prepare=self._plans.prepare(compiled.text))
             columns, rows = rows_of(connection, cursor)
+            tag = tag_of(connection, cursor, pooled=self.pooled)
         except Exception as error:  # noqa: BLE001  everything becomes one of our errors
             self._cursor = RawCursor(connection)
             stale = self._plans.is_stale(error)
@@ -135,9 +137,7 @@ class PostgresWire:
         if stale:  # the server refused it before it did anything
             with self._plans.renewed(self, compiled.text, deadline) as left_ms:
                 return self.execute(sql, params, deadline_ms=left_ms)
-        changed = 0
-        if (cursor.statusmessage or "").startswith(_CHANGING):
-            changed = max(cursor.rowcount, 0)
+        changed = max(cursor.rowcount, 0) if tag.startswith(_CHANGING) else 0
         return Rows(columns, rows, changed)
 
     def execute_many(self, sql: str, rows: Sequence[Params]) -> int:

@@ -1,14 +1,11 @@
 """What psycopg's cursors do too, in a third of the time: commands without values, names of columns.
 
-And how a transaction or a connection ends. One statement at a time on a connection; what psycopg
-raises passes unchanged.
+And how a transaction ends, and with it what was prepared. One statement at a time on a connection;
+what psycopg raises passes unchanged.
 """
 
 from __future__ import annotations
 
-import os
-import select
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,7 +13,12 @@ from typing import Any
 import psycopg
 from psycopg import generators, pq
 
-LAST_WORDS_MAX = 4  # a server that hangs up leaves a message and an end of file to read
+# as psycopg's _preparing.py: the same object may be made again, with another number
+_ENDING = ("ROLLBACK", "DROP", "ALTER", "DISCARD ALL", "DEALLOCATE ALL")
+_WITHIN = (
+    b"SAVEPOINT homeostat_forget; ROLLBACK TO SAVEPOINT homeostat_forget; "
+    b"RELEASE SAVEPOINT homeostat_forget"
+)
 
 
 def command(connection: psycopg.Connection[Any], statement: bytes) -> str:
@@ -40,20 +42,27 @@ def roll_back(connection: psycopg.Connection[Any]) -> str:
     return "ROLLBACK"
 
 
-def still_there(connection: psycopg.Connection[Any], poll: select.poll) -> bool:
-    """Return whether a server that has said something unasked has not hung up."""
-    pgconn = connection.pgconn
-    with suppress(psycopg.Error):
-        for _ in range(LAST_WORDS_MAX):
-            if pgconn.status == pq.ConnStatus.OK and poll.poll(0):
-                pgconn.consume_input()
-    return pgconn.status == pq.ConnStatus.OK
+def tag_of(
+    connection: psycopg.Connection[Any], cursor: psycopg.Cursor[tuple[Any, ...]], *, pooled: bool
+) -> str:
+    """Return the tag of what a cursor has run, after which psycopg may have to forget."""
+    tag = cursor.statusmessage or ""
+    if tag.startswith(_ENDING) and not pooled:  # a pooler keeps what it prepared
+        _forget(connection)
+    return tag
 
 
-def hang_up(connection: psycopg.Connection[Any]) -> None:
-    """Close a connection under the thread that waits for it."""
-    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as twin:
-        twin.shutdown(socket.SHUT_RDWR)
+def _forget(connection: psycopg.Connection[Any]) -> None:
+    """Have psycopg forget what it prepared, also what the server has forgotten already.
+
+    It does so itself after such a statement, but looks for that only when it first runs a text, and
+    where nothing is prepared then, never again. Of several statements in one text it always looks.
+    """
+    if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+        connection.execute(_WITHIN)
+        return
+    with suppress(psycopg.Error):  # what ran is committed; the next tells of a lost connection
+        connection.execute(b"BEGIN; ROLLBACK")
 
 
 def rows_of(
