@@ -88,7 +88,7 @@ class Demo:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.wait(20.0)
         self._reader.join(5.0)
         if self._process.stdout is not None:
             self._process.stdout.close()

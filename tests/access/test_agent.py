@@ -16,6 +16,7 @@ from homeostat.access.protocol import Settings
 from homeostat.clock import ManualClock
 from tests.access.conftest import MakeDatabase
 from tests.access.helpers import SmallOperator, agent_of, in_thread, read, until
+from tests.patience import SECONDS_MAX, line_of
 
 
 def test_an_application_started_first_is_heard_once_the_operator_comes(
@@ -309,7 +310,7 @@ def application(
         text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "done\n"
+    assert line_of(process.stdout) == "done\n"
     return process
 
 
@@ -332,7 +333,7 @@ def test_an_application_killed_leaves_nothing_behind(file: Path, operator: Small
     process = application(file, operator, "victim", 10)
     until(lambda: operator.count("note.count") == 10)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=SECONDS_MAX)
     assert sorted(path.name for path in operator.directory.iterdir()) == before
     posts = operator.posts
     survivor = application(file, operator, "survivor", 5)

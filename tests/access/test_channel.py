@@ -13,6 +13,7 @@ import pytest
 from homeostat.access import Database
 from tests.access.conftest import MakeDatabase
 from tests.access.helpers import READ, SmallOperator, agent_of, read, until
+from tests.patience import SECONDS_MAX
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_the_token_is_not_sent_to_whoever_took_over_a_dead_operators_port(
 ) -> None:
     operator.start()
     dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
+    dead.wait(SECONDS_MAX)
     found = operator.directory / "operator.json"
     found.write_text(found.read_text().replace(f'"pid": {os.getpid()}', f'"pid": {dead.pid}'))
     database = make_database()

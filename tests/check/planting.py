@@ -19,6 +19,7 @@ from homeostat.driver import postgres
 from homeostat.driver.tokens import COMMENT, tokens
 from homeostat.errors import DatabaseError
 from tests.check.planted import IN_A_SERVER, Planted
+from tests.patience import joined
 from tests.servers import (
     OURS,
     PostgresServer,
@@ -160,7 +161,7 @@ def sessions_in_trouble(server: PostgresServer, database: str) -> Iterator[None]
         thread.start()
         threads.append(thread)
         if wait:
-            thread.join()
+            joined(thread)
 
     server.execute("CREATE TABLE locked (id int PRIMARY KEY, value int)", database=database)
     server.execute("INSERT INTO locked VALUES (1, 1)", database=database)
@@ -185,7 +186,7 @@ def sessions_in_trouble(server: PostgresServer, database: str) -> Iterator[None]
         for wire in wires:
             wire.cancel()
         for wire, thread in zip(wires, threads, strict=True):
-            thread.join()
+            joined(thread)
             wire.close()
 
 

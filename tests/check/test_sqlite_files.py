@@ -24,6 +24,7 @@ from homeostat.errors import (
 )
 from tests.check.sqlite_files import fill, fill_with_blobs, fill_with_tables, new_shop
 from tests.check.sqlite_mends import Print, printed
+from tests.patience import line_of
 
 # writes until it is told to stop, leaving its transaction open at each print
 WRITER = """
@@ -112,14 +113,14 @@ def test_a_writer_in_the_middle_of_its_transaction_loses_nothing(path: Path) -> 
     assert writer.stdin is not None
     assert writer.stdout is not None
     try:
-        assert writer.stdout.readline() == "in the middle\n"
+        assert line_of(writer.stdout) == "in the middle\n"
         before = contents(path)
         report = looked(path)
         assert contents(path) == before
         assert "integrity" not in {one.rule for one in report.findings}
         writer.stdin.write("\n")
         writer.stdin.flush()
-        assert writer.stdout.readline() == "2\n"
+        assert line_of(writer.stdout) == "2\n"
         looked(path)
         assert Path(f"{path}-wal").stat().st_size > 0
     finally:

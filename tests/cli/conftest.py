@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.stage import EXECUTABLE, Described, Run_, Said, announce, environment, serve
+from tests.patience import joined
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def operator(data: Path) -> Iterator[Described]:
     announce(data, url=f"http://127.0.0.1:{server.server_port}")
     yield described
     server.shutdown()
-    thread.join()
+    joined(thread)
     server.server_close()
 
 

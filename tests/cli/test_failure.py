@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.stage import EXECUTABLE, Described, Run_, announce, environment, remedy
+from tests.patience import SECONDS_MAX, joined
 
 
 def gone() -> int:
     """Return the id of a process that has ended."""
     process = subprocess.Popen(["true"])
-    process.wait()
+    process.wait(SECONDS_MAX)
     return process.pid
 
 
@@ -51,7 +52,7 @@ def listener(*, answers: bytes | None = None) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.getsockname()[1]}"
         finally:
             stop.set()
-            thread.join()
+            joined(thread)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from homeostat.engine import Target, open_engine
 from homeostat.logbook import Logbook
 from homeostat.operate.views import CloneView, TokenView
 from tests.cli.stage import EXECUTABLE, Run_, environment, finding, remedy
+from tests.patience import line_of
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.slow
@@ -120,7 +121,7 @@ def test_up_prints_where_it_is_as_json(data: Path, sqlite_path: Path) -> None:
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or lines[-1] != "}\n":  # the value is indented, so its end stands alone
-        line = process.stdout.readline()
+        line = line_of(process.stdout)
         assert line, "it ended before it said where it is"
         lines.append(line)
     started = msgspec.json.decode("".join(lines), type=Started)

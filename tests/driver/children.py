@@ -8,6 +8,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tests.patience import SECONDS_MAX, line_of
+
 WRITER = """
 import sqlite3, sys
 path, mode = sys.argv[1:]
@@ -70,8 +72,7 @@ class Writer:
         self.process.stdin.flush()
 
     def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        return line_of(self.process.stdout).strip()
 
     def ask(self, command: str) -> str:
         self.say(command)
@@ -85,12 +86,12 @@ class Writer:
     def kill(self) -> list[int]:
         """Kill it; return what it had acknowledged and nobody had read."""
         self.process.kill()
-        out, _ = self.process.communicate()
+        out, _ = self.process.communicate(timeout=SECONDS_MAX)
         return [int(line) for line in out.split("\n")[:-1] if line.isdigit()]
 
     def end(self) -> None:
         """Let it close the database and end."""
-        self.process.communicate()
+        self.process.communicate(timeout=SECONDS_MAX)
         assert self.process.returncode == 0
 
 

@@ -24,6 +24,7 @@ from homeostat.errors import (
     StatementError,
 )
 from tests.driver.children import Writer
+from tests.patience import joined
 from tests.servers import wait_until
 
 ENDLESS = """
@@ -209,7 +210,7 @@ def test_waiting_for_a_lock_is_counted_while_it_lasts(wire: SqliteWire, sqlite_p
     thread.start()
     wait_until(lambda: wire.lock_wait_seconds > 0.1, 5, "the wait under way to be seen")
     assert writer.ask("release") == "released"
-    thread.join()
+    joined(thread)
     waited = wire.lock_wait_seconds
     assert 0.1 < waited <= time.monotonic() - started
     assert wire.execute("SELECT count(*) FROM t").scalar() == 1

@@ -10,6 +10,7 @@ import pytest
 from homeostat.driver import sqlite
 from homeostat.driver.sqlite_files import writers
 from tests.driver.children import Writer, names
+from tests.patience import joined
 
 ATTACHMENTS = 100
 
@@ -54,7 +55,7 @@ def test_attaching_a_hundred_times_beside_a_writer(tmp_path: Path, *, readonly: 
         assert wal_now >= wal_bytes
         wal_bytes = wal_now
     writer.process.kill()
-    listener.join()
+    joined(listener)
     writer.kill()
 
     abandoned = Path(f"{path}-wal").stat()

@@ -13,6 +13,7 @@ import pytest
 from homeostat.driver import sqlite, sqlite_patience
 from homeostat.driver.sqlite_line import line_of
 from homeostat.errors import DatabaseLockedError
+from tests.patience import joined
 from tests.servers import wait_until
 
 WRITERS = 6
@@ -71,8 +72,7 @@ def test_no_writer_is_left_behind_when_all_write_all_the_time(path: Path) -> Non
     threads = [threading.Thread(target=write, args=(who,)) for who in range(WRITERS)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     assert min(counts[who] for who in range(WRITERS)) > ROWS / WRITERS / 3, counts
     with closing(sqlite.connect(path)) as wire:
         stored = wire.execute("SELECT who, count(*) FROM t GROUP BY who").rows
@@ -106,7 +106,7 @@ def test_a_closed_connection_lets_the_next_one_write(path: Path) -> None:
     thread.start()
     wait_until(lambda: waiting(path) == 1, what="the writer to wait")
     holder.close()
-    thread.join()
+    joined(thread)
     with closing(sqlite.connect(path)) as wire:
         assert wire.execute("SELECT who FROM t").rows == [(1,)]
 
@@ -129,8 +129,7 @@ def test_many_rows_at_once_take_one_place_in_the_line_and_leave_it(path: Path) -
         thread.start()
         wait_until(partial(is_long, path, number), what="its place in the line")
     holder.commit()
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     assert waiting(path) == 0
     assert holder.execute("SELECT count(*) FROM t").scalar() == 21
     holder.close()

@@ -22,6 +22,7 @@ from homeostat.errors import (
 )
 from homeostat.measure import Unknown
 from tests.driver.children import Writer, names
+from tests.patience import SECONDS_MAX
 
 
 def test_every_reading_is_registered_and_every_metric_read(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_the_lock_excludes_other_processes_and_ends_with_them(
     with RuntimeLocks("sqlite-1-2").hold("other") as taken:
         assert taken
     process.kill()
-    process.join()
+    process.join(SECONDS_MAX)
     process.close()
     with RuntimeLocks("sqlite-1-2").hold("operator") as taken:
         assert taken

@@ -19,6 +19,7 @@ from homeostat.engine.facets import Clone
 from homeostat.errors import CloneRefusedError, NotFoundError
 from tests.driver.children import Writer
 from tests.engine.shapes import ORDERS, make_sqlite
+from tests.patience import line_of
 
 HOUR = 3600.0
 PLENTY = 10**9
@@ -195,7 +196,7 @@ def test_a_copy_that_was_killed_leaves_nothing(
     command = [sys.executable, "-m", "tests.engine.copier", "sqlite", str(path), str(clones)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
-        assert child.stdout.readline() == "in the middle\n"
+        assert line_of(child.stdout) == "in the middle\n"
         facet = clone_of(path)
         assert facet.collect() == 0  # it is at work
         assert len(list(clones.glob("*.db"))) == 1

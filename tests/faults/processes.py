@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
+from tests.patience import SECONDS_MAX, line_of
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["homeostat.access", "homeostat.main"])
 
@@ -40,7 +42,7 @@ class Process:
         assert line == "ready", f"it said {line!r}"
 
     def line(self) -> str:
-        return self._stdout.readline().strip()
+        return line_of(self._stdout).strip()
 
     def ask(self, word: str) -> str:
         self._stdin.write(word + "\n")
@@ -65,7 +67,7 @@ class Process:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
+        self.wait(SECONDS_MAX)
         self._close()
 
     def end(self, seconds: float = 10.0) -> str:

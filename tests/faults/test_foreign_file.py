@@ -13,6 +13,7 @@ from homeostat.clock import SystemClock
 from homeostat.driver import sqlite
 from homeostat.main import Running, prepare_data, start
 from tests.faults.victim import CONFIG
+from tests.patience import line_of
 from tests.servers import wait_until
 
 WRITER = Path(__file__).with_name("writer.py")
@@ -51,7 +52,7 @@ def test_a_database_in_use_is_observed_without_a_trace(tmp_path: Path) -> None:
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdin is not None
-        writer.stdout.readline()
+        line_of(writer.stdout)
         before = described(path)
         for _ in range(ROUNDS):
             with ExitStack() as stack:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from homeostat.logbook.rows import DatabaseRow, Finding, Owner, RemedyRecord, Run, Step
+from tests.patience import SECONDS_MAX, line_of
 
 DATABASE = "sqlite-1-1"
 DEADLINE_SECONDS = 30.0
@@ -88,13 +89,13 @@ def child(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=SECONDS_MAX)
 
 
 def said(process: subprocess.Popen[str]) -> str:
     """Return the next line of a child."""
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    return line_of(process.stdout).strip()
 
 
 def tell(process: subprocess.Popen[str], line: str) -> None:

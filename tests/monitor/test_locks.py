@@ -14,6 +14,7 @@ from homeostat.measure import Severity, Unknown
 from homeostat.monitor.locks import LockHolderRule
 from homeostat.operate.rule import Judgement, Undecided
 from tests.monitor.stage import Ward, judged, ward
+from tests.patience import line_of
 from tests.servers import wait_until
 
 HOLD = """
@@ -138,7 +139,7 @@ def test_a_process_that_sits_on_a_sqlite_file_is_named_when_operations_wait(
         stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
-    assert holder.stdout.readline() == b"held\n"
+    assert line_of(holder.stdout) == b"held\n"
     with ward(tmp_path / "data", str(sqlite_path)) as one:
         for _ in range(3):
             one.report(lock_share=0.8)

@@ -16,6 +16,7 @@ from homeostat.errors import LeaseExpiredError, OwnedElsewhereError, OwnershipLo
 from homeostat.logbook import Logbook
 from homeostat.logbook.rows import Owner
 from homeostat.operate.ownership import Ownership, is_alive, this_process
+from tests.patience import SECONDS_MAX
 from tests.servers import wait_until
 
 LEASE = 10.0
@@ -38,7 +39,7 @@ def other_process() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     yield process
     process.kill()
-    process.wait()
+    process.wait(SECONDS_MAX)
 
 
 def owner_of(process: subprocess.Popen[bytes]) -> Owner:
@@ -65,7 +66,7 @@ def test_an_owner_that_is_gone_is_succeeded_at_once(
     first = claim(book, clock, owner_of(other_process))
     first.take()
     other_process.kill()
-    other_process.wait()
+    other_process.wait(SECONDS_MAX)
     second = claim(book, clock, this_process())
     succession = second.take()
     assert not succession.ended

@@ -9,6 +9,7 @@ import pytest
 
 from homeostat.measure import merged
 from homeostat.sample.counts import Counts, Second, merged_latency
+from tests.patience import joined
 
 
 def counted(values_ms: list[float], *, name: str = "open_home") -> Second:
@@ -62,7 +63,7 @@ def test_nothing_is_lost_between_two_seconds() -> None:
     seconds = []
     while not done.is_set():
         seconds.append(counts.take(1.0))
-    thread.join()
+    joined(thread)
     seconds.append(counts.take(1.0))
     assert sum(one.offered for one in seconds) == sum(one.completed for one in seconds) == 5000
     assert merged_latency(seconds)["read"].count == 5000

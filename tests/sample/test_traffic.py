@@ -17,6 +17,7 @@ from homeostat.access import Database
 from homeostat.sample.counts import Second
 from homeostat.sample.traffic import Traffic, TrafficOptions
 from homeostat.sample.troubles import REPORT_NAME
+from tests.patience import line_of
 from tests.servers import wait_until
 
 
@@ -142,7 +143,7 @@ def test_the_process_reports_every_second_and_stops_when_told(
 ) -> None:
     process = start(seeded_url, tmp_path, "--json")
     assert process.stdout is not None
-    second = json.loads(process.stdout.readline())
+    second = json.loads(line_of(process.stdout))
     assert set(second) == {*Second.__struct_fields__}
     assert 0.5 < second["seconds"] < 3.0, "a busy machine may delay it"
     assert 20 < second["offered"] < 120
@@ -165,7 +166,7 @@ def test_the_url_may_come_by_standard_input(seeded_url: str, tmp_path: Path, sta
     assert process.stdout is not None
     process.stdin.write(seeded_url + "\n")
     process.stdin.flush()
-    assert json.loads(process.stdout.readline())["completed"] > 0
+    assert json.loads(line_of(process.stdout))["completed"] > 0
     assert seeded_url not in " ".join(psutil.Process(process.pid).cmdline())
     process.terminate()
     assert ended(process) == (0, "")
@@ -210,7 +211,7 @@ def test_the_process_ends_with_its_parent(seeded_url: str, tmp_path: Path) -> No
         text=True,
     )
     assert parent.stdout is not None
-    child = psutil.Process(int(parent.stdout.readline()))
+    child = psutil.Process(int(line_of(parent.stdout)))
     wait_until(lambda: child.name().startswith("persona"), what="the start of the traffic")
     parent.kill()
     parent.communicate(timeout=END_SECONDS_MAX)

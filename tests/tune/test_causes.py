@@ -31,6 +31,7 @@ from homeostat.tune.causes import (
     repeated,
     waiting_for_disk,
 )
+from tests.patience import joined
 
 FEW = ("equality", "either", "view", "in_query", "order_by", "export", "one_by_one", "contains")
 FEW_SECONDS = 6.0
@@ -190,8 +191,7 @@ def busy_threads(number: int) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        for one in threads:
-            one.join()
+        joined(*threads)
 
 
 def cost_of_cold_calls(wire: SqliteWire, file: int) -> CostReport:

@@ -43,6 +43,7 @@ from homeostat.logbook.rows import AuditEntry, Finding, RemedyRecord
 from homeostat.operate.views import CloneView, RemedyView, Series, Status, Tick
 from homeostat.web.api import Calls
 from homeostat.web.guard import UNEXPECTED
+from tests.patience import joined
 from tests.servers import free_port
 from tests.web import scenes
 from tests.web.fake import KEY, FakeConsole
@@ -417,5 +418,4 @@ def test_slow_calls_hold_up_neither_health_nor_agents(tmp_path: Path) -> None:
             assert site.request("POST", REPORT_PATH, body=body, headers=BEARER).status == 200
         finally:
             console.let.set()
-            for waiter in waiters:
-                waiter.join()
+            joined(*waiters)

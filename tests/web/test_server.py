@@ -16,6 +16,7 @@ import pytest
 from homeostat.clock import ManualClock
 from homeostat.errors import ConfigError
 from homeostat.web import listen
+from tests.patience import line_of
 from tests.web.fake import FakeConsole
 from tests.web.site import TOKEN, Stream, running_site
 
@@ -101,8 +102,7 @@ def test_ctrl_c_with_a_page_open_ends_the_process(tmp_path: Path, number: signal
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
+        port = int(line_of(process.stdout))
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         connection.request("GET", "/api/v1/events", headers=headers)

@@ -13,6 +13,7 @@ import pytest
 from homeostat.clock import ManualClock
 from homeostat.config import WebConfig
 from homeostat.web import stream as module
+from tests.patience import joined
 from tests.web import scenes
 from tests.web.fake import FakeConsole
 from tests.web.site import Site, Stream, running_site, until
@@ -79,7 +80,7 @@ def test_a_long_gap_is_filled_page_by_page_and_meets_the_present(
     late = threading.Thread(target=put, args=(console, 50))
     late.start()
     assert ids(stream, count + 50) == list(range(1, count + 51))
-    late.join()
+    joined(late)
     stream.close()
 
 
@@ -107,7 +108,7 @@ def test_cut_anywhere_and_resumed_nothing_is_lost_or_doubled(
                 break
     finally:
         stopping.set()
-        writer.join()
+        joined(writer)
     assert seen == list(range(1, total + 1))
 
 

@@ -78,7 +78,8 @@ class Child:
             self._process.wait(max(0.0, seconds))
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the disk has it: its end is sure
+                self._process.wait(STOP_SECONDS)
         for pipe in (self._process.stdin, self._process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):

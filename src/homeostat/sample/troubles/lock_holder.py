@@ -6,6 +6,7 @@ size: only the end of the holder helps.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -81,4 +82,5 @@ class LockHolder:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the disk has it: its end is sure
+                process.wait(STOP_SECONDS)
