@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from homeostat.clock import Clock
@@ -22,6 +23,7 @@ POLL_SECONDS = 0.25
 REST_SECONDS = 6.0
 CALM_SECONDS_MAX = 20.0
 CHAPTER_SECONDS_MAX = 90.0
+UNDER_WAY_SECONDS_MAX = 180.0  # more, for a remedy that a busy machine is late with
 GROW_POOL, CREATE_INDEX = "grow-pool", "create-index"
 REMEDIES = (GROW_POOL, CREATE_INDEX, "refresh-statistics", "analyse-table")
 RULES = ("pool-exhausted", "lock-holder", "connection-leak", "data-growing")
@@ -30,6 +32,13 @@ SLOW = "slow-statement"
 SUFFERING = ("list_online", "list_notices", "find_reading")  # what troubles make slow
 FIRST, SECOND, THIRD = STORY
 IN_VAIN = ("ineffective", "reverted")  # undone, for want of an effect or of a clear answer
+DOING = {
+    "proposed": "is proposed",
+    "rehearsing": "is being rehearsed",
+    "applying": "is being applied",
+    "verifying": "is being measured",
+    "reverting": "is being undone",
+}
 OVER = ("kept", "reverted", "ineffective", "rejected", "refused", "failed", "asking")
 
 
@@ -183,18 +192,33 @@ class Story:
     def _until_over(
         self, remedy: str, *, patience_seconds: float | None = CHAPTER_SECONDS_MAX
     ) -> None:
-        """Tell the news of a remedy until one that is proposed from now on is over."""
+        """Tell the news of a remedy until one that is proposed from now on is over.
+
+        What is under way when the patience ends is named and waited for some time more.
+        """
         self._remedies_told = (remedy,)
         known = {record.id for record in self.console.remedies()}
-        start = self.clock.monotonic()
+        until = self.clock.monotonic() + (inf if patience_seconds is None else patience_seconds)
+        late = False
         while not self._pause():
             told = self._news()  # asked once: what ends between two answers would not be told
-            if any(r.state in OVER for r in told if r.key == remedy and r.id not in known):
+            new = [record for record in told if record.key == remedy and record.id not in known]
+            if any(record.state in OVER for record in new):
                 return
-            waits = patience_seconds is None or self.clock.monotonic() - start < patience_seconds
-            if not waits:
-                self.say("story", "nothing was decided in time; `homeostat status` shows more")
+            if self.clock.monotonic() < until:
+                continue
+            doing = [f"{r.title} {DOING[r.state]}" for r in new if r.state in DOING]
+            if late or not doing:
+                self._tell_undecided(doing)
                 return
+            late, until = True, until + UNDER_WAY_SECONDS_MAX
+            self.say("story", f"this takes long here: {'; '.join(doing)}. It is waited for")
+
+    def _tell_undecided(self, doing: Sequence[str]) -> None:
+        """Say that a chapter ends open, and where it stands."""
+        found = "; ".join(one.what for one in self._found) or "no trouble is found"
+        self.say("story", f"nothing was decided in time: {'; '.join(doing) or found}")
+        self.say("", "`homeostat status` shows more")
 
     def _remedies(self) -> list[RemedyRecord]:
         try:

@@ -34,7 +34,9 @@ ROW_MS_MAX = 0.2  # a row that takes longer to return is dear by itself; most ta
 # by something else
 KEY_SHARE_MIN = 0.05
 CHANGED_MIN = 0.2  # rows of a call: where nothing is changed nothing is searched
-RUNS_MIN = 3  # of them: one or two, after what is read once at the start say, may be chance
+# of them in the window: one or two, after what is read once at the start say, may be chance, and
+# nothing tells a batch job, which runs seldom, from these
+RUNS_MIN = 3
 REPEATED_SHARE_MIN = 0.8  # of its calls: chance alone makes some look as if they followed rows
 MEASURED_MIN = 5  # calls, as tune.calls_min
 PAGE_BYTES = 4096.0  # of the file, and the least that Linux reads of one

@@ -51,7 +51,9 @@ class SlowStatement:
         "Ranked by what it costs. The cause is told from evidence: missing index, stale "
         "statistics, lock wait, plan change, I/O, too many rows, N+1; else unknown. A missing "
         "index may be one that a foreign key needs where rows are deleted, or several for an OR; "
-        "too many rows may be those of a table that is summed up. "
+        "too many rows may be those of a table that is summed up. N+1 outside a transaction is "
+        "told of three runs within `tune.window_seconds`: one or two may be chance, so a job that "
+        "runs seldom is not told. "
         "`homeostat explain` shows its plan. Remedies: create-index, refresh-statistics."
     )
     after: str = "statements"
