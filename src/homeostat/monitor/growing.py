@@ -1,8 +1,8 @@
-"""Which tables grow, and how fast: the probe `capacity`.
+"""Which tables grow, and how fast.
 
-PostgreSQL tells the sizes of the tables that are written to. SQLite tells sizes only by reading the
-whole file, so there they are estimated: rows inserted, as agents report them, times the mean size
-of a few of the newest rows.
+PostgreSQL tells sizes, which the probe of tables reads and compares with what it read before.
+SQLite tells sizes only by reading the whole file, so there the probe `capacity` estimates: rows
+inserted, as agents report them, times the mean size of a few of the newest rows.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from homeostat.driver.tokens import quoted
-from homeostat.engine.engine import Engine
-from homeostat.engine.statements import statement
+from homeostat.engine.engine import Engine, TableUse
 from homeostat.measure import Bad, Kind, MetricSpec, Sample, Subject
 from homeostat.operate.probe import Watched
 from homeostat.operate.statements import StatementBook
@@ -65,12 +64,21 @@ def inserts(book: StatementBook, *, start: float, end: float) -> dict[str, Inser
 
 
 @dataclass(frozen=True, slots=True)
+class _Size:
+    """What a table took when it was last read, with indexes, and whether that ever changed."""
+
+    at: float
+    bytes: float
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GrowthProbe:
     """Asks at `monitor.capacity_seconds`."""
 
     interval_seconds: float
     name: str = "capacity"
-    help: str = "How fast the tables grow that are written to."
+    help: str = "How fast the tables grow that are written to; PostgreSQL: see `tables`."
 
     def read(self, watched: Watched) -> Iterable[Sample]:
         """Read.
@@ -78,24 +86,9 @@ class GrowthProbe:
         Raises:
             DatabaseError: the database does not answer.
         """
-        if watched.identity.dialect == "postgresql":
-            found = self._measured(watched)
-        else:
-            found = self._estimated(watched)
-        for table, growth in found:
-            subject = Subject(watched.identity.key, kind="table", name=table)
-            yield Sample(subject, TABLE_GROWTH, watched.at, growth)
-
-    def _measured(self, watched: Watched) -> Iterator[tuple[str, float]]:
-        text = statement("postgresql", "table_sizes", package="homeostat.monitor")
-        rows = watched.engine.execute(text, {"tables_max": TABLES_MAX}).rows
-        before: dict[str, tuple[float, float]] = watched.memory.get("sizes", {})
-        now = {str(name): (watched.at, float(str(size))) for name, size in rows if size is not None}
-        watched.memory["sizes"] = {**before, **now} if len(before) < 2 * TABLES_MAX else now
-        for table, (at, size) in now.items():
-            known = before.get(table)
-            if known is not None and at > known[0]:
-                yield table, (size - known[1]) / (at - known[0])
+        if watched.identity.dialect == "sqlite":
+            for table, growth in self._estimated(watched):
+                yield growth_of(watched, table, growth)
 
     def _estimated(self, watched: Watched) -> Iterator[tuple[str, float]]:
         start = watched.at - max(RATE_SECONDS_MIN, 2 * self.interval_seconds)
@@ -105,6 +98,35 @@ class GrowthProbe:
             size = row_bytes(watched.engine, table)
             if size is not None:
                 yield table, one.rows * size
+
+
+def growth_of(watched: Watched, table: str, growth: float) -> Sample:
+    """Return the growth of a table, in bytes a second, as it is stored."""
+    subject = Subject(watched.identity.key, kind="table", name=table)
+    return Sample(subject, TABLE_GROWTH, watched.at, growth)
+
+
+def grown(watched: Watched, tables: Iterable[TableUse]) -> Iterator[Sample]:
+    """Yield how fast the tables grew since they were read before: of those that ever did."""
+    before: dict[str, _Size] = watched.memory.get("sizes", {})
+    now: dict[str, _Size] = {}
+    rates: dict[str, float] = {}
+    for table in tables:
+        name = f"{table.schema}.{table.name}".removeprefix("public.").removeprefix(".")
+        known = before.get(name)
+        if not isinstance(table.bytes, float) or not isinstance(table.index_bytes, float):
+            if known is not None:  # somebody has it for himself alone just now
+                now[name] = known
+            continue
+        size = table.bytes + table.index_bytes
+        now[name] = _Size(watched.at, size, moves=known is not None and known.moves)
+        if known is not None and watched.at > known.at:
+            rates[name] = (size - known.bytes) / (watched.at - known.at)
+            now[name] = _Size(watched.at, size, moves=known.moves or size != known.bytes)
+    watched.memory["sizes"] = now
+    moving = [name for name in rates if now[name].moves]
+    for name in sorted(moving, key=lambda name: -rates[name])[:TABLES_MAX]:
+        yield growth_of(watched, name, rates[name])
 
 
 def row_bytes(engine: Engine, table: str) -> float | None:

@@ -13,6 +13,7 @@ from homeostat.engine.engine import TableUse, Unsupported
 from homeostat.engine.facets import IndexInfo
 from homeostat.errors import ConnectError, ConnectionLostError, DatabaseError
 from homeostat.measure import Sample, Subject, Unknown
+from homeostat.monitor.growing import grown
 from homeostat.monitor.metrics import TABLE_BYTES, TABLE_ROWS, TABLES_KEPT
 from homeostat.operate.probe import Holdings, Watched
 
@@ -49,6 +50,8 @@ class TablesProbe:
         watched.holdings = Holdings(watched.at, tables, indexes, reason_)
         for table in tables[:TABLES_KEPT]:
             yield from _samples(watched, table)
+        if watched.identity.dialect == "postgresql":
+            yield from grown(watched, tables)
 
 
 def _indexes(watched: Watched) -> tuple[list[IndexInfo], str]:
