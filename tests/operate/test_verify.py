@@ -70,6 +70,18 @@ def test_a_batch_out_of_line_does_not_hide_a_large_fall() -> None:
     assert compare(before, after, GROW).outcome == "better"
 
 
+def test_a_first_batch_that_still_holds_slow_calls_does_not_hide_a_large_fall() -> None:
+    before = [Batch(value, 4.0) for value in (22.4, 24.9, 30.4, 26.5, 25.9, 20.8)]
+    after = [Batch(value, 4.0, 1.0) for value in (6.95, 0.99, 1.33, 0.69, 0.75, 0.83)]
+    assert compare(before, after, GROW).outcome == "better"
+
+
+def test_a_fall_that_goes_on_by_itself_is_not_credited() -> None:
+    before = [Batch(value, 4.0) for value in (30.0, 24.0, 29.0, 26.0, 28.0, 26.0)]
+    after = [Batch(value, 4.0, 1.0) for value in (20.0, 14.0, 9.0, 5.0, 3.0, 1.5)]
+    assert compare(before, after, GROW).outcome == "cannot tell"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [10.0, 30.0, 39.0], ids=["low", "ordinary", "saturated"])
 def test_no_change_is_hardly_ever_called_better(rate: float) -> None:
