@@ -110,3 +110,23 @@ def at_each(points: Sequence[Point], play: Callable[[str, int], object], *, at_o
     with ThreadPoolExecutor(at_once) as executor:
         for one in [executor.submit(play, *point) for point in points]:
             one.result()
+
+
+def judged_at_each(
+    points: Sequence[Point],
+    play: Callable[[Path, Point], RemedyRecord],
+    directory: Path,
+    *,
+    at_once: int,
+) -> None:
+    """Play each point until its change was judged; how it ends hangs on the clock."""
+
+    def killed(when: str, number: int) -> None:
+        until_judged(lambda data: play(data, (when, number)), directory / f"{when}-{number}")
+
+    at_each(points, killed, at_once=at_once)
+
+
+def words_of(point: Point) -> tuple[str, str]:
+    """Return a point as a victim takes it."""
+    return point[0], str(point[1])

@@ -17,12 +17,13 @@ from homeostat.logbook.rows import RemedyRecord
 from tests.faults.killing import (
     ENDS,
     SECONDS,
-    at_each,
+    Point,
     commits,
     end_of,
+    judged_at_each,
     last,
     operated,
-    until_judged,
+    words_of,
 )
 from tests.faults.processes import running
 from tests.faults.tuned import clones, traffic
@@ -79,16 +80,13 @@ def seeded(url: str) -> tuple[object, ...]:
         wire.close()
 
 
-def kill_at(new_url: Callable[[], str], directory: Path, points: list[tuple[str, int]]) -> None:
+def kill_at(new_url: Callable[[], str], directory: Path, points: list[Point]) -> None:
     """Before a commit its effect is there and not recorded; after one, the next has not begun."""
 
-    def killed(when: str, number: int) -> None:
-        def once(data: Path) -> RemedyRecord:
-            return play(new_url(), data, (when, str(number)))
+    def killed(data: Path, point: Point) -> RemedyRecord:
+        return play(new_url(), data, words_of(point))
 
-        until_judged(once, directory / f"{when}-{number}")
-
-    at_each(points, killed, at_once=PLAYS_AT_ONCE)
+    judged_at_each(points, killed, directory, at_once=PLAYS_AT_ONCE)
 
 
 @pytest.mark.slow

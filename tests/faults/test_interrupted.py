@@ -16,20 +16,21 @@ from homeostat.logbook.rows import RemedyRecord
 from tests.faults.application import POOL
 from tests.faults.killing import (
     ENDS,
+    Point,
     around,
-    at_each,
     commits,
     end_of,
+    judged_at_each,
     logbook,
     operated,
-    until_judged,
+    words_of,
 )
 from tests.faults.processes import Process, running
 from tests.servers import wait_until
 
 GROW = "grow-pool"
 WHOLE_PLAYS = 3
-PLAYS_AT_ONCE = 3
+PLAYS_AT_ONCE = 4
 REMEDY_PARTS = frozenset({"save_remedy", "save_step", "set_value"})
 
 
@@ -92,10 +93,7 @@ def kill_everywhere(
     if serial:
         points = points[-4:]  # up to the verdict, the commits are those of the other ending
 
-    def killed(when: str, number: int) -> None:  # how it ends hangs on the clock, and may be any
-        def once(data: Path) -> RemedyRecord:
-            return play(new_url(), data, (when, str(number)), serial=serial)
+    def killed(data: Path, point: Point) -> RemedyRecord:
+        return play(new_url(), data, words_of(point), serial=serial)
 
-        until_judged(once, tmp_path / f"{when}-{number}")
-
-    at_each(around(points), killed, at_once=PLAYS_AT_ONCE)
+    judged_at_each(around(points), killed, tmp_path, at_once=PLAYS_AT_ONCE)
