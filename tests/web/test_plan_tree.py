@@ -13,6 +13,15 @@ def test_each_step_has_its_own_part_of_the_whole() -> None:
     assert (root.share, root.children[0].share) == (20.0, 80.0)
 
 
+def test_what_stands_below_a_limit_has_its_part_of_what_is_paid() -> None:
+    scan = {"kind": "Index Scan", "relation": "orders", "cost": 2000.0}
+    sort = {"kind": "Sort", "cost": 2500.0, "children": [scan]}
+    root = tree({"root": {"kind": "Limit", "cost": 50.0, "children": [sort]}})
+    (above,) = root.children
+    (lowest,) = above.children
+    assert (root.share, above.share, lowest.share) == (0.0, 20.0, 80.0)
+
+
 def test_a_misjudged_step_says_by_how_much() -> None:
     assert tree({"root": JOIN}).children[0].warning == "500 times more than expected"
 

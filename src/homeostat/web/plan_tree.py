@@ -41,7 +41,7 @@ def tree(plan: dict[str, Any]) -> Branch:
     """Return a plan's tree."""
     root = plan["root"]
     measure = "total_ms" if root.get("total_ms") else "cost"
-    return _branch(root, measure, float(root.get(measure) or 0.0))
+    return _branch(root, measure, float(root.get(measure) or 0.0), 1.0)
 
 
 def summary(plan: dict[str, Any]) -> str:
@@ -58,9 +58,17 @@ def summary(plan: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _branch(step: dict[str, Any], measure: str, whole: float) -> Branch:
+def _branch(step: dict[str, Any], measure: str, whole: float, scale: float) -> Branch:
+    """Return a step and those below it.
+
+    Below a step that stops early, such as a limit, the planner still tells what all rows would
+    cost; `scale` is the part of that which is paid.
+    """
     children = step.get("children") or []
-    own = float(step.get(measure) or 0.0) - sum(float(c.get(measure) or 0.0) for c in children)
+    spent = float(step.get(measure) or 0.0) * scale
+    below = sum(float(child.get(measure) or 0.0) for child in children) * scale
+    paid = min(1.0, spent / below) if below else 1.0
+    own = spent - below * paid
     where = str(step.get("relation") or "")
     if step.get("index"):
         where = f"{where} by {step['index']}".strip()
@@ -71,7 +79,7 @@ def _branch(step: dict[str, Any], measure: str, whole: float) -> Branch:
         readings=_readings(step),
         share=round(100 * max(0.0, own) / whole, 1) if whole else None,
         warning=_warning(step),
-        children=[_branch(child, measure, whole) for child in children],
+        children=[_branch(child, measure, whole, scale * paid) for child in children],
     )
 
 
