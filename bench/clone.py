@@ -7,9 +7,11 @@ PostgreSQL: 1 GB (--quick: 20 MB) cloned to a server of its own, against `cp` of
 directory, and `pg_dump | pg_restore` without Homeostat is told beside it. Both at full speed and at
 the usual pace. Meanwhile an application in its own process reads and writes 200 times a second and
 reports every two seconds, which clones follow as those of an operator do; its p95 is compared with
-that of turns without clones between them. The goal is at most 20 % more. The same while an index on
-a table of 400,000 rows is built, and dropped, once in 30 s as the remedy does it: SQLite's takes
-about as long as `tune.stall_ms_max` would still allow, PostgreSQL's is built CONCURRENTLY.
+that of turns without clones between them. The goal is at most 20 % more. The same beside reading
+alone, where PostgreSQL's rows go nowhere: what is left of a clone with the server for clones on
+another machine. The same while an index on a table of 400,000 rows is built, and dropped, once in
+30 s as the remedy does it: SQLite's takes about as long as `tune.stall_ms_max` would still allow,
+PostgreSQL's is built CONCURRENTLY.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from homeostat.driver import postgres, sqlite
 from homeostat.driver.wire import Wire
 from homeostat.engine import Engine, Target, Unsupported, open_engine
 from homeostat.engine.facets import Clone, IndexSpec
-from homeostat.engine.pace import Strain
+from homeostat.engine.pace import Pace, Strain
+from homeostat.engine.postgres_programs import Child
 from tests.servers import PostgresServer, running_server
 
 RATE = 200.0
@@ -45,6 +48,7 @@ BUILT = "built"
 BUILT_ROWS = 400_000
 PLENTY = 10**12
 ROW_BYTES = 1000
+PATIENCE_SECONDS = 10.0
 
 
 def figures(options: Options) -> Iterator[Figure]:
@@ -150,6 +154,7 @@ def _postgres(server: PostgresServer, clones: PostgresServer, options: Options) 
             ratio=ours.median / plain.median, engine=version, parameters=size,
         )  # fmt: skip
         yield from _felt(url, facet, options, version, size)
+        yield _reading_felt(url, server.bin, usual, options, version)
         yield from _build_felt(url, engine, options, version)
 
 
@@ -196,6 +201,33 @@ def _felt(
     yield _compared(
         "clone.foreground_p95", url, clone, options, version,
         parameters=lambda: {**size, "clones": len(seconds), "clone_s": _middle(seconds)},
+    )  # fmt: skip
+
+
+def _reading_felt(
+    url: str, programs: Path, config: CloneConfig, options: Options, version: str
+) -> Figure:
+    """Return the application's p95 beside the reading half of a clone alone.
+
+    It is what is left of a clone where the server for clones has a machine of its own.
+    """
+    progress(f"traffic without and with reading ({version})")
+    command: list[str | Path] = [programs / "pg_dump", "--format=custom", "--compress=0"]
+
+    def read(strain: Strain) -> None:
+        pace = Pace(config.dump_bytes_per_second, strain=strain)
+        dump = Child(command, url=url, reads=False, writes=True)
+        moved = 0
+        while data := dump.read():
+            moved += len(data)
+            pace.keep(moved)
+        said = dump.finish(seconds=PATIENCE_SECONDS)
+        if said:
+            raise RuntimeError(said)
+
+    return _compared(
+        "clone.reading_p95", url, read, options, version,
+        parameters=lambda: {"bytes_per_second_max": config.dump_bytes_per_second},
     )  # fmt: skip
 
 
