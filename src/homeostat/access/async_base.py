@@ -96,7 +96,7 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
             settings = self._settings
             if settings is None:
                 settings = executor.settings_for(name, caller, write=bool(self._write))
-            lease = await base._queue.acquire(name, caller, settings.wait_seconds, arrival)  # noqa: SLF001
+            lease = await base._queue.acquire(name, caller, settings.wait_seconds, arrival)  # noqa: SLF001  as above
         except BaseException as error:
             self._entered = False
             waited = executor.now() - arrival
@@ -107,7 +107,7 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
         self._waited = executor.now() - arrival
         self._session = session = executor.adopt(lease, name, caller, settings)
         begins = self._write is not None or bool(caller.read_token)
-        threads = base._threads  # noqa: SLF001
+        threads = base._threads  # noqa: SLF001  as above
         self._held = AsyncSession(session, threads, lease, self._begin if begins else None)
         return self._held
 
@@ -133,7 +133,7 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
             failed = True
             raise
         finally:
-            self._base._executor.count_session(  # noqa: SLF001
+            self._base._executor.count_session(  # noqa: SLF001  as above
                 self._name, self._caller, self._session, self._waited, failed=failed
             )
 
@@ -142,10 +142,10 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
         base, session = self._base, self._session
         try:
             if commit and self._write is not None and held.has_begun:
-                await base._threads.run(session.commit)  # noqa: SLF001
+                await base._threads.run(session.commit)  # noqa: SLF001  as above
         finally:
             try:
-                await base._queue.give_back(session)  # noqa: SLF001
+                await base._queue.give_back(session)  # noqa: SLF001  as above
             finally:
                 held.over()
                 if session.has_ended:
@@ -174,7 +174,7 @@ class AsyncHeld(AbstractAsyncContextManager[AsyncSession]):
         """Begin; runs on a thread before the first work."""
         session, caller = self._session, self._caller
         if caller.read_token and not self._write:
-            executor = self._base._executor  # noqa: SLF001
+            executor = self._base._executor  # noqa: SLF001  as above
             arrival = executor.now() - self._waited  # what the application did since is its own
             settings = session.settings
             session.freshen(executor.freshening(self._name, caller, settings, arrival=arrival))

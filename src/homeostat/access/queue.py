@@ -31,9 +31,7 @@ from homeostat.access.usage import Usage
 from homeostat.errors import OverloadedError, PoolClosedError, PoolTimeoutError
 
 HOLDERS_NAMED = 5
-OVERTAKEN_SECONDS = (
-    0.02  # of a wait; at 0.005 queues of threads stood longer, at 0.1 a few waited so long
-)
+OVERTAKEN_SECONDS = 0.02  # of a wait: less lets queues stand, more lets a few wait so long
 
 
 class Queue:
